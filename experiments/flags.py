@@ -11,8 +11,9 @@ from absl import flags
 
 from data_prep.errors import InputError
 from wgan_vgg.config import MODELS, PRESETS, Config, override, preset
+from wgan_vgg.endings import Diverged, Terminated, WorkerLost
 
-DONE, USER_ERROR, COLLAPSED, INTERRUPTED = 0, 2, 3, 130
+DONE, USER_ERROR, FAILED_TRAINING, LOST_WORKER, INTERRUPTED = 0, 2, 3, 4, 130
 
 # Flag -> config key. Their values are parsed as the key's type.
 DATA_FLAGS = {
@@ -34,6 +35,14 @@ TRAINING_FLAGS = {
     "content_weight": "loss.content_weight",
     "gradient_penalty_weight": "loss.gradient_penalty_weight",
     "vgg_weights": "vgg.weights",
+    "precision": "training.precision",
+    "schedule": "optimizer.schedule",
+    "warmup_steps": "optimizer.warmup_steps",
+    "critic_warmup_steps": "training.critic_warmup_steps",
+    "ema_decay": "training.ema_decay",
+    "best_metric": "training.best_metric",
+    "early_stopping_epochs": "training.early_stopping_epochs",
+    "checkpoint_steps": "training.checkpoint_steps",
 }
 _HELP = {
     "image_size": "side in pixels to which slices are resized; 0 keeps their own",
@@ -52,6 +61,14 @@ _HELP = {
     "content_weight": "weight of the MSE or VGG loss beside the adversarial one (lambda_1)",
     "gradient_penalty_weight": "weight of the gradient penalty (lambda)",
     "vgg_weights": "imagenet (downloaded once), random, or a Keras no-top .h5 file",
+    "precision": "of the convolutions: float32, or bfloat16 with weights, losses and Adam in float32",
+    "schedule": "of the learning rates: constant, cosine, or step with --set=optimizer.decay_epochs=N",
+    "warmup_steps": "steps in which the learning rates rise from 0",
+    "critic_warmup_steps": "critic updates before the first step",
+    "ema_decay": "of a moving average of the generator's weights, kept beside them; 0: none",
+    "best_metric": "by which checkpoints/best is chosen: train/psnr, train/ssim, test/psnr ...",
+    "early_stopping_epochs": "the run ends when best_metric has not improved for so many",
+    "checkpoint_steps": "steps between checkpoints, besides the one at each epoch's end",
 }
 
 
@@ -83,6 +100,17 @@ def read_config(values: flags.FlagValues, forbidden_section: str = "") -> Config
             raise InputError(f"{key}={value}: the records decide it; prepare them with experiments.prepare")
         overrides[key] = value
     return override(preset(values.preset), overrides)
+
+
+def define_devices(values: flags.FlagValues) -> None:
+    """Defines what a training runs on."""
+    flags.DEFINE_string(
+        "strategy",
+        "auto",
+        "one_device, mirrored (all GPUs), multi_worker (TF_CONFIG's hosts), tpu",
+        flag_values=values,
+    )
+    flags.DEFINE_integer("virtual_devices", 0, "split the CPU into so many devices, to try it out", flag_values=values)
 
 
 def check_model(name: str) -> str:
@@ -133,8 +161,9 @@ def launch(
 ) -> None:
     """Parses the command line, runs the job and exits.
 
-    Exit status 0: done; 2: a mistake of the user's, told in one line on stderr; 3: a generator collapsed;
-    130: interrupted. Flags are the script's own, not absl's global ones, so that a script can run twice.
+    Exit status 0: done; 2: a mistake of the user's; 3: a generator collapsed, or a loss is not finite; 4: another
+    worker has gone; 130 and 143: Ctrl-C and SIGTERM, in training after saving. All but 0 come with one line on
+    stderr. Flags are the script's own, not absl's global ones, so that a script can run twice.
     """
     # Before TensorFlow is imported: its notices are not for users.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -154,6 +183,12 @@ def launch(
         _fail(str(error))
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on where this was", INTERRUPTED)
+    except Diverged as error:
+        _fail(str(error), FAILED_TRAINING)
+    except WorkerLost as error:
+        _fail(str(error), LOST_WORKER)
+    except Terminated as error:
+        _fail(str(error), 128 + error.signal_number)
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}; free or choose another place")
     except Exception as error:

@@ -11,9 +11,9 @@ from absl import flags
 
 from data_prep.errors import InputError
 from experiments.flags import (
-    COLLAPSED,
     DATA_FLAGS,
     DONE,
+    FAILED_TRAINING,
     TRAINING_FLAGS,
     check_model,
     define_config,
@@ -60,7 +60,7 @@ def job(values: flags.FlagValues) -> int:
             progress=report,
         )
     print(f"{results['caption']}\n\n{test_table(results)}\n\nwrote {workdir / 'results.md'} and {workdir / 'figures'}")
-    return COLLAPSED if any(model["collapsed"] for model in results["models"].values()) else DONE
+    return FAILED_TRAINING if any(model["collapsed"] for model in results["models"].values()) else DONE
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -3,17 +3,20 @@
 python -m experiments.train --preset=report --model=wgan-vgg --data_dir=RECORDS --workdir=RUN
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from experiments.flags import (
-    COLLAPSED,
     DONE,
+    FAILED_TRAINING,
     TRAINING_FLAGS,
     check_model,
     define_config,
+    define_devices,
     launch,
     quiet_tensorflow,
     read_config,
@@ -29,6 +32,9 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("model", "wgan-vgg", f"one of {', '.join(MODELS)}", flag_values=values)
     flags.DEFINE_string("data_dir", None, "folder of records", flag_values=values)
     flags.DEFINE_string("workdir", None, "run directory", flag_values=values)
+    flags.DEFINE_integer("max_steps", None, "end, saved, at this step at the latest", flag_values=values)
+    flags.DEFINE_integer("profile", 0, "profile so many steps for TensorBoard", flag_values=values)
+    define_devices(values)
 
 
 def job(values: flags.FlagValues) -> int:
@@ -37,15 +43,30 @@ def job(values: flags.FlagValues) -> int:
     data_dir, workdir = (Path(text) for text in required(values, "data_dir", "workdir"))
     quiet_tensorflow()
     from wgan_vgg.input_pipeline import DataSet
+    from wgan_vgg.training.distribute import Devices
     from wgan_vgg.training.train_loop import train
 
     with Reporter().shown() as report:
         data = DataSet.open(data_dir)
-        last = train(config, data, workdir, lambda *now: report(f"train {config.model}", *now))
+        last = train(
+            config,
+            data,
+            workdir,
+            lambda *now: report(f"train {config.model}", *now),
+            devices=Devices(values.strategy, values.virtual_devices),
+            max_steps=values.max_steps,
+            profile_steps=values.profile,
+            command=sys.argv,
+        )
     quality = ", ".join(f"{name} {last['test'][name]:.4g}" for name in ("psnr", "ssim"))
-    state = "collapsed: the generator's output is black; lower generator_lr or take another seed" * last["collapsed"]
-    print(f"step {last['step']}: test {quality}. {state}".rstrip())
-    return COLLAPSED if last["collapsed"] else DONE
+    print(f"step {last['step']}: test {quality}. {_ending(last)}".rstrip())
+    return FAILED_TRAINING if last["collapsed"] else DONE
+
+
+def _ending(last: Mapping[str, Any]) -> str:
+    if last["collapsed"]:
+        return "collapsed: the generator's output is black; lower generator_lr or take another seed"
+    return "stopped early: best_metric has not improved" if last["stopped_early"] else ""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,6 +1,5 @@
 """Whole trainings through the script's own main: what a run leaves, resuming, the guard, collapse, refusals."""
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import REPO
+from training_runs import checkpoint_digest, tiny, without_times
 
 from wgan_vgg import config
 from wgan_vgg.evaluation import metrics
@@ -16,28 +16,9 @@ from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.trained_model import checkpoint_prefixes, load_generator
-from wgan_vgg.training import train_loop
+from wgan_vgg.training import batches, session, start
+from wgan_vgg.training.train_loop import train
 from wgan_vgg.training.train_step import create_state
-
-TINY = [
-    "--preset=demo",
-    "--batch_size=4",
-    "--epochs=2",
-    "--set=critic.filters=(4,4)",
-    "--set=critic.dense_units=8",
-    "--set=generator.layers=3",
-    "--set=generator.filters=8",
-    "--set=training.eval_images=4",
-    "--set=vgg.layer=block1_conv2",
-]
-
-
-def tiny(model, data_dir, workdir, *more):
-    return [*TINY, f"--model={model}", f"--data_dir={data_dir}", f"--workdir={workdir}", *more]
-
-
-def without_times(rows):
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 def test_a_run_leaves_what_the_design_says(script, data_dir, tmp_path):
@@ -51,7 +32,7 @@ def test_a_run_leaves_what_the_design_says(script, data_dir, tmp_path):
     stored = json.loads(run.config.read_text())
     assert stored["config"]["data"]["image_size"] == 32, "the records decide the data section"
     assert stored["data"]["patients"] == {"train": 6, "test": 4}
-    assert json.loads(run.environment.read_text())["packages"]["tensorflow"] == tf.__version__
+    assert json.loads(run.environment.read_text())[0]["packages"]["tensorflow"] == tf.__version__
     assert len(checkpoint_prefixes(run.checkpoints)) == 2
     assert any(run.tensorboard.iterdir())
 
@@ -117,10 +98,10 @@ def dead_seed(low_dose):
 def test_the_init_guard_brings_a_black_generator_to_life():
     low_dose = tf.fill([2, 16, 16, 1], 0.1) + 0.015 * tf.random.stateless_normal([2, 16, 16, 1], [0, 0])
     settings = config.override(dead_seed(low_dose), {"model": "generator-mse"})
-    state = create_state(settings, (16, 16))
+    state = create_state(settings, (16, 16), 100)
     least = 0.1 * float(tf.reduce_mean(low_dose))
     assert float(tf.reduce_mean(state.generator(low_dose))) < least
-    means = train_loop.initialise_generator(state, settings, low_dose)
+    means = start.initialise_generator(state, settings, low_dose)
     assert 1 < len(means) <= 20
     assert all(mean < least for mean in means[:-1])
     assert float(tf.reduce_mean(state.generator(low_dose))) >= least
@@ -128,11 +109,11 @@ def test_the_init_guard_brings_a_black_generator_to_life():
 
 def test_training_starts_with_the_guard(data_dir, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(train_loop, "initialise_generator", lambda *arguments: seen.append(arguments) or [0.5])
-    monkeypatch.setattr(train_loop.Session, "run_epochs", lambda *_: {})
+    monkeypatch.setattr(session, "initialise_generator", lambda *arguments: seen.append(arguments) or [0.5])
+    monkeypatch.setattr(session.Session, "run_epochs", lambda *_: {})
     settings = config.override(config.preset("demo"), {"model": "generator-mse", "training.batch_size": 4})
-    train_loop.train(settings, DataSet.open(data_dir), tmp_path)
-    first_batch, _ = next(iter(train_loop.training_batches(settings, DataSet.open(data_dir), 0)))[0]
+    train(settings, DataSet.open(data_dir), tmp_path)
+    first_batch, _ = next(iter(batches.training_batches(settings, DataSet.open(data_dir), 0)))[0]
     np.testing.assert_array_equal(seen[0][2], first_batch)
     assert RunDir(tmp_path).rows()[0]["initialisation_means"] == [0.5]
 
@@ -141,17 +122,17 @@ def test_nan_stops_the_run_before_anything_is_saved(script, data_dir, tmp_path):
     assert script("train", *tiny("generator-mse", data_dir, tmp_path, "--epochs=1"))[0] == 0
     before = [path.name for path in checkpoint_prefixes(tmp_path / "checkpoints")]
     rows = (tmp_path / "metrics.jsonl").read_text()
-    original = train_loop.build_train_step
+    original = session.build_train_step
 
     def broken(*arguments):
         step = original(*arguments)
         return lambda *batches: step(*batches) | {"mse": tf.constant(float("nan"))}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_loop, "build_train_step", broken)
+        patch.setattr(session, "build_train_step", broken)
         status, _, err = script("train", *tiny("generator-mse", data_dir, tmp_path, "--epochs=2"))
-    assert status == 2
-    assert "step 12: mse (training) is nan; the last good checkpoint is step 6" in err
+    assert status == 3
+    assert "step 7: mse (training) is nan; the last good checkpoint is step 6" in err
     assert [path.name for path in checkpoint_prefixes(tmp_path / "checkpoints")] == before
     assert (tmp_path / "metrics.jsonl").read_text() == rows
 
@@ -201,7 +182,7 @@ def test_critic_batches_are_a_stream_of_their_own(data_dir):
     def flat(start, count):
         return [
             float(tf.reduce_sum(low))
-            for images, group in train_loop.training_batches(settings, data, start).take(count)
+            for images, group in batches.training_batches(settings, data, start).take(count)
             for low, _ in (images, *group)
         ]
 
@@ -209,7 +190,7 @@ def test_critic_batches_are_a_stream_of_their_own(data_dir):
     assert len(set(whole)) == 18, "three different batches a step"
     assert flat(2, 4) == whole[6:]
     one_batch = config.override(settings, {"training.fresh_critic_batches": False})
-    assert next(iter(train_loop.training_batches(one_batch, data, 0)))[1] == ()
+    assert next(iter(batches.training_batches(one_batch, data, 0)))[1] == ()
 
 
 @pytest.mark.slow
@@ -221,8 +202,7 @@ def test_four_processes_with_the_full_critic_end_bit_equal(data_dir, tmp_path):
         workdir = tmp_path / str(number)
         command = [sys.executable, "-m", "experiments.train", *flags, f"--data_dir={data_dir}", f"--workdir={workdir}"]
         subprocess.run(command, check=True, cwd=REPO, capture_output=True, timeout=300)
-        data = next((workdir / "checkpoints").glob("step-000000003.data-*"))
-        digests.add(hashlib.sha256(data.read_bytes()).hexdigest())
+        digests.add(checkpoint_digest(workdir, 3))
     assert len(digests) == 1
 
 
@@ -233,8 +213,7 @@ def test_two_processes_end_bit_equal(data_dir, tmp_path):
         subprocess.run(command, check=True, cwd=REPO, capture_output=True, timeout=300)
     first, second = (without_times(RunDir(workdir).rows()) for workdir in runs)
     assert first == second
-    files = [next((workdir / "checkpoints").glob("step-000000006.data-*")).read_bytes() for workdir in runs]
-    assert files[0] == files[1]
+    assert checkpoint_digest(runs[0], 6) == checkpoint_digest(runs[1], 6)
 
 
 @pytest.mark.parametrize(

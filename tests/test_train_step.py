@@ -29,9 +29,9 @@ def batch(seed, size=4):
 
 
 def run_step(settings, images, critic_images=()):
-    state = train_step.create_state(settings, (8, 8))
+    state = train_step.create_state(settings, (8, 8), 100)
     step = train_step.build_train_step(state, settings, tf.distribute.get_strategy())
-    return state, {name: float(value) for name, value in step(images, critic_images).items()}
+    return state, {name: float(value) for name, value in step(images, critic_images, tf.constant(0.0)).items()}
 
 
 @pytest.mark.parametrize("model", config.MODELS)
@@ -40,11 +40,11 @@ def test_each_model_has_exactly_its_terms(model):
     spec = config.MODELS[model]
     assert (state.critic is not None) == spec.adversarial
     assert (state.vgg is not None) == (spec.content == "vgg")
-    expected = {"mse", "generator_loss"}
+    expected = {"mse", "generator_loss", "zero_share", "generator_gradients", "remarks"}
     expected |= {"vgg"} if spec.content == "vgg" else set()
     if spec.adversarial:
         expected |= {"generator_wasserstein", "critic_wasserstein", "critic_loss", "gradient_penalty"}
-        expected |= {"real_score", "fake_score"}
+        expected |= {"real_score", "fake_score", "gradient_norm", "critic_gradients"}
     assert set(terms) == expected
     content = {"mse": terms["mse"], "vgg": terms.get("vgg", 0.0), None: 0.0}[spec.content]
     total = 0.1 * content + terms["generator_wasserstein"] if spec.adversarial else content
@@ -61,7 +61,7 @@ def test_critic_moves_n_times_and_generator_once_a_step():
 
 def test_critic_update_moves_only_the_critic():
     settings = small_config("wgan-mse")
-    state = train_step.create_state(settings, (8, 8))
+    state = train_step.create_state(settings, (8, 8), 100)
     generator, critic = state.generator.get_weights(), state.critic.get_weights()
     train_step.critic_update(state, settings, batch(0), tf.fill([4, 1, 1, 1], 0.5), 4)
     assert all(np.array_equal(a, b) for a, b in zip(generator, state.generator.get_weights(), strict=True))
@@ -70,7 +70,7 @@ def test_critic_update_moves_only_the_critic():
 
 def test_generator_update_moves_only_the_generator():
     settings = small_config("wgan-vgg")
-    state = train_step.create_state(settings, (8, 8))
+    state = train_step.create_state(settings, (8, 8), 100)
     generator, critic = state.generator.get_weights(), state.critic.get_weights()
     train_step.generator_update(state, settings, batch(0), 4)
     assert all(np.array_equal(a, b) for a, b in zip(critic, state.critic.get_weights(), strict=True))
@@ -80,7 +80,7 @@ def test_generator_update_moves_only_the_generator():
 def test_critic_gradient_is_that_of_the_whole_loss():
     """The two tapes' gradients, added by hand, equal one tape's over -D(x) + D(G(z)) + lambda * penalty."""
     settings = small_config("wgan-mse")
-    state = train_step.create_state(settings, (8, 8))
+    state = train_step.create_state(settings, (8, 8), 100)
     low_dose, normal_dose = batch(0)
     weights = tf.random.stateless_uniform([4, 1, 1, 1], [5, 5])
     seen = []
@@ -91,7 +91,7 @@ def test_critic_gradient_is_that_of_the_whole_loss():
         fake = state.generator(low_dose)
         loss = tf.reduce_mean(losses.critic_wasserstein(state.critic(normal_dose), state.critic(fake)))
         interpolated = losses.interpolate(normal_dose, fake, weights)
-        loss += 10.0 * tf.reduce_mean(losses.gradient_penalty(state.critic, interpolated))
+        loss += 10.0 * tf.reduce_mean(losses.gradient_penalty(losses.gradient_norms(state.critic, interpolated)))
     for ours, whole in zip(seen, tape.gradient(loss, variables), strict=True):
         np.testing.assert_allclose(ours, whole, rtol=1e-4, atol=1e-6)
 

@@ -116,17 +116,23 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam for both networks."""
+    """Adam for both networks, and how its rates change; durations are in steps or, instead, in epochs."""
 
     generator_lr: float = 1e-4  # report 6.2
     critic_lr: float = 1e-5  # report 6.2
     generator_betas: tuple[float, float] = (0.5, 0.9)  # paper, Algorithm 1; the report is silent
     critic_betas: tuple[float, float] = (0.5, 0.9)  # paper, Algorithm 1
+    schedule: str = "constant"  # or "cosine" (to 0 at the run's end), "step" (times decay_factor, repeatedly)
+    decay_steps: int | None = None  # between two drops of "step"
+    decay_epochs: float | None = None
+    decay_factor: float = 0.5
+    warmup_steps: int | None = None  # the rates rise linearly from 0
+    warmup_epochs: float | None = None
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Length and order of the training. Exactly one of `epochs` and `steps` is set."""
+    """Length and order of the training. Of NAME_steps and NAME_epochs one at most is set; of the length exactly one."""
 
     batch_size: int = 32  # report 6.2; over all replicas together
     epochs: int | None = 100  # report 6.2; an epoch is one pass of generator updates over the data
@@ -137,6 +143,16 @@ class TrainingConfig:
     init_tries: int = 20  # report 6.2, note: "we just reset the generator till obtaining acceptable G(z)"
     init_mean_ratio: float = 0.1  # acceptable: mean G(z) >= this * mean z on the first batch
     collapse_ratio: float = 0.01  # a generator whose mean output falls below this * mean truth is dead
+    collapse_steps: int = 50  # so is one whose output was all zero in so many steps on end
+    critic_warmup_steps: int | None = None  # critic updates before the first step (report 5.3)
+    critic_warmup_epochs: float | None = None
+    checkpoint_steps: int | None = None  # between two checkpoints, besides the one at each epoch's end
+    checkpoint_epochs: float | None = None
+    best_metric: str = "train/psnr"  # by which the best checkpoint is chosen; choosing on test flatters the result
+    early_stopping_steps: int | None = None  # the run ends when best_metric has not improved for so long
+    early_stopping_epochs: float | None = None
+    ema_decay: float = 0.0  # of a moving average of the generator's weights, kept beside them; 0: none
+    precision: str = "float32"  # of the convolutions; with "bfloat16" weights, losses, norms and Adam stay float32
 
 
 @dataclass(frozen=True)
@@ -177,10 +193,21 @@ class Config:
         return MODELS[self.model]
 
     def total_steps(self, num_train: int) -> int:
-        """Generator updates of the whole run; the only place where epochs become steps."""
-        if self.training.steps is not None:
-            return self.training.steps
-        return self.training.epochs * self.steps_per_epoch(num_train)
+        """Generator updates of the whole run."""
+        return self.in_steps("training.", num_train)
+
+    def in_steps(self, name: str, num_train: int) -> int | None:
+        """A duration in steps; the only place where epochs become steps.
+
+        Args:
+          name: what precedes `steps` and `epochs` in the duration's two keys, such as "training.checkpoint_".
+          num_train: training images.
+
+        Returns:
+          At least 1, or None where neither key is set.
+        """
+        steps, epochs = (config_values.get(self, name + unit) for unit in ("steps", "epochs"))
+        return steps if epochs is None else max(1, round(epochs * self.steps_per_epoch(num_train)))
 
     def steps_per_epoch(self, num_train: int) -> int:
         """Full batches in one pass over the training images (report: 6272 / 32 = 196).

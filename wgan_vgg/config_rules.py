@@ -5,8 +5,16 @@ from collections.abc import Mapping
 from data_prep.errors import InputError
 from wgan_vgg import config_values
 
-# Two spellings of one quantity: overriding one clears the other, giving both is an error.
+# Two spellings of one quantity: overriding one clears the other, giving both is an error. One must be given ...
 EXCLUSIVE = (("training.epochs", "training.steps"), ("data.noise_std", "data.noise_variance"))
+# ... or none need be.
+OPTIONAL = tuple(
+    (f"{name}_epochs", f"{name}_steps")
+    for name in (
+        *("optimizer.warmup", "optimizer.decay", "training.critic_warmup", "training.checkpoint"),
+        "training.early_stopping",
+    )
+)
 VGG_LAYERS = tuple(
     f"block{block}_{layer}"
     for block, convolutions in enumerate((2, 2, 4, 4, 4), start=1)
@@ -20,6 +28,11 @@ CHOICES = {
     "input.crop": ("random", "centre"),
     "critic.padding": ("same", "symmetric"),
     "vgg.mean_order": ("bgr", "rgb"),
+    "optimizer.schedule": ("constant", "cosine", "step"),
+    "training.precision": ("float32", "bfloat16"),
+    "training.best_metric": tuple(
+        f"{split}/{metric}" for split in ("train", "test") for metric in ("psnr", "ssim", "mse")
+    ),
 }
 NOT_NEGATIVE = (
     *(
@@ -38,25 +51,20 @@ POSITIVE = (
     *("data.photons", "data.projection_coarseness"),
     *("data.shards", "generator.layers", "generator.filters", "critic.dense_units", "training.batch_size"),
     *("training.epochs", "training.steps", "training.critic_steps", "training.eval_images", "training.init_tries"),
-    *("evaluation.report_batch_size",),
+    *("training.collapse_steps", "evaluation.report_batch_size", *(steps for _, steps in OPTIONAL)),
 )
 
 
 def check(config: object, models: tuple[str, ...]) -> None:
     """Raises InputError, naming the key, its value and the rule, unless `config` keeps every rule."""
-    for key, allowed in ({"model": models} | CHOICES).items():
-        value = config_values.get(config, key)
-        if value not in allowed:
-            raise InputError(f"{key}={value!r}: unknown; take one of {', '.join(allowed)}")
-    for first, second in EXCLUSIVE:
-        given = [key for key in (first, second) if config_values.get(config, key) is not None]
-        needed = not (first == "data.noise_std" and config_values.get(config, "data.noise") != "gaussian")
-        if len(given) != needed:
-            raise InputError(f"{first} and {second} say the same thing: set exactly one, got {given or 'none'}")
+    _check_choices(config, models)
+    _check_durations(config)
     for network in ("generator", "critic"):
         key = f"optimizer.{network}_betas"
         if not all(0 <= beta < 1 for beta in config_values.get(config, key)):
             raise InputError(f"{key}={config_values.get(config, key)}: must be at least 0 and below 1")
+    if not 0 <= config_values.get(config, "training.ema_decay") < 1:
+        raise InputError(f"training.ema_decay={config_values.get(config, 'training.ema_decay')}: must be in [0, 1)")
     if min(config_values.get(config, "critic.filters"), default=0) < 1:
         raise InputError(
             f"critic.filters={config_values.get(config, 'critic.filters')}: must be one or more, each >= 1"
@@ -67,11 +75,47 @@ def check(config: object, models: tuple[str, ...]) -> None:
             raise InputError(f"{key}={value}: must be at least {least}")
 
 
+def _check_choices(config: object, models: tuple[str, ...]) -> None:
+    if config_values.get(config, "training.precision") == "float16":
+        raise InputError(
+            "training.precision='float16': refused, its loss scaling looks at one replica only and lets infinite "
+            "gradients into the weights of the others; take bfloat16"
+        )
+    for key, allowed in ({"model": models} | CHOICES).items():
+        value = config_values.get(config, key)
+        if value not in allowed:
+            raise InputError(f"{key}={value!r}: unknown; take one of {', '.join(allowed)}")
+
+
+def _check_durations(config: object) -> None:
+    for first, second in (*EXCLUSIVE, *OPTIONAL):
+        given = [key for key in (first, second) if config_values.get(config, key) is not None]
+        most = not (first == "data.noise_std" and config_values.get(config, "data.noise") != "gaussian")
+        least = most if (first, second) in EXCLUSIVE else 0
+        if not least <= len(given) <= most:
+            wanted = "exactly one" if least else "at most one" if most else "neither"
+            raise InputError(f"{first} and {second} say the same thing: set {wanted}, got {given or 'none'}")
+    for key, _ in OPTIONAL:
+        value = config_values.get(config, key)
+        if value is not None and not value > 0:
+            raise InputError(f"{key}={value}: must be above 0")
+    decay = [config_values.get(config, f"optimizer.decay_{unit}") for unit in ("epochs", "steps")]
+    stepwise = config_values.get(config, "optimizer.schedule") == "step"
+    if stepwise != (decay != [None, None]):
+        raise InputError(
+            "optimizer.schedule='step' needs optimizer.decay_steps or decay_epochs, and no other schedule takes them"
+        )
+    if not 0 < config_values.get(config, "optimizer.decay_factor") <= 1:
+        raise InputError(
+            f"optimizer.decay_factor={config_values.get(config, 'optimizer.decay_factor')}: must be in (0, 1]"
+        )
+
+
 def cleared_by(values: Mapping[str, object]) -> dict[str, None]:
     """The keys that overriding with `values` leaves without meaning: the other spelling, a noise without strength."""
     cleared = {
         other: None
-        for pair in EXCLUSIVE
+        for pair in (*EXCLUSIVE, *OPTIONAL)
         for key, other in (pair, pair[::-1])
         if values.get(key) is not None and other not in values
     }

@@ -32,21 +32,25 @@ def interpolate(real: tf.Tensor, fake: tf.Tensor, weights: tf.Tensor) -> tf.Tens
     return weights * real + (1.0 - weights) * fake
 
 
-def gradient_penalty(critic: Callable[[tf.Tensor], tf.Tensor], interpolated: tf.Tensor) -> tf.Tensor:
-    """(||grad D(x)||_2 - 1)^2 at the interpolated images, the norm over height, width and channels.
+def gradient_norms(critic: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
+    """||grad D(x)||_2 of each image, the norm over height, width and channels.
 
     Args:
       critic: maps images (batch, height, width, 1) to scores (batch, 1), each from its own image.
-      interpolated: images (batch, height, width, 1).
+      images: (batch, height, width, 1).
 
     Returns:
-      Shape (batch,), unweighted.
+      Shape (batch,).
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(interpolated)
-        scores = critic(interpolated)
-    gradients = tape.gradient(scores, interpolated)
-    norms = tf.sqrt(tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3]) + _EPSILON)
+        tape.watch(images)
+        scores = critic(images)
+    gradients = tape.gradient(scores, images)
+    return tf.sqrt(tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3]) + _EPSILON)
+
+
+def gradient_penalty(norms: tf.Tensor) -> tf.Tensor:
+    """(||grad D(x)||_2 - 1)^2 from the norms at the interpolated images; shape (batch,), unweighted."""
     return tf.square(norms - 1.0)
 
 

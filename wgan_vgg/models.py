@@ -7,7 +7,7 @@ from wgan_vgg.config import CriticConfig, GeneratorConfig
 from wgan_vgg.seeds import derive
 
 
-def build_generator(config: GeneratorConfig, seed: int = 0) -> keras.Model:
+def build_generator(config: GeneratorConfig, seed: int = 0, precision: str = "float32") -> keras.Model:
     """The denoiser G (report 5.1, Figure 1): 3x3 convolutions, stride 1, a ReLU after each, the last one too.
 
     Weights are He-normal: with Keras's default (Glorot) the final ReLU kills nearly every start (FACTS).
@@ -15,6 +15,7 @@ def build_generator(config: GeneratorConfig, seed: int = 0) -> keras.Model:
     Args:
       config: number of layers and filters; the default has 56,097 parameters.
       seed: decides the starting weights.
+      precision: "float32" or "bfloat16", see _policy; the last layer is float32 in any case, being the image.
 
     Returns:
       Model from float32 (batch, height, width, 1), any height and width, to the same shape, values >= 0.
@@ -27,18 +28,22 @@ def build_generator(config: GeneratorConfig, seed: int = 0) -> keras.Model:
             padding="same",
             activation="relu",
             kernel_initializer=keras.initializers.HeNormal(seed=derive(seed, "generator", number)),
+            dtype=_policy("float32" if number == config.layers else precision),
             name="denoised" if number == config.layers else f"conv{number}",
         )(x)
     return keras.Model(low_dose, x, name="generator")
 
 
-def build_critic(config: CriticConfig, image_shape: tuple[int, int], seed: int = 0) -> keras.Model:
+def build_critic(
+    config: CriticConfig, image_shape: tuple[int, int], seed: int = 0, precision: str = "float32"
+) -> keras.Model:
     """The critic D (report 5.2, Figure 2): 3x3 convolutions of strides 1 and 2 by turns, then two dense layers.
 
     Args:
       config: filters, slopes, padding, output; the default has 17,923,521 parameters at 64x64.
       image_shape: height and width of the images it will see; the dense layer fixes them.
       seed: decides the starting weights.
+      precision: "float32" or "bfloat16", see _policy; the score is float32 in any case.
 
     Returns:
       Model from float32 (batch, height, width, 1) to scores (batch, 1), unbounded unless `sigmoid_output`.
@@ -51,33 +56,42 @@ def build_critic(config: CriticConfig, image_shape: tuple[int, int], seed: int =
         raise InputError(
             f"training images of {image_shape[0]}x{image_shape[1]}: the critic takes {least}x{least} or more"
         )
+    policy = _policy(precision)
     images = x = keras.Input((*image_shape, 1), name="images")
     for number, filters in enumerate(config.filters, start=1):
         if config.padding == "symmetric":
-            x = keras.layers.ZeroPadding2D(1, name=f"pad{number}")(x)
+            x = keras.layers.ZeroPadding2D(1, dtype=policy, name=f"pad{number}")(x)
         x = keras.layers.Conv2D(
             filters,
             3,
             strides=2 - number % 2,
             padding="valid" if config.padding == "symmetric" else "same",
             kernel_initializer=keras.initializers.GlorotUniform(seed=derive(seed, "critic", number)),
+            dtype=policy,
             name=f"conv{number}",
         )(x)
-        x = keras.layers.LeakyReLU(negative_slope=config.conv_slope, name=f"leaky{number}")(x)
-    x = keras.layers.Flatten(name="flatten")(x)
+        x = keras.layers.LeakyReLU(negative_slope=config.conv_slope, dtype=policy, name=f"leaky{number}")(x)
+    x = keras.layers.Flatten(dtype=policy, name="flatten")(x)
     x = keras.layers.Dense(
         config.dense_units,
         kernel_initializer=keras.initializers.GlorotUniform(seed=derive(seed, "critic", "dense")),
+        dtype=policy,
         name="dense",
     )(x)
-    x = keras.layers.LeakyReLU(negative_slope=config.dense_slope, name="leaky_dense")(x)
+    x = keras.layers.LeakyReLU(negative_slope=config.dense_slope, dtype=policy, name="leaky_dense")(x)
     score = keras.layers.Dense(
         1,
         activation="sigmoid" if config.sigmoid_output else None,
         kernel_initializer=keras.initializers.GlorotUniform(seed=derive(seed, "critic", "score")),
+        dtype=_policy("float32"),
         name="score",
     )(x)
     return keras.Model(images, score, name="critic")
+
+
+def _policy(precision: str) -> keras.DTypePolicy:
+    """How a layer computes: with "bfloat16" in that, its weights staying float32."""
+    return keras.DTypePolicy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision])
 
 
 def smallest_side(config: CriticConfig) -> int:

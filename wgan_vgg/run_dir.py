@@ -1,8 +1,11 @@
 """Every path of a run directory, and writing into it without ever leaving half a file."""
 
+import contextlib
+import fcntl
 import json
+import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +30,23 @@ class _Folder:
                 pass
         except OSError as error:
             raise InputError(f"workdir {self.path}: cannot be written ({error.strerror}); choose another") from error
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps the folder for this process while the block runs; the lock goes with the process, however it ends.
+
+        Raises:
+          InputError: another process has it.
+        """
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"workdir {self.path}: another process trains there; wait, or take another") from error
+            yield
+        finally:
+            os.close(handle)
 
 
 class ReproductionDir(_Folder):
@@ -54,10 +74,15 @@ class RunDir(_Folder):
         self.environment = workdir / "environment.json"
         self.metrics = workdir / "metrics.jsonl"
         self.checkpoints = workdir / "checkpoints"
+        self.best = self.checkpoints / "best"
         self.tensorboard = workdir / "tensorboard"
         self.evaluations = workdir / "eval"
         self.figures = workdir / "figures"
         self.export = workdir / "export" / "saved_model"
+
+    def of_worker(self, index: int) -> "RunDir":
+        """Where a worker writes what the chief (0) writes here; removed when the run ends."""
+        return RunDir(self.path / f".worker-{index}") if index else self
 
     def load_config(self) -> Config:
         """The run's config.
@@ -119,7 +144,8 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
     old, new = dict(stored["config"]), config_values.to_dict(config)
     found = config_values.differences(old, new)
     lengths = [get_length(old), get_length(new)]
-    found = [line for line in found if not line.startswith(("training.epochs:", "training.steps:"))]
+    if new["optimizer"]["schedule"] != "cosine":  # there the rates depend on the length
+        found = [line for line in found if not line.startswith(("training.epochs:", "training.steps:"))]
     if lengths[0][0] != lengths[1][0] or lengths[0][1] > lengths[1][1]:
         found.append(f"training length: {lengths[0][1]} {lengths[0][0]} -> {lengths[1][1]} {lengths[1][0]}")
     if stored["data"]["fingerprint"] != data_fingerprint:

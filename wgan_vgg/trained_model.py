@@ -25,10 +25,20 @@ def checkpoint_prefixes(folder: Path) -> list[Path]:
     )
 
 
+def step_of(prefix: Path) -> int:
+    """The step of a checkpoint."""
+    return int(prefix.name.removeprefix("step-"))
+
+
+def checkpoint_files(prefix: Path) -> list[Path]:
+    """A checkpoint's files, the index first."""
+    return [prefix.with_suffix(".index"), *sorted(prefix.parent.glob(f"{prefix.name}.data-*"))]
+
+
 def newest_step(run: RunDir) -> int | None:
     """The step of a run's newest checkpoint; None where there is none."""
     prefixes = checkpoint_prefixes(run.checkpoints)
-    return int(prefixes[-1].name.removeprefix("step-")) if prefixes else None
+    return step_of(prefixes[-1]) if prefixes else None
 
 
 def read_newest(folder: Path, read: Callable[[str], object]) -> Path | None:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from data_prep.errors import InputError
@@ -21,7 +22,7 @@ _BGR_MEANS = (103.939, 116.779, 123.68)
 _RANDOM_SEED = 19  # fixed: random features are the same in every run, whatever its seed
 
 
-def build_vgg(config: VggConfig) -> keras.Model:
+def build_vgg(config: VggConfig, precision: str = "float32") -> keras.Model:
     """VGG19 up to one layer, frozen, taking grey CT images as they are.
 
     The image in [0, 1] is scaled to [0, 255], repeated to three channels, and has the means subtracted as
@@ -30,9 +31,10 @@ def build_vgg(config: VggConfig) -> keras.Model:
 
     Args:
       config: the layer, whether before its ReLU, the means' order, and where the weights come from.
+      precision: "float32", or "bfloat16" for frozen weights and convolutions of that type.
 
     Returns:
-      Model from float32 (batch, height, width, 1) in [0, 1] to features (batch, h, w, depth).
+      Model from float32 (batch, height, width, 1) in [0, 1] to float32 features (batch, h, w, depth).
 
     Raises:
       InputError: the weights are missing or not VGG19's, or a pooling layer is asked for before its ReLU.
@@ -48,11 +50,12 @@ def build_vgg(config: VggConfig) -> keras.Model:
         if not isinstance(layer, keras.layers.Conv2D):
             raise InputError(f"vgg.before_relu: {config.layer} is no convolution, it has no ReLU")
         layer.activation = keras.activations.linear
+    frozen = _in_precision(keras.Model(network.input, layer.output, name="vgg19"), precision)
     means = _BGR_MEANS if config.mean_order == "bgr" else _BGR_MEANS[::-1]
     image = keras.Input((None, None, 1), name="image")
     channels = keras.layers.Concatenate(name="grey_to_rgb")([image, image, image])
     scaled = keras.layers.Rescaling(255.0, offset=[-mean for mean in means], name="preprocess")(channels)
-    features = keras.Model(network.input, layer.output, name="vgg19")(scaled)
+    features = keras.layers.Activation("linear", dtype="float32", name="features")(frozen(scaled))
     model = keras.Model(image, features, name="vgg_features")
     model.trainable = False
     return model
@@ -69,6 +72,17 @@ def describe_weights(config: VggConfig) -> str:
     return {"random": "random VGG19 features (seeded He-normal, not ImageNet)", "imagenet": "ImageNet VGG19"}.get(
         config.weights, f"VGG19 weights from {Path(config.weights).name}"
     )
+
+
+def _in_precision(network: keras.Model, precision: str) -> keras.Model:
+    """The same network with weights and computation of another type; keras.applications takes none."""
+    if precision == "float32":
+        return network
+    clone = keras.models.clone_model(
+        network, clone_function=lambda layer: layer.from_config(layer.get_config() | {"dtype": precision})
+    )
+    clone.set_weights([weight.astype(np.float32) for weight in network.get_weights()])
+    return clone
 
 
 def _randomize(network: keras.Model) -> None:

@@ -1,51 +1,87 @@
 """Checkpoints of everything that training changes; a damaged one falls back to the one before it."""
 
+import json
 import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from data_prep.errors import InputError
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import checkpoint_prefixes, read_newest
+from wgan_vgg.trained_model import checkpoint_files, checkpoint_prefixes, read_newest, step_of
 from wgan_vgg.training.train_step import TrainState
 
 _KEEP = 2
 
 
 class Checkpoints:
-    """Saves and restores a TrainState in `run.checkpoints`, keeping the newest two."""
+    """Saves a TrainState in `own.checkpoints`, keeping the newest two, and the best one apart; restores from `run`.
 
-    def __init__(self, run: RunDir, state: TrainState) -> None:
+    The two differ for workers other than the chief: they take part in every save, but theirs are not the run's.
+    """
+
+    def __init__(self, run: RunDir, own: RunDir, state: TrainState) -> None:
         self._run = run
-        self._folder = run.checkpoints
+        self._folder, self._best = own.checkpoints, own.best
         parts = {name: value for name, value in vars(state).items() if value is not None and name != "vgg"}
-        self._checkpoint = tf.train.Checkpoint(**parts)
+        self._epoch = tf.Variable("", dtype=tf.string, trainable=False)  # what the loop knows of an epoch not ended
+        self._checkpoint = tf.train.Checkpoint(**parts, epoch=self._epoch)
         self._step = state.step
 
-    def save(self) -> None:
-        """Writes the checkpoint of the current step, then drops the oldest ones.
+    def save(self, epoch: Mapping[str, Any]) -> None:
+        """Writes the checkpoint of the current step with the loop's own notes, then drops the oldest ones.
 
         TensorFlow writes the index in place; here the files get their names when they are whole, the index last.
         """
+        self._epoch.assign(json.dumps(epoch))
         name = f"step-{int(self._step):09d}"
         partial = self._folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
-        self._checkpoint.write(str(partial / name))
-        for file in sorted(partial.iterdir(), key=lambda file: file.suffix == ".index"):
-            file.rename(self._folder / file.name)
-        shutil.rmtree(partial)
+        try:
+            self._checkpoint.write(str(partial / name))
+            for file in sorted(partial.iterdir(), key=lambda file: file.suffix == ".index"):
+                file.rename(self._folder / file.name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
         for prefix in checkpoint_prefixes(self._folder)[:-_KEEP]:
-            for file in (prefix.with_suffix(".index"), *self._folder.glob(f"{prefix.name}.data-*")):
+            for file in checkpoint_files(prefix):
                 file.unlink()
 
-    def restore(self) -> bool:
-        """Restores the newest checkpoint that is whole; False where the run has not begun.
+    def keep_best(self, step: int) -> None:
+        """Makes the checkpoint of `step`, if it is still there, the only one in `own.best`: links, not copies."""
+        newest = next((p for p in checkpoint_prefixes(self._folder) if step_of(p) == step), None)
+        if newest is None or newest.name in (prefix.name for prefix in checkpoint_prefixes(self._best)):
+            return
+        self._best.mkdir(exist_ok=True)
+        for file in reversed(checkpoint_files(newest)):  # the index last: its presence means a whole one
+            _link(file, self._best / file.name)
+        for prefix in checkpoint_prefixes(self._best):
+            if step_of(prefix) != step:
+                for file in checkpoint_files(prefix):
+                    file.unlink()
+
+    def restore(self) -> dict[str, Any] | None:
+        """Restores the newest checkpoint that is whole.
+
+        Returns:
+          The loop's own notes, or None where the run has not begun.
 
         Raises:
           InputError: the run has begun, and no checkpoint can be read.
         """
-        if read_newest(self._folder, lambda prefix: self._checkpoint.read(prefix).assert_consumed()):
-            return True
-        if checkpoint_prefixes(self._folder) or any(row["step"] > 0 for row in self._run.rows()):
-            raise InputError(f"{self._folder}: no checkpoint there can be read; restore one, or take another workdir")
-        return False
+        folder = self._run.checkpoints
+        if read_newest(folder, lambda prefix: self._checkpoint.read(prefix).assert_consumed()):
+            return json.loads(self._epoch.numpy())
+        if checkpoint_prefixes(folder) or any(row["step"] > 0 for row in self._run.rows()):
+            raise InputError(f"{folder}: no checkpoint there can be read; restore one, or take another workdir")
+        return None
+
+
+def _link(file: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(file)
+    except OSError:  # a file system without links
+        shutil.copy2(file, target)

@@ -1,16 +1,93 @@
-"""The one place that picks a tf.distribute strategy."""
+"""The one place that picks a tf.distribute strategy, and what workers and replicas need to know of each other."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
 from data_prep.errors import InputError
 
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
-def make_strategy() -> tf.distribute.Strategy:
-    """All GPUs of this machine as mirrored replicas; otherwise its one device."""
-    gpus = tf.config.list_logical_devices("GPU")
-    if len(gpus) > 1:
-        return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus])
-    return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """What a run runs on. By the global batch its result does not depend on it, rounding apart.
+
+    `strategy` is one of STRATEGIES; "auto" takes several hosts where TF_CONFIG names them, else all GPUs of this one,
+    else its one device. `virtual_devices` splits the CPU into so many, for trying out what several devices do.
+    """
+
+    strategy: str = "auto"
+    virtual_devices: int = 0
+
+
+def make_strategy(devices: Devices) -> tf.distribute.Strategy:
+    """The strategy for `devices`; to be called before anything else of TensorFlow's.
+
+    Raises:
+      InputError: an unknown strategy, one that this machine has no devices for, or a TF_CONFIG that is not understood.
+    """
+    name = devices.strategy
+    if name not in STRATEGIES:
+        raise InputError(f"strategy={name!r}: unknown; take one of {', '.join(STRATEGIES)}")
+    if devices.virtual_devices:
+        _split_cpu(devices.virtual_devices)
+    workers = _check_cluster() if os.environ.get("TF_CONFIG") else 0
+    if name == "auto" and workers > 1:
+        name = "multi_worker"
+    if name == "multi_worker":
+        if not workers:
+            raise InputError('strategy=multi_worker: TF_CONFIG is not set; see "Several hosts" in README.md')
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "tpu":
+        return _tpu_strategy()
+    places = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")[: devices.virtual_devices]
+    if name == "mirrored" or (name == "auto" and len(places) > 1):
+        return tf.distribute.MirroredStrategy([place.name for place in places] or ["/cpu:0"])
+    return tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0")
+
+
+def _split_cpu(count: int) -> None:
+    if count < 0:
+        raise InputError(f"virtual_devices={count}: must be at least 0")
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError as error:  # TensorFlow has begun with other devices
+        if len(tf.config.list_logical_devices("CPU")) < count:
+            raise InputError(f"virtual_devices={count}: TensorFlow runs already, with fewer; start anew") from error
+
+
+def _check_cluster() -> int:
+    """The number of workers in TF_CONFIG."""
+    try:
+        content = json.loads(os.environ["TF_CONFIG"])
+        workers = content["cluster"].get("chief", []) + content["cluster"]["worker"]
+        task = content["task"]
+        known = task["type"] in ("chief", "worker") and 0 <= task["index"] < len(content["cluster"][task["type"]])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"TF_CONFIG: not understood ({error!r}); it needs cluster.worker, task.type, task.index"
+        ) from error
+    if not known:
+        raise InputError(f"TF_CONFIG: task {task} is not in its cluster; task.index counts from 0")
+    return len(workers)
+
+
+def _tpu_strategy() -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        raise InputError(
+            f"strategy=tpu: no TPU answers ({str(error).splitlines()[0]}); take another strategy"
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
 
 
 def check_batch_size(batch_size: int, replicas: int) -> None:
@@ -19,3 +96,55 @@ def check_batch_size(batch_size: int, replicas: int) -> None:
         near = batch_size // replicas * replicas
         sizes = " or ".join(str(size) for size in (near, near + replicas) if size)
         raise InputError(f"training.batch_size={batch_size}: does not divide over {replicas} replicas; take {sizes}")
+
+
+def worker_index(strategy: tf.distribute.Strategy) -> int:
+    """This process's place among the workers; the one with 0 is the chief, whose files are the run's."""
+    resolver = strategy.cluster_resolver
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver is None:
+        return 0
+    cluster = resolver.cluster_spec().as_dict()
+    return resolver.task_id + (len(cluster.get("chief", [])) if resolver.task_type == "worker" else 0)
+
+
+def distributed(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Iterator[Any]:
+    """Deals global batches out: each replica of each worker gets its own slice of the same batch.
+
+    Every worker reads all batches and keeps its part; TensorFlow's own sharding would let them read other ones.
+    """
+
+    def shares(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        replicas = context.num_replicas_in_sync
+        here = replicas // context.num_input_pipelines
+        first = context.input_pipeline_id * here
+
+        def split(*batches: tf.Tensor) -> tuple:
+            return tf.nest.map_structure(
+                lambda batch: tf.stack(tf.split(batch, replicas)[first : first + here]), batches
+            )
+
+        return dataset.map(split).unbatch().prefetch(2 * here)
+
+    return iter(strategy.distribute_datasets_from_function(shares))
+
+
+def any_worker(strategy: tf.distribute.Strategy, remark: bool) -> bool:
+    """Whether any worker's remark is true; all workers must ask."""
+    return _sum(strategy, float(remark)) > 0
+
+
+def check_same_step(strategy: tf.distribute.Strategy, step: int) -> None:
+    """Raises InputError on every worker unless all of them are at the same step."""
+    replicas = strategy.num_replicas_in_sync
+    if replicas * _sum(strategy, float(step) ** 2) != _sum(strategy, float(step)) ** 2:
+        raise InputError(
+            f"workdir: the workers found different checkpoints (here step {step}); it must be on a shared disk"
+        )
+
+
+def _sum(strategy: tf.distribute.Strategy, value: float) -> float:
+    @tf.function(autograph=False)
+    def total() -> tf.Tensor:
+        return strategy.reduce("SUM", strategy.run(lambda: tf.constant(value, tf.float64)), axis=None)
+
+    return float(total())

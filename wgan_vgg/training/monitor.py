@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
 
-from wgan_vgg import losses
+from wgan_vgg import config_values, losses
 from wgan_vgg.config import Config
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import centre_crop
@@ -42,25 +43,34 @@ class Monitor:
         middle = [centre_crop(part, self._term_shape) for part in images]
         parts = [self._terms(tuple(part[i : i + size] for part in middle)) for i in range(0, len(low_dose), size)]
         values = {name: float(np.mean(np.concatenate([part[name] for part in parts]))) for name in parts[0]}
-        outputs = self._outputs(low_dose)
         truths = normal_dose.numpy()[..., 0]
-        values["psnr"] = float(np.mean([metrics.psnr(t, o) for t, o in zip(truths, outputs, strict=True)]))
+        outputs = self._state.generator(low_dose, training=False).numpy()[..., 0]
+        values["psnr"] = _mean_psnr(truths, outputs)
         values["ssim"] = float(np.mean([metrics.ssim(t, o) for t, o in zip(truths, outputs, strict=True)]))
         values["brightness"] = float(outputs.mean() / max(truths.mean(), np.finfo(np.float32).tiny))
+        if self._state.average is not None:
+            values["average_psnr"] = _mean_psnr(truths, self._state.average(low_dose, training=False).numpy()[..., 0])
         return values
 
-    def _outputs(self, low_dose: tf.Tensor) -> np.ndarray:
-        return self._state.generator(low_dose, training=False).numpy()[..., 0]
-
     def write_summaries(self, folder: Path, step: int, values: dict[str, dict[str, float]]) -> None:
-        """TensorBoard: a curve a term and split, and a noisy | denoised | truth strip of test images."""
+        """TensorBoard: a curve a term and split, a noisy | denoised | truth strip of test images, hyperparameters."""
         low_dose, normal_dose = (part[:_STRIP] for part in self._images["test"])
         strip = tf.concat([low_dose, self._state.generator(low_dose, training=False), normal_dose], axis=2)
         with tf.summary.create_file_writer(str(folder)).as_default(step=step):
+            hparams.hparams({name: _plain(value) for name, value in config_values.flatten(self._config).items()})
             for split, terms in values.items():
                 for name, value in terms.items():
                     tf.summary.scalar(f"{name}/{split}", value)
             tf.summary.image("noisy | denoised | truth", tf.clip_by_value(strip, 0.0, 1.0), max_outputs=_STRIP)
+
+
+def _mean_psnr(truths: np.ndarray, outputs: np.ndarray) -> float:
+    return float(np.mean([metrics.psnr(t, o) for t, o in zip(truths, outputs, strict=True)]))
+
+
+def _plain(value: object) -> bool | int | float | str:
+    """The kinds of values that TensorBoard's hyperparameters may have."""
+    return value if isinstance(value, bool | int | float | str) else str(value)
 
 
 def build_terms(state: TrainState, config: Config) -> Callable[[Images], Terms]:
@@ -75,9 +85,8 @@ def build_terms(state: TrainState, config: Config) -> Callable[[Images], Terms]:
             values |= critic_terms(state.critic, normal_dose, output)
             seed = [derive(config.seed, "monitor"), 0]
             weights = tf.random.stateless_uniform([tf.shape(low_dose)[0], 1, 1, 1], seed)
-            values["gradient_penalty"] = losses.gradient_penalty(
-                state.critic, losses.interpolate(normal_dose, output, weights)
-            )
+            norms = losses.gradient_norms(state.critic, losses.interpolate(normal_dose, output, weights))
+            values |= {"gradient_norm": norms, "gradient_penalty": losses.gradient_penalty(norms)}
         return values
 
     return terms

@@ -5,7 +5,7 @@ adding them (and their gradients) over replicas gives the mean over the whole ba
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -13,44 +13,54 @@ import tensorflow as tf
 from wgan_vgg import losses, models, vgg
 from wgan_vgg.config import Config
 from wgan_vgg.seeds import derive
+from wgan_vgg.training.schedules import Schedule
 
 Images = tuple[tf.Tensor, tf.Tensor]  # low_dose, normal_dose: (batch, height, width, 1)
 Terms = dict[str, tf.Tensor]
+# Terms that are there to be checked only: half the squared gradients of a network, each replica's own share.
+CRITIC_GRADIENTS, GENERATOR_GRADIENTS = "critic_gradients", "generator_gradients"
 
 
 @dataclasses.dataclass
 class TrainState:
-    """All that a step changes, and the frozen VGG. A model without a critic or a VGG loss has None there."""
+    """All that a step changes, and the frozen VGG. What a model or a config does not have is None."""
 
     step: tf.Variable
     generator: keras.Model
     generator_optimizer: keras.optimizers.Optimizer
+    average: keras.Model | None  # the generator with the moving average of its weights
     critic: keras.Model | None
     critic_optimizer: keras.optimizers.Optimizer | None
     vgg: keras.Model | None
 
 
-def create_state(config: Config, image_shape: tuple[int, int]) -> TrainState:
-    """Networks and optimizers of a run; call it inside `strategy.scope()`.
+def create_state(config: Config, image_shape: tuple[int, int], num_train: int) -> TrainState:
+    """Networks and optimizers of a run on `num_train` images; call it inside `strategy.scope()`.
 
     Optimizers are built here: built later they would not be mirrored over the replicas.
     """
 
-    def adam(learning_rate: float, betas: tuple[float, float], model: keras.Model) -> keras.optimizers.Optimizer:
-        optimizer = keras.optimizers.Adam(learning_rate, beta_1=betas[0], beta_2=betas[1])
+    def adam(schedule: Schedule, betas: tuple[float, float], model: keras.Model) -> keras.optimizers.Optimizer:
+        optimizer = keras.optimizers.Adam(schedule, beta_1=betas[0], beta_2=betas[1])
         optimizer.build(model.trainable_variables)
         return optimizer
 
-    rates = config.optimizer
-    generator = models.build_generator(config.generator, config.seed)
-    critic = models.build_critic(config.critic, image_shape, config.seed) if config.spec.adversarial else None
+    rates, training = config.optimizer, config.training
+    generator = models.build_generator(config.generator, config.seed, training.precision)
+    critic = critic_optimizer = None
+    if config.spec.adversarial:
+        critic = models.build_critic(config.critic, image_shape, config.seed, training.precision)
+        warmup = config.in_steps("training.critic_warmup_", num_train) or 0
+        schedule = Schedule(config, rates.critic_lr, num_train, training.critic_steps, warmup)
+        critic_optimizer = adam(schedule, rates.critic_betas, critic)
     return TrainState(
         step=tf.Variable(0, dtype=tf.int64, trainable=False, name="step"),
         generator=generator,
-        generator_optimizer=adam(rates.generator_lr, rates.generator_betas, generator),
+        generator_optimizer=adam(Schedule(config, rates.generator_lr, num_train), rates.generator_betas, generator),
+        average=models.build_generator(config.generator, config.seed) if training.ema_decay else None,
         critic=critic,
-        critic_optimizer=adam(rates.critic_lr, rates.critic_betas, critic) if critic else None,
-        vgg=vgg.build_vgg(config.vgg) if config.spec.content == "vgg" else None,
+        critic_optimizer=critic_optimizer,
+        vgg=vgg.build_vgg(config.vgg, training.precision) if config.spec.content == "vgg" else None,
     )
 
 
@@ -87,20 +97,27 @@ def critic_update(state: TrainState, config: Config, images: Images, weights: tf
         terms = _means(critic_terms(state.critic, normal_dose, fake), global_batch)
     gradients = tape.gradient(terms["critic_wasserstein"], variables)
     with tf.GradientTape() as tape:
-        penalties = losses.gradient_penalty(state.critic, losses.interpolate(normal_dose, fake, weights))
-        terms["gradient_penalty"] = tf.reduce_sum(penalties) / global_batch
+        norms = losses.gradient_norms(state.critic, losses.interpolate(normal_dose, fake, weights))
+        penalty = {"gradient_penalty": losses.gradient_penalty(norms), "gradient_norm": norms}
+        terms |= _means(penalty, global_batch)
         weighted = config.loss.gradient_penalty_weight * terms["gradient_penalty"]
     # The last bias does not change the penalty; its gradient would be None.
     penalty_gradients = tape.gradient(weighted, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     total = [first + second for first, second in zip(gradients, penalty_gradients, strict=True)]
     state.critic_optimizer.apply(total, state.critic.trainable_variables)
-    return terms | {"critic_loss": terms["critic_wasserstein"] + weighted}
+    return terms | {"critic_loss": terms["critic_wasserstein"] + weighted, CRITIC_GRADIENTS: _half_squares(total)}
 
 
 def generator_terms(state: TrainState, config: Config, images: Images, output: tf.Tensor) -> Terms:
-    """The generator's terms, per sample: `mse` always, `vgg` and `generator_wasserstein` as the model has them."""
+    """The generator's terms, per sample: `vgg` and `generator_wasserstein` as the model has them, the others always.
+
+    `zero_share` is the share of the output that is exactly 0; at 1 no gradient reaches the generator.
+    """
     normal_dose = images[1]
-    terms = {"mse": losses.mean_squared_error(normal_dose, output)}
+    terms = {
+        "mse": losses.mean_squared_error(normal_dose, output),
+        "zero_share": tf.reduce_mean(tf.cast(output == 0.0, tf.float32), axis=[1, 2, 3]),
+    }
     if state.vgg is not None:
         terms["vgg"] = losses.mean_squared_error(state.vgg(normal_dose), state.vgg(output))
     if state.critic is not None:
@@ -125,7 +142,7 @@ def generator_update(state: TrainState, config: Config, images: Images, global_b
         terms = _means(generator_terms(state, config, images, output), global_batch)
     gradients = tape.gradient(terms["generator_loss"], variables)
     state.generator_optimizer.apply(gradients, state.generator.trainable_variables)
-    return terms
+    return terms | {GENERATOR_GRADIENTS: _half_squares(gradients)}
 
 
 def _variables(model: keras.Model) -> list[tf.Variable]:
@@ -136,12 +153,20 @@ def _means(terms: Terms, global_batch: int) -> Terms:
     return {name: tf.reduce_sum(values) / global_batch for name, values in terms.items()}
 
 
-def replica_step(state: TrainState, config: Config, images: Images, critic_images: tuple[Images, ...]) -> Terms:
+def _half_squares(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Finite if and only if every gradient is (short of overflow): the cheapest look at all of them."""
+    return tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients])
+
+
+def replica_step(
+    state: TrainState, config: Config, step: tf.Tensor, images: Images, critic_images: tuple[Images, ...]
+) -> Terms:
     """One step on one replica: `critic_steps` critic updates, then one generator update.
 
     Args:
-      state: changed in place, its step counted up.
+      state: changed in place, but for its step.
       config: the run's.
+      step: steps done before.
       images: the generator's batch, this replica's share.
       critic_images: a batch for each critic update, or none where they all take the generator's.
 
@@ -153,29 +178,69 @@ def replica_step(state: TrainState, config: Config, images: Images, critic_image
     if state.critic is not None:
         for number in range(config.training.critic_steps):
             batch = critic_images[number] if critic_images else images
-            weights = interpolation_weights(config, state.step, number, tf.shape(batch[0])[0])
-            terms |= critic_update(state, config, batch, weights, global_batch)
-    terms |= generator_update(state, config, images, global_batch)
-    state.step.assign_add(1)
-    return terms
+            weights = interpolation_weights(config, number, step, tf.shape(batch[0])[0])
+            update = critic_update(state, config, batch, weights, global_batch)
+            update[CRITIC_GRADIENTS] += terms.get(CRITIC_GRADIENTS, 0.0)
+            terms |= update
+    return terms | generator_update(state, config, images, global_batch)
 
 
-def interpolation_weights(config: Config, step: tf.Tensor, number: int, size: tf.Tensor) -> tf.Tensor:
+def interpolation_weights(config: Config, purpose: int | str, step: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """This replica's part of the whole batch's uniform weights: a sample's weight does not depend on its replica."""
-    seed = tf.stack([tf.constant(derive(config.seed, "interpolation", number), tf.int64), tf.cast(step, tf.int64)])
+    seed = tf.stack([tf.constant(derive(config.seed, "interpolation", purpose), tf.int64), tf.cast(step, tf.int64)])
     weights = tf.random.stateless_uniform([config.training.batch_size, 1, 1, 1], seed)
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
     return weights[replica * size : (replica + 1) * size]
 
 
+def _update_average(state: TrainState, decay: float) -> None:
+    """average <- d average + (1 - d) generator, d rising to `decay`: a young average is not one of the start."""
+    step = tf.cast(state.step, tf.float32)
+    keep = tf.minimum(decay, step / (9.0 + step))
+    for average, weight in zip(_variables(state.average), _variables(state.generator), strict=True):
+        average.assign(keep * average + (1.0 - keep) * weight)
+
+
 def build_train_step(
     state: TrainState, config: Config, strategy: tf.distribute.Strategy
-) -> Callable[[Images, tuple[Images, ...]], Terms]:
-    """`replica_step` on every replica, as one tf.function that returns means over the global batch."""
+) -> Callable[[Images, tuple[Images, ...], tf.Tensor], Terms]:
+    """`replica_step` on every replica, as one tf.function that returns means over the global batch.
+
+    Its last argument is this worker's own remark, which comes back as `remarks`, summed over the replicas: so all
+    workers learn in the same step that one of them is to stop.
+    """
 
     @tf.function(autograph=False)
-    def train_step(images: Images, critic_images: tuple[Images, ...]) -> Terms:
-        terms = strategy.run(replica_step, args=(state, config, images, critic_images))
+    def train_step(images: Images, critic_images: tuple[Images, ...], remark: tf.Tensor) -> Terms:
+        step = state.step.read_value()
+        terms = strategy.run(
+            lambda *batches: replica_step(state, config, step, *batches) | {"remarks": remark},
+            args=(images, critic_images),
+        )
+        with strategy.scope():
+            state.step.assign_add(1)
+            if state.average is not None:
+                _update_average(state, config.training.ema_decay)
         return {name: strategy.reduce("SUM", value, axis=None) for name, value in terms.items()}
 
     return train_step
+
+
+def build_critic_warmup(
+    state: TrainState, config: Config, strategy: tf.distribute.Strategy
+) -> Callable[[Images, tf.Tensor], Terms]:
+    """The critic's updates before the first step (report 5.3: "D is trained ... for a few epochs").
+
+    The function takes (images, number), `number` being the update's, once a sample, and returns the critic's terms.
+    """
+
+    def replica_update(images: Images, number: tf.Tensor) -> Terms:
+        weights = interpolation_weights(config, "warm-up", number[0], tf.shape(images[0])[0])
+        return critic_update(state, config, images, weights, config.training.batch_size)
+
+    @tf.function(autograph=False)
+    def update(images: Images, number: tf.Tensor) -> Terms:
+        terms = strategy.run(replica_update, args=(images, number))
+        return {name: strategy.reduce("SUM", value, axis=None) for name, value in terms.items()}
+
+    return update

@@ -1,0 +1,17 @@
+"""How a training may end other than by its length or by a user's mistake; each message is one line for the user."""
+
+
+class Diverged(Exception):
+    """A loss or a gradient is NaN or infinite; nothing was saved since it was finite."""
+
+
+class Terminated(Exception):
+    """A signal asked the run to stop; its state was saved, the same command goes on."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+
+class WorkerLost(Exception):
+    """Another worker of a distributed run has gone; the last checkpoint stands."""

@@ -1,0 +1,38 @@
+"""What each update of a run is made on: streams of global batches that depend only on the seed and the step."""
+
+import tensorflow as tf
+
+from wgan_vgg.config import Config
+from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.seeds import derive
+
+
+def stream(config: Config, data: DataSet, purpose: str, start: int = 0) -> tf.data.Dataset:
+    """Endless (low_dose, normal_dose) batches of a stream of its own, from its `start`-th on."""
+    seed = derive(config.seed, purpose)
+    return data.batches("train", config.training.batch_size, seed, start, config.input)
+
+
+def generator_batches(config: Config, data: DataSet, start: int) -> tf.data.Dataset:
+    """The generator's batch of each step, from step `start` on."""
+    return stream(config, data, "generator batches", start)
+
+
+def training_batches(config: Config, data: DataSet, start: int) -> tf.data.Dataset:
+    """What each step takes, from `start` on: the generator's batch, and a fresh one a critic update if so configured.
+
+    The critic's batches come from a stream of their own, so that an epoch stays one pass of generator updates.
+    """
+    images = generator_batches(config, data, start)
+    count = config.training.critic_steps
+    if not (config.spec.adversarial and config.training.fresh_critic_batches):
+        return images.map(lambda *pair: (pair, ()))
+    grouped = stream(config, data, "critic batches", start * count).batch(count)
+    grouped = grouped.map(lambda low_dose, normal_dose: tuple((low_dose[i], normal_dose[i]) for i in range(count)))
+    return tf.data.Dataset.zip(images, grouped)
+
+
+def warmup_batches(config: Config, data: DataSet, count: int) -> tf.data.Dataset:
+    """(batch, number) of the critic's `count` updates before the first step; every replica gets its number, too."""
+    numbers = tf.data.Dataset.range(count).map(lambda number: tf.fill([config.training.batch_size], number))
+    return tf.data.Dataset.zip(stream(config, data, "critic warm-up"), numbers)
