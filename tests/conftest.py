@@ -10,8 +10,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from data_prep import lodopab
+
+# Two devices to try MirroredStrategy on; everything else runs on the first. Must precede TensorFlow's first operation.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 
 REPO = Path(__file__).parent.parent
 

@@ -36,7 +36,7 @@ class Checkpoints:
         TensorFlow writes the index in place; here the files get their names when they are whole, the index last.
         """
         self._epoch.assign(json.dumps(epoch))
-        name = f"step-{int(self._step):09d}"
+        name = f"step-{int(self._step.numpy()):09d}"
         partial = self._folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
         try:

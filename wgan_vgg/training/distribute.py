@@ -1,9 +1,10 @@
 """The one place that picks a tf.distribute strategy, and what workers and replicas need to know of each other."""
 
 import dataclasses
+import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -143,8 +144,13 @@ def check_same_step(strategy: tf.distribute.Strategy, step: int) -> None:
 
 
 def _sum(strategy: tf.distribute.Strategy, value: float) -> float:
-    @tf.function(autograph=False)
-    def total() -> tf.Tensor:
-        return strategy.reduce("SUM", strategy.run(lambda: tf.constant(value, tf.float64)), axis=None)
+    return float(_summing(strategy)(tf.constant(value, tf.float64)))
 
-    return float(total())
+
+@functools.lru_cache(maxsize=1)  # traced once, not at every question
+def _summing(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
+    @tf.function(autograph=False)
+    def total(value: tf.Tensor) -> tf.Tensor:
+        return strategy.reduce("SUM", strategy.run(lambda: tf.identity(value)), axis=None)
+
+    return total

@@ -82,7 +82,7 @@ class Session:
           InputError: the rows are gone, or the workers see different runs.
         """
         notes = self.checkpoints.restore()
-        self.step = int(self.state.step)
+        self.step = int(self.state.step.numpy())
         self._rows = [row for row in source.rows() if row["step"] <= self.step] if notes is not None else []
         if notes is not None and not self._rows:
             raise InputError(f"{source.metrics}: its rows are gone; restore it, or take another workdir")

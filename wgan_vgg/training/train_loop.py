@@ -162,6 +162,6 @@ def _naming_lost_workers(strategy: tf.distribute.Strategy, run: RunDir) -> Itera
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             raise
         raise WorkerLost(
-            f"another worker has gone ({str(error).splitlines()[0][:120]}); the last checkpoint of {run.path} is step "
+            f"another worker has gone ({type(error).__name__}); the last checkpoint of {run.path} is step "
             f"{newest_step(run)}; start all workers again with the same commands"
         ) from error

@@ -214,7 +214,7 @@ def build_train_step(
     def train_step(images: Images, critic_images: tuple[Images, ...], remark: tf.Tensor) -> Terms:
         step = state.step.read_value()
         terms = strategy.run(
-            lambda *batches: replica_step(state, config, step, *batches) | {"remarks": remark},
+            lambda *batches: replica_step(state, config, step, *batches) | {"remarks": tf.identity(remark)},
             args=(images, critic_images),
         )
         with strategy.scope():

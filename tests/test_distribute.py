@@ -1,0 +1,101 @@
+"""Two replicas on half batches are one on the whole, for two devices and for two processes; refusals."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from replicas import REPO, SETTINGS, cluster, run_sgd
+
+from data_prep.errors import InputError
+from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.training import distribute
+from wgan_vgg.training.batches import training_batches
+from wgan_vgg.training.distribute import Devices
+
+ONE, TWO = "/cpu:0", ["/cpu:0", "/cpu:1"]
+
+
+@pytest.fixture(scope="module")
+def on_one_device(data_dir):
+    result = run_sgd(tf.distribute.OneDeviceStrategy(ONE), data_dir)
+    assert all(np.isfinite(value) for terms in result["terms"] for value in terms.values())
+    return result
+
+
+def compare(one, two):
+    for first, second in zip(one["terms"], two["terms"], strict=True):
+        for name in first.keys() - {"generator_gradients", "critic_gradients"}:  # these are of each replica's share
+            assert second[name] == pytest.approx(first[name], rel=1e-5, abs=1e-7), name
+    for kind in ("gradients", "variables"):
+        for first, second in zip(one[kind], two[kind], strict=True):
+            np.testing.assert_allclose(second, first, rtol=1e-5, atol=1e-5 * np.abs(first).max(), err_msg=kind)
+
+
+def test_two_replicas_are_one_on_the_whole_batch(data_dir, on_one_device):
+    """Fails where a loss is divided by the replica's batch, or the penalty's weights start anew in each replica."""
+    compare(on_one_device, run_sgd(tf.distribute.MirroredStrategy(TWO), data_dir))
+
+
+def test_two_worker_processes_are_one_on_the_whole_batch(data_dir, tmp_path, on_one_device):
+    files = [tmp_path / f"{index}.pkl" for index in range(2)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "tests/replicas.py", str(data_dir), str(file)],
+            cwd=REPO,
+            env=environment,
+            stderr=subprocess.DEVNULL,
+        )
+        for environment, file in zip(cluster(2), files, strict=True)
+    ]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    for file in files:
+        compare(on_one_device, pickle.loads(file.read_bytes()))
+
+
+def test_each_replica_gets_its_own_slice_of_the_same_batch(data_dir):
+    data = DataSet.open(data_dir)
+    strategy = tf.distribute.MirroredStrategy(TWO)
+    batches = distribute.distributed(training_batches(SETTINGS, data, 3), strategy)
+    for expected, _ in zip(training_batches(SETTINGS, data, 3), range(2), strict=False):
+        found = next(batches)
+        for ours, theirs in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+            np.testing.assert_array_equal(np.concatenate(strategy.experimental_local_results(ours)), theirs)
+
+
+@pytest.mark.parametrize(
+    ("devices", "tf_config", "message"),
+    [
+        (Devices("mirored"), None, "take one of auto, one_device, mirrored, multi_worker, tpu"),
+        (Devices("multi_worker"), None, "TF_CONFIG is not set"),
+        (Devices(), "{", "TF_CONFIG: not understood"),
+        (Devices(), '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "not in its cluster"),
+        (Devices("tpu"), None, "no TPU answers"),
+        (Devices("mirrored", virtual_devices=3), None, "TensorFlow runs already"),
+        (Devices(virtual_devices=-1), None, "must be at least 0"),
+    ],
+)
+def test_devices_that_cannot_be(devices, tf_config, message, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if tf_config:
+        monkeypatch.setenv("TF_CONFIG", tf_config)
+    tf.config.list_logical_devices()  # TensorFlow has begun
+    with pytest.raises(InputError, match=message):
+        distribute.make_strategy(devices)
+
+
+def test_auto_takes_what_there_is(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert distribute.make_strategy(Devices()).num_replicas_in_sync == 1
+    assert isinstance(distribute.make_strategy(Devices(virtual_devices=2)), tf.distribute.MirroredStrategy)
+    one = distribute.make_strategy(Devices("mirrored"))
+    assert isinstance(one, tf.distribute.MirroredStrategy)
+    assert one.num_replicas_in_sync == 1
+
+
+def test_a_batch_that_does_not_divide_names_the_near_sizes():
+    distribute.check_batch_size(8, 4)
+    with pytest.raises(InputError, match=r"training.batch_size=10: does not divide over 4 replicas; take 8 or 12"):
+        distribute.check_batch_size(10, 4)
