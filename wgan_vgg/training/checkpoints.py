@@ -34,6 +34,9 @@ class Checkpoints:
         """Writes the checkpoint of the current step with the loop's own notes, then drops the oldest ones.
 
         TensorFlow writes the index in place; here the files get their names when they are whole, the index last.
+
+        Raises:
+          InputError: it cannot be written; what was there before still is.
         """
         self._epoch.assign(json.dumps(epoch))
         name = f"step-{int(self._step.numpy()):09d}"
@@ -43,6 +46,12 @@ class Checkpoints:
             self._checkpoint.write(str(partial / name))
             for file in sorted(partial.iterdir(), key=lambda file: file.suffix == ".index"):
                 file.rename(self._folder / file.name)
+        except (tf.errors.OpError, OSError) as error:
+            reason = str(error).removesuffix(" [Op:SaveV2]").rpartition("; ")[2]
+            raise InputError(
+                f"{self._folder / name}: cannot be written ({reason}); make room or the folder writable, the same "
+                "command goes on from the checkpoint before"
+            ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         for prefix in checkpoint_prefixes(self._folder)[:-_KEEP]:

@@ -1,0 +1,179 @@
+"""Runs that are killed, terminated or find no room: the same command ends as the run that was never stopped."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tensorflow as tf
+from replicas import REPO, cluster
+from training_runs import checkpoint_digest, tiny, without_times
+
+from wgan_vgg.run_dir import RunDir
+from wgan_vgg.trained_model import checkpoint_prefixes, newest_step
+from wgan_vgg.training import session
+from wgan_vgg.training.checkpoints import Checkpoints
+
+
+def start(arguments, environment=None):
+    command = [sys.executable, "-m", "experiments.train", *arguments]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=REPO, env=environment, **pipes)
+
+
+def finish(process, seconds=240):
+    """Its exit status and what it wrote to stderr."""
+    _, err = process.communicate(timeout=seconds)
+    return process.returncode, err
+
+
+def wait_until(condition, process, seconds=120):
+    """Polls; fails where the process ends before."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def assert_same_run(one, other, step):
+    assert without_times(RunDir(one).rows()) == without_times(RunDir(other).rows())
+    assert checkpoint_digest(one, step) == checkpoint_digest(other, step)
+    assert [p.name for p in checkpoint_prefixes(RunDir(one).best)] == [
+        p.name for p in checkpoint_prefixes(RunDir(other).best)
+    ]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_as_if_it_never_was(data_dir, tmp_path):
+    flags = ["--epochs=10", "--checkpoint_steps=4", "--ema_decay=0.9", "--schedule=cosine", "--critic_warmup_steps=3"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert finish(start(tiny("wgan-vgg", data_dir, whole, *flags)))[0] == 0
+    chance = random.Random(1)
+    run = RunDir(broken)
+    partial = run.checkpoints / "partial"
+    for number, target in enumerate((7, 20, 33, 47)):
+        process = start(tiny("wgan-vgg", data_dir, broken, *flags))
+        wait_until(lambda target=target: (newest_step(run) or 0) >= target, process)
+        if number % 2:
+            time.sleep(chance.uniform(0.0, 0.3))  # anywhere in a step, an evaluation or a save
+        else:
+            wait_until(partial.exists, process)  # a checkpoint is being written
+        process.kill()
+        assert finish(process)[0] == -signal.SIGKILL
+    status, err = finish(start(tiny("wgan-vgg", data_dir, broken, *flags)))
+    assert status == 0, err
+    assert_same_run(whole, broken, 60)
+    assert not partial.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "others_status"), [(signal.SIGTERM, 143), (signal.SIGKILL, 4)])
+def test_two_workers_of_which_one_is_stopped(data_dir, tmp_path, how, others_status):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+
+    def start_both(workdir):
+        arguments = tiny("wgan-mse", data_dir, workdir, "--epochs=12", "--strategy=multi_worker")
+        return [start(arguments, environment) for environment in cluster(2)]
+
+    for process in start_both(whole):
+        status, err = finish(process)
+        assert status == 0, err
+    first, second = start_both(broken)
+    wait_until(lambda: (newest_step(RunDir(broken)) or 0) >= 18, first)
+    second.send_signal(how)
+    stopped = time.monotonic()
+    status, err = finish(first, seconds=60)
+    assert time.monotonic() - stopped < 60
+    assert (status, err.count("\n")) == (others_status, 1), err
+    assert ("which is saved" if others_status == 143 else "another worker has gone") in err
+    assert finish(second)[0] == (143 if how == signal.SIGTERM else -signal.SIGKILL)
+    for process in start_both(broken):
+        assert finish(process)[0] == 0
+    assert_same_run(whole, broken, 72)
+    assert not list(broken.glob(".worker-*"))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_in_the_middle_of_an_epoch(script, data_dir, tmp_path, monkeypatch, number, status):
+    flags = ("--ema_decay=0.9", "--schedule=step", "--set=optimizer.decay_steps=5", "--warmup_steps=2")
+    assert script("train", *tiny("wgan-mse", data_dir, tmp_path / "whole", *flags))[0] == 0
+    take = session.Session._take
+
+    def take_and_signal(self, step, tensors):
+        if step == 8:
+            os.kill(os.getpid(), number)
+        return take(self, step, tensors)
+
+    arguments = tiny("wgan-mse", data_dir, tmp_path / "parts", *flags)
+    with monkeypatch.context() as patch:
+        patch.setattr(session.Session, "_take", take_and_signal)
+        result, _, err = script("train", *arguments)
+    saved = newest_step(RunDir(tmp_path / "parts"))
+    assert (result, err) == (status, f"error: stopped at step {saved}, which is saved; the same command goes on\n")
+    assert 8 <= saved <= 11
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "the handlers are given back"
+    assert script("train", *arguments)[0] == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "parts", 12)
+
+
+def test_max_steps_ends_saved_and_a_higher_one_goes_on(script, data_dir, tmp_path):
+    arguments = tiny("wgan-mse", data_dir, tmp_path / "parts")
+    assert script("train", *arguments, "--max_steps=4")[0] == 0
+    assert newest_step(RunDir(tmp_path / "parts")) == 4
+    assert script("train", *arguments, "--max_steps=9")[0] == 0
+    assert [row["step"] for row in RunDir(tmp_path / "parts").rows()] == [0, 6]
+    assert script("train", *arguments)[0] == 0
+    assert script("train", *tiny("wgan-mse", data_dir, tmp_path / "whole"))[0] == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "parts", 12)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(script, data_dir, tmp_path, monkeypatch):
+    assert script("train", *tiny("wgan-mse", data_dir, tmp_path / "whole"))[0] == 0
+    arguments = tiny("wgan-mse", data_dir, tmp_path / "parts")
+    write = tf.train.Checkpoint.write
+
+    def full(self, path):
+        if path.endswith("12"):
+            write(self, path)  # some of it is there when the disk is full
+            raise tf.errors.ResourceExhaustedError(None, None, f"{path}; No space left on device [Op:SaveV2]")
+        return write(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.train.Checkpoint, "write", full)
+        status, _, err = script("train", *arguments)
+    assert (status, err.count("\n")) == (2, 1), err
+    assert "step-000000012: cannot be written (No space left on device)" in err
+    assert newest_step(RunDir(tmp_path / "parts")) == 6
+    assert not (tmp_path / "parts" / "checkpoints" / "partial").exists()
+    assert script("train", *arguments)[0] == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "parts", 12)
+
+
+def test_a_second_run_on_one_workdir_is_refused(script, data_dir, tmp_path):
+    with RunDir(tmp_path).locked():
+        status, _, err = script("train", *tiny("generator-mse", data_dir, tmp_path))
+    assert (status, err.count("\n")) == (2, 1)
+    assert "another process trains there" in err
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_the_best_checkpoint_is_linked_after_a_kill_between_save_and_link(script, data_dir, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    arguments = tiny("generator-mse", data_dir, tmp_path, "--epochs=1", "--set=training.best_metric=train/mse")
+    run = RunDir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "keep_best", killed)
+        assert script("train", *arguments)[0] == 130
+    assert not run.best.exists()
+    assert script("train", *arguments)[0] == 0
+    best = session.best_row(run.rows(), "train/mse")["step"]
+    assert [p.name for p in checkpoint_prefixes(run.best)] == [f"step-{best:09d}"]
+    launches = json.loads(run.environment.read_text())
+    assert [launch["seed"] for launch in launches] == [0, 0], "each launch is on record"
