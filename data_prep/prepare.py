@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep import lodopab, low_dose, projection, splits, tfrecords
+from data_prep import hdf5_slices, lodopab, low_dose, observations, splits, tfrecords
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
 from data_prep.staging import check_free
@@ -85,8 +85,9 @@ def prepare_lodopab(
         if not allow_leak:
             raise InputError(f"data.selection={selection!r}: {message}; only the notebook preset may leak")
         logger.warning("%s", message)
-    model = _low_dose_model(settings, seed, split)
-    with lodopab.SliceReader() as reader:
+    geometry = Geometry().coarser(projection_coarseness)
+    with lodopab.SliceReader() as reader, observations.reader(geometry) as observed:
+        model = _low_dose_model(settings, geometry, seed, split, observed.read)
         make_record = _record_maker(reader.read, image_size, model, rescale_low_dose)
         sides = reader.read(split["train"][0]).shape
         return tfrecords.write_dataset(
@@ -123,6 +124,8 @@ def _select(
 ) -> splits.Splits:
     parts = lodopab.find_parts(input_dir)
     for name, wanted in (("train_parts", train_parts), ("test_parts", test_parts)):
+        if len(set(wanted)) < len(wanted):
+            raise InputError(f"data.{name}={','.join(wanted)}: a part is named twice; name each once")
         for part in wanted:
             if part not in parts:
                 raise InputError(
@@ -157,26 +160,30 @@ def _record_maker(
     return make_record
 
 
-def _low_dose_model(settings: Mapping[str, Any], seed: int, split: splits.Splits) -> low_dose.Model:
+def _low_dose_model(
+    settings: Mapping[str, Any],
+    geometry: Geometry,
+    seed: int,
+    split: splits.Splits,
+    read_observation: Callable[[lodopab.SliceRef], np.ndarray],
+) -> low_dose.Model:
     """The model that `noise` names; stored observations are looked for before the first record."""
     if settings["noise"] == "gaussian":
         std = settings["noise_std"]
         std = std if std is not None else math.sqrt(settings["noise_variance"])
         return low_dose.GaussianNoise(std, seed, settings["shared_noise_field"])
-    geometry = Geometry().coarser(settings["projection_coarseness"])
     if settings["noise"] == "poisson":
         return low_dose.PoissonNoise(settings["photons"], seed, geometry, settings["reconstruction_filter"])
-    for path, ref in {ref.path: ref for refs in split.values() for ref in refs}.items():
-        observations = path.with_name(projection.observation_name(ref.part, ref.file_number))
-        if not observations.is_file():
-            raise InputError(f"{observations}: missing, and data.noise=observations needs it beside {path.name}")
-        dataset = projection.open_observations(observations, geometry)
-        with dataset.file:
-            if len(dataset) <= ref.row:
-                raise InputError(f"{observations}: {len(dataset)} slices, too few for {path.name}")
-    reader = lodopab.SliceReader(
-        lambda path: projection.open_observations(path, geometry),
-        lambda ref: ref.path.with_name(projection.observation_name(ref.part, ref.file_number)),
-        value_range=None,
-    )
-    return low_dose.StoredObservations(reader.read, geometry, settings["reconstruction_filter"])
+    last = {}  # of each file
+    for ref in sorted((ref for refs in split.values() for ref in refs), key=lambda ref: ref.row):
+        last[observations.observation_path(ref)] = ref
+    for path, ref in last.items():
+        if not path.is_file():
+            raise InputError(
+                f"{path}: missing, and data.noise=observations needs it beside {ref.path.name}; phantoms get theirs by "
+                "experiments.prepare --source=phantoms --write_observations"
+            )
+        observations.open_observations(path, geometry).file.close()
+        if (rows := hdf5_slices.count(path)) <= ref.row:
+            raise InputError(f"{path}: {rows} slices, too few for {ref.path.name}; copy or make it again")
+    return low_dose.StoredObservations(read_observation, geometry, settings["reconstruction_filter"])

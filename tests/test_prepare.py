@@ -11,7 +11,7 @@ import skimage.transform
 import tensorflow as tf
 from conftest import PREPARE, smooth_images, write_part
 
-from data_prep import geometry, lodopab, low_dose, prepare, projection, tfrecords
+from data_prep import geometry, lodopab, low_dose, observations, prepare, tfrecords
 from data_prep.errors import InputError
 from wgan_vgg.input_pipeline import DataSet
 
@@ -236,7 +236,7 @@ def test_poisson_noise_and_stored_observations_are_the_same_physics(hdf5_dir, tm
 
     hdf5 = tmp_path / "hdf5"
     shutil.copytree(hdf5_dir, hdf5)
-    projection.write_observations(hdf5, photons=4096.0, seed=0, geometry=geometry.Geometry().coarser(8))
+    observations.write_observations(hdf5, photons=4096.0, seed=0, geometry=geometry.Geometry().coarser(8))
     found = {}
     for noise in ("poisson", "observations"):
         settings = PREPARE | {"noise": noise, "noise_std": None}
@@ -259,3 +259,27 @@ def test_hu_values_are_refused(tmp_path):
         write_part(tmp_path / "hdf5", part, np.full((3, 16, 16), -1000.0, np.float32))
     with pytest.raises(InputError, match=r"values from -1000 to -1000, expected \[0, 1\]; map HU"):
         prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **PREPARE)
+
+
+def test_parts_by_flag(script, tmp_path):
+    for number, part in enumerate(lodopab.PARTS):
+        write_part(
+            tmp_path / "hdf5", part, smooth_images(3, 16, number) + 0.01, ids=[10 * number + i for i in range(3)]
+        )
+    command = [f"--input_dir={tmp_path / 'hdf5'}", f"--output_dir={tmp_path / 'out'}", "--num_train=0", "--num_test=0"]
+    status, out, err = script("prepare", *command, "--train_parts=train,test", "--test_parts=validation")
+    assert (status, out.splitlines()[:2]) == (
+        0,
+        ["train: 6 images, patients: 6, 6 shards", "test: 3 images, patients: 3, 3 shards"],
+    ), err
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["patients"] == {"train": ["0", "1", "2", "20", "21", "22"], "test": ["10", "11", "12"]}
+    command[1] += "2"
+    for flag, message in (
+        ("--train_parts=train,train", "data.train_parts=train,train: a part is named twice"),
+        ("--test_parts=tests", "data.test_parts=tests: the split is empty"),
+        ("--projection_coarseness=0", "data.projection_coarseness=0: must be at least 1"),
+        ("--reconstruction_filter=cosine", "data.reconstruction_filter='cosine': unknown; take one of ram-lak, hann"),
+    ):
+        status, out, err = script("prepare", *command, flag)
+        assert (status, out, err.count("\n"), message in err) == (2, "", 1, True), err
