@@ -88,7 +88,7 @@ def new_images(
     """
     with path.open("w+b", buffering=0) as raw:
         guard = _Guard(raw)
-        with h5py.File(guard, "w") as file:
+        with h5py.File(guard, "w", rdcc_nbytes=0) as file:  # no cache: a slice is written once, and at once
             file.attrs.update(attributes)
             dataset = file.create_dataset(DATASET, shape, np.float32, chunks=(1, *shape[1:]))
 
