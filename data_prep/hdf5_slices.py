@@ -63,15 +63,22 @@ def attribute(path: Path, name: str, default: str) -> str:
         return str(file.attrs.get(name, default))
 
 
-def count(path: Path) -> int:
-    """Slices in a file, padding included.
+def shape_of(path: Path) -> tuple[int, int, int]:
+    """Slices in a file, padding included, and their height and width.
 
     Raises:
       InputError: as open_images.
     """
     dataset = open_images(path)
     with dataset.file:
-        return len(dataset)
+        return dataset.shape
+
+
+def check_square(path: Path, why: str) -> None:
+    """Raises InputError unless the slices of a file are as high as wide, which they must be for `why`."""
+    height, width = shape_of(path)[1:]
+    if height != width:
+        raise InputError(f"{path}: slices of {height}x{width}, but {why} needs square ones; pad or crop them")
 
 
 @contextlib.contextmanager

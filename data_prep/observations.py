@@ -79,8 +79,8 @@ def write_observations(
       workers: threads, which do not change the arrays; by default one a core.
 
     Raises:
-      InputError: an argument is out of range, an observation file is there that was made otherwise, or one cannot be
-        written.
+      InputError: an argument is out of range, slices are not square, an observation file is there that was made
+        otherwise, or one cannot be written.
     """
     projection.check_photons(photons)
     workers = os.cpu_count() or 1 if workers is None else workers
@@ -112,7 +112,7 @@ def write_observations(
                 lodopab.SOURCE_ATTRIBUTE: lodopab.source_name(refs[0].path),
                 SETTINGS_ATTRIBUTE: settings,
             }
-            shape = (hdf5_slices.count(refs[0].path), *geometry.shape)
+            shape = (hdf5_slices.shape_of(refs[0].path)[0], *geometry.shape)
             with hdf5_slices.new_images(folder / target.name, shape, attributes) as write:
                 for first in range(0, len(refs), workers):  # a few at a time, so that memory stays bounded
                     some = refs[first : first + workers]
@@ -128,6 +128,8 @@ def _targets(hdf5_dir: Path) -> Mapping[Path, Sequence[lodopab.SliceRef]]:
     """The slices of each observation file."""
     targets: dict[Path, list[lodopab.SliceRef]] = {}
     for part, files in lodopab.find_parts(hdf5_dir).items():
+        for path in files:
+            hdf5_slices.check_square(path, "projecting them")
         for ref in lodopab.list_slices(hdf5_dir, part, files):
             targets.setdefault(observation_path(ref), []).append(ref)
     return targets
@@ -140,6 +142,6 @@ def _is_there(target: Path, settings: str, refs: Sequence[lodopab.SliceRef], geo
     if found != settings:
         raise InputError(f"{target}: made with {found}, asked for {settings}; remove it or take another folder")
     open_observations(target, geometry).file.close()
-    if hdf5_slices.count(target) != hdf5_slices.count(refs[0].path):
+    if hdf5_slices.shape_of(target)[0] != hdf5_slices.shape_of(refs[0].path)[0]:
         raise InputError(f"{target}: not of as many slices as {refs[0].path.name}; remove it")
     return True

@@ -79,6 +79,7 @@ def prepare_lodopab(
             "--noise_std or --noise_variance"
         )
     split = _select(input_dir, train_parts, test_parts, selection, num_train, num_test, seed)
+    _check_shapes(_files(split), image_size, noise)
     leaking = splits.leaking_patients(split)
     if leaking:
         message = f"{len(leaking)} of {len(splits.patients(split['test']))} test patients also occur in training"
@@ -137,9 +138,26 @@ def _select(
     }
     train = [ref for part in train_parts for ref in slices[part]]
     test = [ref for part in test_parts for ref in slices[part]]
-    if selection == "files":
-        return splits.by_files(train, test, num_train=num_train, num_test=num_test)
-    return splits.by_patients(train, test, num_train=num_train, num_test=num_test, seed=seed)
+    try:
+        if selection == "files":
+            return splits.by_files(train, test, num_train=num_train, num_test=num_test)
+        return splits.by_patients(train, test, num_train=num_train, num_test=num_test, seed=seed)
+    except InputError as error:
+        raise InputError(f"input_dir {input_dir}: {error}") from error
+
+
+def _check_shapes(files: Sequence[Path], image_size: int, noise: str) -> None:
+    """Refuses, before the first record, slices that cannot all become records of one shape."""
+    shapes = {hdf5_slices.shape_of(path)[1:]: path for path in files}
+    if image_size == 0 and len(shapes) > 1:
+        (one, first), (two, second) = list(shapes.items())[:2]
+        raise InputError(
+            f"data.image_size=0: {first} has slices of {one[0]}x{one[1]}, {second} of {two[0]}x{two[1]}, and records "
+            "are of one shape; give an --image_size"
+        )
+    if image_size or noise != "gaussian":
+        for path in shapes.values():
+            hdf5_slices.check_square(path, f"image_size={image_size}" if image_size else f"noise={noise}")
 
 
 def _files(split: splits.Splits) -> list[Path]:
@@ -184,6 +202,6 @@ def _low_dose_model(
                 "experiments.prepare --source=phantoms --write_observations"
             )
         observations.open_observations(path, geometry).file.close()
-        if (rows := hdf5_slices.count(path)) <= ref.row:
+        if (rows := hdf5_slices.shape_of(path)[0]) <= ref.row:
             raise InputError(f"{path}: {rows} slices, too few for {ref.path.name}; copy or make it again")
     return low_dose.StoredObservations(read_observation, geometry, settings["reconstruction_filter"])

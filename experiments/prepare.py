@@ -132,6 +132,7 @@ def _prepare_dicom(
         shards=config.data.shards,
         strict=values.strict,
         data=config_values.to_dict(config.data),
+        survey_progress=lambda *now: report("look through the slices", *now, {}),
         progress=lambda *now: report("convert to TFRecord", *now, {}),
     )
 

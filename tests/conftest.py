@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -37,6 +38,13 @@ def smooth_images(count: int, side: int, seed: int) -> np.ndarray:
             cx, cy, rx, ry = *rng.uniform(-0.25, 0.25, 2), *rng.uniform(0.08, 0.3, 2)
             image[((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1] = rng.uniform(0.15, 0.4)
     return images
+
+
+def records(data_dir: Path, split: str = "train") -> list[dict[str, Any]]:
+    """The records of a split, as numpy values."""
+    from wgan_vgg.input_pipeline import DataSet
+
+    return list(DataSet.open(data_dir).records(split).as_numpy_iterator())
 
 
 @pytest.fixture(scope="session")

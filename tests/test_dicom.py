@@ -372,9 +372,9 @@ def test_slices_of_several_shapes_need_patches(mayo: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"test_patients": ["L9"]}, "test_patients=L9: no such patient; there are L0, L1, L2"),
-        ({"test_patients": []}, "the test split is empty"),
-        ({"test_patients": ["L0", "L1", "L2"]}, "the train split is empty"),
+        ({"test_patients": ["L9"]}, "mayo has L0, L1, L2"),
+        ({"test_patients": []}, "the test split is empty; "),
+        ({"test_patients": ["L0", "L1", "L2"]}, "the train split is empty; "),
         ({"hu_window": (100.0, -100.0)}, "hu_window"),
         ({"max_air_fraction": 2.0}, "max_air_fraction=2.0"),
         ({"low_dose_folder": "full_3mm"}, "both 'full_3mm'"),
@@ -384,6 +384,13 @@ def test_slices_of_several_shapes_need_patches(mayo: Path) -> None:
 )
 def test_wrong_arguments(mayo: Path, arguments: dict, message: str) -> None:
     assert message in refusal(mayo, **arguments)
+
+
+def test_the_survey_reports_its_progress(mayo: Path) -> None:
+    surveyed, written = [], []
+    prepare(mayo, survey_progress=lambda *call: surveyed.append(call), progress=lambda *call: written.append(call))
+    assert surveyed == [(done, 12) for done in range(1, 13)]
+    assert written[-1] == (12, 12)
 
 
 def test_nothing_but_air(mayo: Path) -> None:
@@ -505,6 +512,7 @@ def test_prepare_and_train_by_script(mayo: Path, tmp_path: Path, script: Callabl
     assert (status, "take --preset=yang2018 or --noise=none" in err) == (2, True)
     status, out, err = script("prepare", "--preset=yang2018", "--patch_size=0", *source)
     assert (status, "train: 8 images, patients: 2" in out) == (0, True), err
+    assert "look through the slices: 12/12" in err
     run = ["--preset=yang2018", "--model=generator-mse", "--batch_size=4", "--epochs=1", "--set=input.patch_size=16"]
     status, out, err = script("train", *run, f"--data_dir={output_dir}", f"--workdir={tmp_path / 'run'}")
     assert (status, out.startswith("step 2: test psnr")) == (0, True), err
@@ -515,12 +523,14 @@ def test_prepare_and_train_by_script(mayo: Path, tmp_path: Path, script: Callabl
     [
         (["--test_patients=L9"], "L9"),
         (["--hu_window=low,high"], "expected two numbers"),
+        (["--test_patients=L2", "--patch_size=0", "--strict"], "broken.IMA: not a readable DICOM image"),
         (["--download=test"], "goes with --source=lodopab"),
     ],
 )
 def test_mistakes_by_script(
     mayo: Path, tmp_path: Path, script: Callable[..., Any], flags: list[str], message: str
 ) -> None:
+    (mayo / "L0" / "full_3mm" / "broken.IMA").write_bytes(b"not DICOM")
     source = ["--source=dicom", "--preset=yang2018", f"--input_dir={mayo}", f"--output_dir={tmp_path / 'out'}"]
     status, out, err = script("prepare", *source, *flags)
     assert (status, out, err.count("\n")) == (2, "", 1), err

@@ -1,4 +1,4 @@
-"""kill -9 at every moment of a conversion: no data set appears, and the same command makes what an unbroken one makes."""
+"""kill -9 at every moment of a conversion: no data set appears, and the same command makes what it would have made."""
 
 import subprocess
 import sys

@@ -6,12 +6,13 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from conftest import write_part
+from conftest import PREPARE, write_part
 
 from data_prep import lodopab, low_dose
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
 from data_prep.observations import open_observations, reader, write_observations
+from data_prep.prepare import prepare_lodopab
 from data_prep.projection import filtered_backprojection, forward_projection, low_dose_observation
 from wgan_vgg.input_pipeline import DataSet
 
@@ -109,6 +110,31 @@ def test_files_made_otherwise_are_refused(ground_truth, other):
     with pytest.raises(InputError, match=r"train_000\.hdf5: made with .*; remove it or take another folder") as caught:
         write_observations(ground_truth, **(arguments | other))
     assert "\n" not in str(caught.value)
+
+
+def test_observations_that_cannot_be_used_are_named_before_or_instead_of_records(ground_truth, tmp_path):
+    write_observations(ground_truth, photons=4096, seed=0, geometry=Geometry().coarser(100))
+    settings = PREPARE | {"noise": "observations", "noise_std": None, "projection_coarseness": 100}
+    path, out = ground_truth / "observation_train_000.hdf5", tmp_path / "records" / "out"
+    with h5py.File(path, "r+") as file:
+        file["data"][3, 0, 0] = np.inf
+    with pytest.raises(InputError, match=r"observation_train_000\.hdf5: slice 3 has 1 NaN or infinite"):
+        prepare_lodopab(ground_truth, out, seed=0, **settings)
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros((3, *Geometry().coarser(100).shape), np.float32)
+    with pytest.raises(InputError, match=r"observation_train_000\.hdf5: 3 slices, too few for ground_truth_train_000"):
+        prepare_lodopab(ground_truth, out, seed=0, **settings)
+    path.write_bytes(b"x" * 5000)
+    with pytest.raises(InputError, match=r"observation_train_000\.hdf5: not a readable HDF5 file"):
+        prepare_lodopab(ground_truth, out, seed=0, **settings)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_slices_that_are_not_square_cannot_be_projected(tmp_path):
+    path = write_part(tmp_path, "train", np.full((2, 8, 9), 0.1, np.float32))
+    with pytest.raises(InputError, match="slices of 8x9, but projecting them needs square ones") as caught:
+        write_observations(tmp_path, photons=4096, seed=0, geometry=TINY)
+    assert str(path) in str(caught.value)
 
 
 PHANTOMS = [
