@@ -1,10 +1,11 @@
 """Tiny data in the real file formats, made once a session."""
 
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,29 @@ def data_dir(hdf5_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("records") / "data"
     prepare_lodopab(hdf5_dir, folder, seed=0, **PREPARE)
     return folder
+
+
+@pytest.fixture(scope="session")
+def written_mayo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three patients in the challenge's layout, not to be changed."""
+    from dicom_files import write_patients
+
+    return write_patients(tmp_path_factory.mktemp("dicom") / "mayo", ["L0", "L1", "L2"])
+
+
+@pytest.fixture
+def mayo(written_mayo: Path, tmp_path: Path) -> Path:
+    """A copy of them for one test to spoil."""
+    return shutil.copytree(written_mayo, tmp_path / "mayo")
+
+
+@pytest.fixture
+def zenodo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A running server of tiny LoDoPaB-CT archives, see zenodo_server."""
+    from zenodo_server import served
+
+    with served(monkeypatch) as server:
+        yield server
 
 
 PREPARE = {
