@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.lodopab import MAX_SIDE
+from data_prep.hdf5_slices import MAX_SIDE
 
 if TYPE_CHECKING:
     from pydicom import Dataset

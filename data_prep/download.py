@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep import transfer
+from data_prep import staging, transfer
 from data_prep.errors import InputError
 from data_prep.lodopab import IMAGE_SIZE, OFFICIAL_FILES, PARTS, SLICES_PER_FILE, patient_ids_name
 
@@ -84,7 +84,7 @@ def download_lodopab(
         with _locked(output_dir), requests.Session() as session:
             return _download(session, output_dir, names, base_url.rstrip("/"), progress or (lambda *_: None))
     except OSError as error:
-        why = f"the disk {_disk(output_dir)} is full" if error.errno == errno.ENOSPC else error.strerror or error
+        why = f"the disk {staging.disk(output_dir)} is full" if error.errno == errno.ENOSPC else error.strerror or error
         raise InputError(f"output_dir {output_dir}: {why}; mend that, and the same command goes on") from error
 
 
@@ -152,12 +152,8 @@ def _check_disk(output_dir: Path, files: dict[str, transfer.RemoteFile]) -> None
     if needed > free:
         raise InputError(
             f"output_dir {output_dir}: the archives and their contents need {needed / 1e9:.2f} GB, the disk "
-            f"{_disk(output_dir)} has {free / 1e9:.2f} GB free; make room or choose another folder"
+            f"{staging.disk(output_dir)} has {free / 1e9:.2f} GB free; make room or choose another folder"
         )
-
-
-def _disk(path: Path) -> Path:
-    return next(p for p in (path.resolve(), *path.resolve().parents) if p.is_mount())
 
 
 def _missing(output_dir: Path, names: Sequence[str]) -> list[str]:

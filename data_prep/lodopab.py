@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.hdf5_slices import attribute, open_images
 
 PARTS = ("train", "validation", "test")
-DATASET = "data"
 SLICES_PER_FILE = 128
 IMAGE_SIZE = 362
 # Files and slices of the official parts: the last file's rows past the count are padding.
@@ -28,10 +28,7 @@ PIXEL_SPACING_MM = 260.0 / IMAGE_SIZE  # a 26 cm square
 HU_SLOPE = 4072.001
 HU_INTERCEPT = -1001.001
 SOURCE_ATTRIBUTE = "source"  # of our phantom files; LoDoPaB's own have none
-# No CT has larger slices; a header that claims more is refused before it can exhaust the memory.
-MAX_SIDE = 8192
 _RANGE_SLACK = 1e-3  # what rounding may add to [0, 1]
-MAX_SLICES = 1_000_000  # in one file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,48 +84,9 @@ def find_parts(input_dir: Path) -> dict[str, list[Path]]:
     return parts
 
 
-def open_images(path: Path) -> h5py.Dataset:
-    """Opens dataset `data` of a ground-truth file after checking all that a hostile or broken header can say.
-
-    Returns:
-      float32 dataset (slices, height, width); close it through `.file.close()`.
-
-    Raises:
-      InputError: not HDF5, truncated, no `data`, wrong dtype or shape, external or virtual storage.
-    """
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(f"{path}: not a readable HDF5 file ({error}); copy or download it again") from error
-    try:
-        return _checked_dataset(file, path)
-    except InputError:
-        file.close()
-        raise
-
-
-def _checked_dataset(file: h5py.File, path: Path) -> h5py.Dataset:
-    if not isinstance(file.get(DATASET, getlink=True), h5py.HardLink):
-        raise InputError(f"{path}: expected a dataset '{DATASET}' stored in the file, got {sorted(file) or 'nothing'}")
-    dataset = file[DATASET]
-    if not isinstance(dataset, h5py.Dataset):
-        raise InputError(f"{path}: '{DATASET}' is a group; expected a dataset of float32 (slices, height, width)")
-    if dataset.is_virtual or dataset.external:
-        raise InputError(f"{path}: '{DATASET}' points to other files (external or virtual storage); copy it whole")
-    if dataset.dtype != np.float32:
-        raise InputError(f"{path}: '{DATASET}' has dtype {dataset.dtype}, expected float32 in [0, 1]")
-    if dataset.ndim != 3 or 0 in dataset.shape or max(dataset.shape[1:]) > MAX_SIDE or len(dataset) > MAX_SLICES:
-        raise InputError(
-            f"{path}: '{DATASET}' has shape {dataset.shape}, expected (slices, height, width), sides up to {MAX_SIDE}"
-        )
-    return dataset
-
-
 def source_name(path: Path) -> str:
     """What a ground-truth file is made of: "phantoms" where it says so itself, else "lodopab"."""
-    dataset = open_images(path)
-    with dataset.file as file:
-        return str(file.attrs.get(SOURCE_ATTRIBUTE, "lodopab"))
+    return attribute(path, SOURCE_ATTRIBUTE, "lodopab")
 
 
 class SliceReader:

@@ -14,11 +14,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import h5py
 import numpy as np
 from scipy import ndimage
 
-from data_prep import lodopab
+from data_prep import hdf5_slices, lodopab
 from data_prep.errors import InputError
 from data_prep.lodopab import IMAGE_SIZE, SLICES_PER_FILE
 from data_prep.phantom_anatomy import Patient, make_patient, random_stream
@@ -99,6 +98,10 @@ def write_phantoms(
     plan = _plan(patients, slices_per_patient, seed)
     total, done = sum(len(slices) for slices in plan.values()), 0
     workers = workers or 1
+    attributes = {
+        lodopab.SOURCE_ATTRIBUTE: "phantoms",
+        SETTINGS_ATTRIBUTE: _settings(patients, slices_per_patient, seed),
+    }
     with staged_folder(output_dir) as folder, ThreadPoolExecutor(workers) as pool:
         for part, slices in plan.items():
             people = {number: make_patient(seed, number) for number in {number for number, _ in slices}}
@@ -107,14 +110,10 @@ def write_phantoms(
             jobs = (partial(render_slice, people[number], z) for number, z in slices)
             images = _in_order(pool, jobs, 2 * workers)
             for file_number in range(math.ceil(len(slices) / SLICES_PER_FILE)):
-                with h5py.File(folder / lodopab.ground_truth_name(part, file_number), "w") as file:
-                    shape = (SLICES_PER_FILE, IMAGE_SIZE, IMAGE_SIZE)
-                    # One slice a chunk: the padding of the last file is never written and takes no disk.
-                    file.attrs[lodopab.SOURCE_ATTRIBUTE] = "phantoms"
-                    file.attrs[SETTINGS_ATTRIBUTE] = _settings(patients, slices_per_patient, seed)
-                    dataset = file.create_dataset(lodopab.DATASET, shape, np.float32, chunks=(1, *shape[1:]))
+                path = folder / lodopab.ground_truth_name(part, file_number)
+                with hdf5_slices.new_images(path, (SLICES_PER_FILE, IMAGE_SIZE, IMAGE_SIZE), attributes) as write:
                     for row, image in enumerate(itertools.islice(images, SLICES_PER_FILE)):
-                        dataset[row] = lodopab.values_from_hu(image)
+                        write(row, lodopab.values_from_hu(image))
                         done += 1
                         if progress:
                             progress(done, total)
@@ -124,8 +123,7 @@ def check_same(input_dir: Path, *, patients: Mapping[str, int], slices_per_patie
     """Raises InputError unless `input_dir` holds what write_phantoms writes for the same arguments."""
     expected = _settings(patients, slices_per_patient, seed)
     for files in lodopab.find_parts(input_dir).values():
-        with lodopab.open_images(files[0]).file as file:
-            found = file.attrs.get(SETTINGS_ATTRIBUTE, "none: not phantoms")
+        found = hdf5_slices.attribute(files[0], SETTINGS_ATTRIBUTE, "none: not phantoms")
         if found != expected:
             raise InputError(f"{files[0]}: made with {found}, asked for {expected}; take another folder")
 

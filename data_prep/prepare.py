@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep import lodopab, low_dose, projection, splits, tfrecords
+from data_prep import hdf5_slices, lodopab, low_dose, observations, splits, tfrecords
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
 from data_prep.staging import check_free
@@ -79,14 +79,16 @@ def prepare_lodopab(
             "--noise_std or --noise_variance"
         )
     split = _select(input_dir, train_parts, test_parts, selection, num_train, num_test, seed)
+    _check_shapes(_files(split), image_size, noise)
     leaking = splits.leaking_patients(split)
     if leaking:
         message = f"{len(leaking)} of {len(splits.patients(split['test']))} test patients also occur in training"
         if not allow_leak:
             raise InputError(f"data.selection={selection!r}: {message}; only the notebook preset may leak")
         logger.warning("%s", message)
-    model = _low_dose_model(settings, seed, split)
-    with lodopab.SliceReader() as reader:
+    geometry = Geometry().coarser(projection_coarseness)
+    with lodopab.SliceReader() as reader, observations.reader(geometry) as observed:
+        model = _low_dose_model(settings, geometry, seed, split, observed.read)
         make_record = _record_maker(reader.read, image_size, model, rescale_low_dose)
         sides = reader.read(split["train"][0]).shape
         return tfrecords.write_dataset(
@@ -123,6 +125,8 @@ def _select(
 ) -> splits.Splits:
     parts = lodopab.find_parts(input_dir)
     for name, wanted in (("train_parts", train_parts), ("test_parts", test_parts)):
+        if len(set(wanted)) < len(wanted):
+            raise InputError(f"data.{name}={','.join(wanted)}: a part is named twice; name each once")
         for part in wanted:
             if part not in parts:
                 raise InputError(
@@ -134,9 +138,26 @@ def _select(
     }
     train = [ref for part in train_parts for ref in slices[part]]
     test = [ref for part in test_parts for ref in slices[part]]
-    if selection == "files":
-        return splits.by_files(train, test, num_train=num_train, num_test=num_test)
-    return splits.by_patients(train, test, num_train=num_train, num_test=num_test, seed=seed)
+    try:
+        if selection == "files":
+            return splits.by_files(train, test, num_train=num_train, num_test=num_test)
+        return splits.by_patients(train, test, num_train=num_train, num_test=num_test, seed=seed)
+    except InputError as error:
+        raise InputError(f"input_dir {input_dir}: {error}") from error
+
+
+def _check_shapes(files: Sequence[Path], image_size: int, noise: str) -> None:
+    """Refuses, before the first record, slices that cannot all become records of one shape."""
+    shapes = {hdf5_slices.shape_of(path)[1:]: path for path in files}
+    if image_size == 0 and len(shapes) > 1:
+        (one, first), (two, second) = list(shapes.items())[:2]
+        raise InputError(
+            f"data.image_size=0: {first} has slices of {one[0]}x{one[1]}, {second} of {two[0]}x{two[1]}, and records "
+            "are of one shape; give an --image_size"
+        )
+    if image_size or noise != "gaussian":
+        for path in shapes.values():
+            hdf5_slices.check_square(path, f"image_size={image_size}" if image_size else f"noise={noise}")
 
 
 def _files(split: splits.Splits) -> list[Path]:
@@ -157,26 +178,30 @@ def _record_maker(
     return make_record
 
 
-def _low_dose_model(settings: Mapping[str, Any], seed: int, split: splits.Splits) -> low_dose.Model:
+def _low_dose_model(
+    settings: Mapping[str, Any],
+    geometry: Geometry,
+    seed: int,
+    split: splits.Splits,
+    read_observation: Callable[[lodopab.SliceRef], np.ndarray],
+) -> low_dose.Model:
     """The model that `noise` names; stored observations are looked for before the first record."""
     if settings["noise"] == "gaussian":
         std = settings["noise_std"]
         std = std if std is not None else math.sqrt(settings["noise_variance"])
         return low_dose.GaussianNoise(std, seed, settings["shared_noise_field"])
-    geometry = Geometry().coarser(settings["projection_coarseness"])
     if settings["noise"] == "poisson":
         return low_dose.PoissonNoise(settings["photons"], seed, geometry, settings["reconstruction_filter"])
-    for path, ref in {ref.path: ref for refs in split.values() for ref in refs}.items():
-        observations = path.with_name(projection.observation_name(ref.part, ref.file_number))
-        if not observations.is_file():
-            raise InputError(f"{observations}: missing, and data.noise=observations needs it beside {path.name}")
-        dataset = projection.open_observations(observations, geometry)
-        with dataset.file:
-            if len(dataset) <= ref.row:
-                raise InputError(f"{observations}: {len(dataset)} slices, too few for {path.name}")
-    reader = lodopab.SliceReader(
-        lambda path: projection.open_observations(path, geometry),
-        lambda ref: ref.path.with_name(projection.observation_name(ref.part, ref.file_number)),
-        value_range=None,
-    )
-    return low_dose.StoredObservations(reader.read, geometry, settings["reconstruction_filter"])
+    last = {}  # of each file
+    for ref in sorted((ref for refs in split.values() for ref in refs), key=lambda ref: ref.row):
+        last[observations.observation_path(ref)] = ref
+    for path, ref in last.items():
+        if not path.is_file():
+            raise InputError(
+                f"{path}: missing, and data.noise=observations needs it beside {ref.path.name}; phantoms get theirs by "
+                "experiments.prepare --source=phantoms --write_observations"
+            )
+        observations.open_observations(path, geometry).file.close()
+        if (rows := hdf5_slices.shape_of(path)[0]) <= ref.row:
+            raise InputError(f"{path}: {rows} slices, too few for {ref.path.name}; copy or make it again")
+    return low_dose.StoredObservations(read_observation, geometry, settings["reconstruction_filter"])

@@ -41,6 +41,7 @@ def prepare_dicom(
     data: Mapping[str, Any],
     workers: int | None = None,
     progress: tfrecords.Progress | None = None,
+    survey_progress: tfrecords.Progress | None = None,
 ) -> dict[str, Any]:
     """Makes a data set from real low-dose scans and their normal-dose partners.
 
@@ -64,6 +65,7 @@ def prepare_dicom(
       strict: a malformed file is an error, instead of being named, counted and skipped with its partner.
       data: settings for the manifest, recorded as they are.
       workers, progress: see tfrecords.write_dataset.
+      survey_progress: the same for the first pass, counting pairs of slices.
 
     Returns:
       The manifest.
@@ -83,16 +85,17 @@ def prepare_dicom(
     skipped = Skipped(strict)
     names = SeriesNames(low_dose_folder, normal_dose_folder, low_dose_description, normal_dose_description)
     patients = find_pairs(input_dir, names, skipped, workers)
-    split = split_patients(patients, test_patients)
+    split = split_patients(input_dir, patients, test_patients)
     _check_shapes(patients, patch_size)
     reader = PatchReader(hu_window, patch_size)
-    found = _survey(patients, reader, max_air_fraction, skipped, workers)
+    found = _survey(patients, reader, max_air_fraction, skipped, workers, survey_progress)
     items = {name: [item for patient in folders for item in found[patient]] for name, folders in split.items()}
     skipped.log_counts()
     for name, patches in items.items():
         if not patches:
             raise InputError(
-                f"the {name} split is empty: every patch is mostly air (max_air_fraction={max_air_fraction})"
+                f"input_dir {input_dir}: the {name} split is empty: every patch is mostly air "
+                f"(max_air_fraction={max_air_fraction})"
             )
     used = {id(pair): pair for patches in items.values() for pair, _ in patches}.values()
     headers = {header.path: header for pair in used for header in (pair.low_dose, pair.normal_dose)}
@@ -119,8 +122,10 @@ def prepare_dicom(
     )
 
 
-def split_patients(patients: Mapping[str, Sequence[SlicePair]], test_patients: Sequence[str]) -> dict[str, list[str]]:
-    """Which patients, by folder, train and which test; `test_patients` are names of folders or PatientIDs.
+def split_patients(
+    input_dir: Path, patients: Mapping[str, Sequence[SlicePair]], test_patients: Sequence[str]
+) -> dict[str, list[str]]:
+    """Which patients of `input_dir`, by folder, train and which test: `test_patients` are folders or PatientIDs.
 
     Raises:
       InputError: an id that no patient has, an empty split, or folders of one PatientID in both splits.
@@ -129,15 +134,15 @@ def split_patients(patients: Mapping[str, Sequence[SlicePair]], test_patients: S
         folder: {header.patient_id for pair in pairs for header in (pair.low_dose, pair.normal_dose)} - {""}
         for folder, pairs in patients.items()
     }
-    listed = ", ".join(list(patients)[:10]) + (" ..." if len(patients) > 10 else "")
+    listed = f"{input_dir} has " + ", ".join(list(patients)[:10]) + (" ..." if len(patients) > 10 else "")
     unknown = set(test_patients) - set(patients) - set().union(*ids.values())
     if unknown:
-        raise InputError(f"test_patients={sorted(unknown)[0]}: no such patient; there are {listed}")
+        raise InputError(f"test_patients={sorted(unknown)[0]}: no such patient; {listed}")
     test = [folder for folder in patients if {folder, *ids[folder]} & set(test_patients)]
     train = [folder for folder in patients if folder not in test]
     for name, folders in (("train", train), ("test", test)):
         if not folders:
-            raise InputError(f"test_patients={','.join(test_patients)}: the {name} split is empty; there are {listed}")
+            raise InputError(f"test_patients={','.join(test_patients)}: the {name} split is empty; {listed}")
     for one, two in itertools.product(train, test):
         shared = ids[one] & ids[two]
         if shared and all(shared & other for other in ids.values()):
@@ -167,15 +172,20 @@ def _survey(
     max_air_fraction: float,
     skipped: Skipped,
     workers: int | None,
+    progress: tfrecords.Progress | None,
 ) -> dict[str, list[Item]]:
     """The first pass over the pixels: each patient's patches that become records, in order of position and number."""
     items: dict[str, list[Item]] = {}
-    clipped = pixels = 0
+    clipped = pixels = done = 0
+    total = sum(map(len, patients.values()))
     look = functools.partial(tried, functools.partial(reader.survey, max_air_fraction=max_air_fraction))
     with ThreadPoolExecutor(workers) as pool:
         for patient, pairs in patients.items():
             items[patient], errors = [], []
             for pair, findings in zip(pairs, pool.map(look, pairs), strict=True):
+                done += 1
+                if progress:
+                    progress(done, total)
                 if isinstance(findings, InputError):
                     skipped.add(findings)
                     errors.append(findings)

@@ -5,15 +5,8 @@ takes some 100 MB at the full geometry and gives them back. Most of its time goe
 release the interpreter's lock: two threads are about 1.5 times as fast as one.
 """
 
-import contextlib
 import math
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import h5py
 import numpy as np
 import scipy.fft
 from scipy import ndimage
@@ -83,12 +76,13 @@ def low_dose_observation(projection: np.ndarray, photons: float, rng: np.random.
     Raises:
       InputError: `photons` is out of range.
     """
-    _check_photons(photons)
+    check_photons(photons)
     counts = rng.poisson(photons * np.exp(-projection.astype(np.float64)))
     return (-np.log(np.maximum(LEAST_COUNT, counts) / photons) / MU_MAX).astype(np.float32)
 
 
-def _check_photons(photons: float) -> None:
+def check_photons(photons: float) -> None:
+    """Raises InputError unless `photons` is a mean count that can be drawn."""
     if not 0 < photons <= MOST_PHOTONS:
         raise InputError(f"photons={photons}: must be above 0 and at most {MOST_PHOTONS:g}; LoDoPaB has 4096")
 
@@ -149,101 +143,3 @@ def _filter(observation: np.ndarray, geometry: Geometry, filter_name: str) -> np
         response *= 0.5 + 0.5 * np.cos(2 * math.pi * scipy.fft.rfftfreq(length))
     spectrum = scipy.fft.rfft(np.pad(observation.astype(np.float64), ((0, 0), (1, 1))), length, axis=1)
     return scipy.fft.irfft(spectrum * response, length, axis=1)[:, :width]
-
-
-def observation_name(part: str, number: int) -> str:
-    """File name of the `number`-th observation file of a part."""
-    return f"observation_{part}_{number:03d}.hdf5"
-
-
-def open_observations(path: Path, geometry: Geometry) -> h5py.Dataset:
-    """Opens dataset `data` of an observation file, checked as lodopab.open_images does and against the geometry.
-
-    Returns:
-      float32 dataset (slices, num_angles, num_detectors); close it through `.file.close()`.
-
-    Raises:
-      InputError: as lodopab.open_images, or the shape is not the geometry's.
-    """
-    dataset = lodopab.open_images(path)
-    shape = dataset.shape
-    if shape[1:] != geometry.shape:
-        dataset.file.close()
-        expected = f"(slices, {geometry.num_angles} angles, {geometry.num_detectors} detectors)"
-        raise InputError(f"{path}: '{lodopab.DATASET}' has shape {shape}, expected {expected}; give its own geometry")
-    return dataset
-
-
-def write_observations(
-    hdf5_dir: Path,
-    *,
-    photons: float,
-    seed: int,
-    geometry: Geometry,
-    progress: Callable[[int, int], None] | None = None,
-    workers: int | None = None,
-) -> None:
-    """Writes `observation_PART_NNN.hdf5` beside each ground-truth file, each whole by a rename; padding rows are zero.
-
-    Args:
-      hdf5_dir: folder of `ground_truth_PART_NNN.hdf5`.
-      photons: see low_dose_observation.
-      seed: decides the noise, together with each slice's part and index.
-      geometry: where the rays run.
-      progress: called as progress(done, total) after each slice.
-      workers: threads, which do not change the arrays; by default one a core.
-
-    Raises:
-      InputError: an argument is out of range, an observation file exists already, or one cannot be written.
-    """
-    _check_photons(photons)
-    workers = os.cpu_count() or 1 if workers is None else workers
-    if seed < 0 or workers < 1:
-        raise InputError(f"seed={seed}, workers={workers}: must be at least 0 and 1")
-    jobs: dict[Path, list[lodopab.SliceRef]] = {}
-    for part, files in lodopab.find_parts(hdf5_dir).items():
-        for ref in lodopab.list_slices(hdf5_dir, part, files):
-            jobs.setdefault(hdf5_dir / observation_name(part, ref.file_number), []).append(ref)
-    for target in jobs:
-        if target.exists():
-            raise InputError(f"{target}: exists already; remove it to have the observations written anew")
-    done, total = 0, sum(map(len, jobs.values()))
-    needed, free = 4 * total * math.prod(geometry.shape), shutil.disk_usage(hdf5_dir).free
-    if needed > free:  # better said now than in hours, and HDF5 may crash on a full disk
-        raise InputError(f"{hdf5_dir}: the observations take {needed:,} bytes, its disk has {free:,} free; free some")
-    with lodopab.SliceReader() as reader, ThreadPoolExecutor(workers) as pool:
-
-        def observe(ref: lodopab.SliceRef) -> np.ndarray:
-            key = (lodopab.PARTS.index(ref.part), ref.index)
-            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-            return low_dose_observation(forward_projection(reader.read(ref), geometry), photons, rng)
-
-        for target, refs in jobs.items():
-            with _whole_file(target) as file:
-                source = lodopab.source_name(refs[0].path)
-                file.attrs.update({lodopab.SOURCE_ATTRIBUTE: source, "photons": photons, "seed": seed})
-                with lodopab.open_images(refs[0].path).file as images:
-                    shape = (len(images[lodopab.DATASET]), *geometry.shape)
-                dataset = file.create_dataset(lodopab.DATASET, shape, np.float32, chunks=(1, *geometry.shape))
-                for first in range(0, len(refs), workers):  # a few at a time, so that memory stays bounded
-                    some = refs[first : first + workers]
-                    for ref, observation in zip(some, pool.map(observe, some), strict=True):
-                        dataset[ref.row] = observation
-                        done += 1
-                        if progress:
-                            progress(done, total)
-
-
-@contextlib.contextmanager
-def _whole_file(target: Path) -> Iterator[h5py.File]:
-    """A new HDF5 file that takes its name if the block ends well and vanishes if not."""
-    partial = target.with_name(f".{target.name}.partial")  # always the same: the next run clears a killed one's
-    try:
-        with h5py.File(partial, "w") as file:
-            yield file
-        partial.rename(target)
-    except (OSError, RuntimeError) as error:  # a RuntimeError is what closing the file on a full disk raises
-        reason = " ".join(str(error).split())
-        raise InputError(f"{target}: cannot be written ({reason}); make room or make the folder writable") from error
-    finally:
-        partial.unlink(missing_ok=True)

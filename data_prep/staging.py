@@ -13,48 +13,87 @@ from data_prep.errors import InputError
 
 
 def check_free(output_dir: Path, argument: str = "output_dir") -> None:
-    """Raises InputError unless `output_dir` is still to be made, or an empty folder."""
+    """Raises InputError unless `output_dir` is still to be made, or an empty folder, where a folder can be made.
+
+    Long work should begin with this.
+    """
     if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
         raise InputError(f"{argument} {output_dir}: exists already; remove it or choose another")
+    parent = next(folder for folder in output_dir.absolute().parents if folder.exists())
+    with _naming(f"{argument} {output_dir}"):
+        Path(tempfile.mkdtemp(prefix=_prefix(output_dir), dir=parent)).rmdir()
+
+
+def disk(path: Path) -> Path:
+    """The mount point of the disk on which `path` lies or will lie."""
+    return next(folder for folder in (path.resolve(), *path.resolve().parents) if folder.is_mount())
+
+
+@contextlib.contextmanager
+def temporary_folder(parent: Path, prefix: str, place: str) -> Iterator[Path]:
+    """A folder of a new name in `parent`, gone after the block; makes `parent` if need be.
+
+    What killed runs left behind under the same prefix is swept: a living run holds a lock on its folder.
+
+    Args:
+      parent, prefix: where the folder is, and how its name begins.
+      place: what errors call it.
+
+    Raises:
+      InputError: the folder cannot be written, or its disk is full.
+    """
+    with _naming(place):
+        parent.mkdir(parents=True, exist_ok=True)
+        _sweep(parent, prefix)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+    except Exception as error:
+        if not _is_disk_full(error):
+            raise
+        raise InputError(f"{place}: no space left on the disk {disk(parent)}; free some or choose another") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 @contextlib.contextmanager
 def staged_folder(output_dir: Path, argument: str = "output_dir", *, replace: bool = False) -> Iterator[Path]:
     """A temporary folder beside `output_dir` that takes its name if the block ends well and vanishes if not.
 
-    With `replace` an older folder of that name goes once the new one is whole. What a killed run left behind is
-    swept by the next one: a living run holds a lock on its folder.
+    With `replace` an older folder of that name goes once the new one is whole.
 
     Raises:
       InputError: `output_dir` is taken or cannot be written, or its disk is full.
     """
+    place, old = f"{argument} {output_dir}", _replaced(output_dir)
     if not replace:
         check_free(output_dir, argument)
-    prefix = f".{output_dir.name}.partial-"
-    try:
-        output_dir.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(output_dir.parent, prefix)
-        _restore_replaced(output_dir)
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=output_dir.parent))
-    except OSError as error:
-        raise InputError(f"{argument} {output_dir}: cannot be written ({error.strerror}); choose another") from error
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with temporary_folder(output_dir.parent, _prefix(output_dir), place) as folder:
+        with _naming(place):
+            _restore_replaced(output_dir)
         yield folder
-        folder.chmod(0o755)  # mkdtemp makes it private
-        old = _replaced(output_dir)
-        if replace and output_dir.exists():
-            output_dir.rename(old)  # a kill between the two renames leaves both folders whole
-        folder.rename(output_dir)
+        with _naming(place):
+            folder.chmod(0o755)  # mkdtemp makes it private
+            if replace and output_dir.exists():
+                output_dir.rename(old)  # a kill between the two renames leaves both folders whole
+            folder.rename(output_dir)
         shutil.rmtree(old, ignore_errors=True)
-    except Exception as error:
-        if not _is_disk_full(error):
-            raise
-        raise InputError(f"{argument} {output_dir}: no space left on its disk; free some or choose another") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+
+
+@contextlib.contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Turns an error of the operating system into one line that names the place."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{place}: cannot be written ({error.strerror or error}); choose another") from error
+
+
+def _prefix(output_dir: Path) -> str:
+    return f".{output_dir.name}.partial-"
 
 
 def _replaced(output_dir: Path) -> Path:
@@ -70,7 +109,7 @@ def _restore_replaced(output_dir: Path) -> None:
 
 
 def _sweep(parent: Path, prefix: str) -> None:
-    for remains in parent.glob(f"{prefix}*"):
+    for remains in [path for path in parent.iterdir() if path.name.startswith(prefix)]:
         handle = os.open(remains, os.O_RDONLY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,9 +121,9 @@ def _sweep(parent: Path, prefix: str) -> None:
 
 
 def _is_disk_full(error: BaseException) -> bool:
-    # TensorFlow's writers report the same thing as ResourceExhaustedError, h5py as OSError with this text.
+    # TensorFlow's writers report the same thing as ResourceExhaustedError.
     return (
-        getattr(error, "errno", None) == errno.ENOSPC
+        getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         or type(error).__name__ == "ResourceExhaustedError"
-        or "No space left on device" in str(error)
+        or "File too large" in str(error)
     )

@@ -24,6 +24,10 @@ DATA_FLAGS = {
     "noise_variance": "data.noise_variance",
     "noise": "data.noise",
     "photons": "data.photons",
+    "projection_coarseness": "data.projection_coarseness",
+    "reconstruction_filter": "data.reconstruction_filter",
+    "train_parts": "data.train_parts",
+    "test_parts": "data.test_parts",
 }
 TRAINING_FLAGS = {
     "epochs": "training.epochs",
@@ -51,7 +55,11 @@ _HELP = {
     "noise_std": "standard deviation of the gaussian noise, images being in [0, 1]",
     "noise_variance": "its variance instead",
     "noise": "gaussian, poisson, observations (LoDoPaB's stored sinograms), none (real low-dose scans)",
-    "photons": "mean count of an unattenuated ray, for noise=poisson",
+    "photons": "mean count of an unattenuated ray, for noise=poisson and --write_observations",
+    "projection_coarseness": "1 of so many of LoDoPaB's 1000 angles and 513 detectors, in all that is projected",
+    "reconstruction_filter": "of the filtered backprojection: ram-lak or hann",
+    "train_parts": "LoDoPaB's parts that training slices are taken from: train, validation, test, with commas",
+    "test_parts": "the same for test slices",
     "epochs": "passes of generator updates over the training images",
     "steps": "generator updates instead of epochs",
     "batch_size": "images a batch, over all replicas together",

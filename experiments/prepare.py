@@ -2,6 +2,8 @@
 
 python -m experiments.prepare --source=lodopab --input_dir=FOLDER --output_dir=RECORDS --preset=report
 python -m experiments.prepare --source=dicom --preset=yang2018 --test_patients=L506 --input_dir=MAYO --output_dir=OUT
+python -m experiments.prepare --source=phantoms --preset=demo --write_observations --noise=observations \
+    --projection_coarseness=4 --input_dir=FOLDER --output_dir=RECORDS
 python -m experiments.prepare --verify=RECORDS
 """
 
@@ -28,6 +30,9 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("input_dir", None, "folder of the source files; phantoms are written there", flag_values=values)
     flags.DEFINE_string("output_dir", None, "folder of records to be made", flag_values=values)
     flags.DEFINE_string("verify", None, "only hash the shards of this folder of records again", flag_values=values)
+    flags.DEFINE_boolean(
+        "write_observations", False, "phantoms: simulate low-dose sinograms beside them too", flag_values=values
+    )
     flags.DEFINE_list("download", [], "parts of LoDoPaB-CT to bring to --input_dir first", flag_values=values)
     flags.DEFINE_list("test_patients", [], "DICOM: patients of the test split, by id", flag_values=values)
     flags.DEFINE_string("low_dose_folder", "quarter_3mm", "DICOM, Mayo layout: the low-dose series", flag_values=values)
@@ -52,6 +57,8 @@ def job(values: flags.FlagValues) -> None:
         raise InputError(f"--source={values.source}: unknown; take one of {', '.join(SOURCES)}")
     if values.download and values.source != "lodopab":
         raise InputError(f"--download={','.join(values.download)}: goes with --source=lodopab")
+    if values.write_observations and values.source != "phantoms":
+        raise InputError(f"--write_observations: goes with --source=phantoms, not {values.source}")
     quiet_tensorflow()
     from data_prep.staging import check_free
 
@@ -66,11 +73,21 @@ def job(values: flags.FlagValues) -> None:
 def _prepare_lodopab(
     values: flags.FlagValues, config: Config, input_dir: Path, output_dir: Path, report: Reporter
 ) -> dict[str, Any]:
+    from data_prep.geometry import Geometry
+    from data_prep.observations import write_observations
     from data_prep.prepare import prepare_lodopab
     from wgan_vgg.reproduce import write_phantoms
 
     if values.source == "phantoms":
         write_phantoms(config, input_dir, lambda *now: report("make phantoms", *now, {}))
+    if values.write_observations:
+        write_observations(
+            input_dir,
+            photons=config.data.photons,
+            seed=config.seed,
+            geometry=Geometry().coarser(config.data.projection_coarseness),
+            progress=lambda *now: report("simulate observations", *now, {}),
+        )
     if values.download:
         from data_prep.download import download_lodopab
 
@@ -115,6 +132,7 @@ def _prepare_dicom(
         shards=config.data.shards,
         strict=values.strict,
         data=config_values.to_dict(config.data),
+        survey_progress=lambda *now: report("look through the slices", *now, {}),
         progress=lambda *now: report("convert to TFRecord", *now, {}),
     )
 

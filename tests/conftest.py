@@ -1,11 +1,13 @@
 """Tiny data in the real file formats, made once a session."""
 
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -45,6 +47,13 @@ def smooth_images(count: int, side: int, seed: int) -> np.ndarray:
     return images
 
 
+def records(data_dir: Path, split: str = "train") -> list[dict[str, Any]]:
+    """The records of a split, as numpy values."""
+    from wgan_vgg.input_pipeline import DataSet
+
+    return list(DataSet.open(data_dir).records(split).as_numpy_iterator())
+
+
 @pytest.fixture(scope="session")
 def hdf5_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two parts of 40x40 slices: 24 training slices of 6 patients, 12 test slices of 4 others."""
@@ -62,6 +71,29 @@ def data_dir(hdf5_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("records") / "data"
     prepare_lodopab(hdf5_dir, folder, seed=0, **PREPARE)
     return folder
+
+
+@pytest.fixture(scope="session")
+def written_mayo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three patients in the challenge's layout, not to be changed."""
+    from dicom_files import write_patients
+
+    return write_patients(tmp_path_factory.mktemp("dicom") / "mayo", ["L0", "L1", "L2"])
+
+
+@pytest.fixture
+def mayo(written_mayo: Path, tmp_path: Path) -> Path:
+    """A copy of them for one test to spoil."""
+    return shutil.copytree(written_mayo, tmp_path / "mayo")
+
+
+@pytest.fixture
+def zenodo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A running server of tiny LoDoPaB-CT archives, see zenodo_server."""
+    from zenodo_server import served
+
+    with served(monkeypatch) as server:
+        yield server
 
 
 PREPARE = {

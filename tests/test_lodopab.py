@@ -123,6 +123,45 @@ def test_bad_files_are_named(tmp_path, kind, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_slice_is_named_with_file_and_index(tmp_path):
+    path = tmp_path / "ground_truth_train_000.hdf5"
+    with h5py.File(path, "w") as file:
+        images = smooth_images(3, 16, 0) + 0.01
+        dataset = file.create_dataset("data", data=images, chunks=(1, 16, 16), compression="gzip", fletcher32=True)
+        start = dataset.id.get_chunk_info(1).byte_offset
+    content = bytearray(path.read_bytes())
+    content[start + 20] ^= 0xFF
+    path.write_bytes(content)
+    refs = slices_of(tmp_path)
+    with lodopab.SliceReader() as reader:
+        reader.read(refs[0])
+        with pytest.raises(InputError, match="slice 1 cannot be read") as caught:
+            reader.read(refs[1])
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_of_different_slice_shapes(tmp_path):
+    write_part(tmp_path, "train", smooth_images(3, 16, 0), number=0)
+    write_part(tmp_path, "train", smooth_images(3, 12, 0) + 0.01, number=1)
+    with pytest.raises(InputError, match=r"part train have slices of different shapes .*\(12, 12\).*\(16, 16\)"):
+        slices_of(tmp_path)
+
+
+def test_a_missing_file_between_others(tmp_path):
+    for number in (0, 2):
+        write_part(tmp_path, "train", smooth_images(3, 16, 0) + 0.01, number)
+    with pytest.raises(InputError, match=r"part train lacks file ground_truth_train_001\.hdf5"):
+        slices_of(tmp_path)
+
+
+def test_too_few_ids(tmp_path):
+    for number in range(2):
+        write_part(tmp_path, "train", smooth_images(3, 16, 0) + 0.01, number, ids=[1, 1, 2])
+    with pytest.raises(InputError, match=r"train\.csv: 3 ids, but file ground_truth_train_001\.hdf5 starts at slice 3"):
+        slices_of(tmp_path)
+
+
 def test_folder_without_files(tmp_path):
     with pytest.raises(InputError, match=r"no file named ground_truth_train_000\.hdf5"):
         lodopab.find_parts(tmp_path)

@@ -9,15 +9,11 @@ import numpy as np
 import pytest
 import skimage.transform
 import tensorflow as tf
-from conftest import PREPARE, smooth_images, write_part
+from conftest import PREPARE, records, smooth_images, write_part
 
-from data_prep import geometry, lodopab, low_dose, prepare, projection, tfrecords
+from data_prep import geometry, lodopab, low_dose, observations, prepare, tfrecords
 from data_prep.errors import InputError
 from wgan_vgg.input_pipeline import DataSet
-
-
-def records(data_dir, split="train"):
-    return list(DataSet.open(data_dir).records(split).as_numpy_iterator())
 
 
 def reference(index):
@@ -135,108 +131,12 @@ def test_remains_of_a_killed_conversion_are_swept(hdf5_dir, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-@pytest.mark.parametrize(
-    ("break_it", "message"),
-    [
-        (lambda d: (d / "manifest.json").unlink(), "no manifest.json"),
-        (lambda d: (d / "manifest.json").write_text("{"), "not a manifest"),
-        (lambda d: (d / "low_dose_ct-train.tfrecord-00001-of-00002").unlink(), "00001-of-00002: the shard is missing"),
-        (lambda d: (d / "low_dose_ct-train.tfrecord-00007-of-00002").write_text(""), "does not know"),
-        (lambda d: (d / "low_dose_ct-test.tfrecord-00000-of-00002").write_bytes(b""), "0 bytes, the manifest says"),
-    ],
-)
-def test_a_data_set_that_is_not_whole_is_refused(data_dir, tmp_path, break_it, message):
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(data_dir, copy)
-    break_it(copy)
-    with pytest.raises(InputError, match=message):
-        DataSet.open(copy)
-
-
-def test_missing_data_dir(tmp_path):
-    with pytest.raises(InputError, match="no such folder"):
-        DataSet.open(tmp_path / "missing")
-
-
-def test_an_altered_shard_of_the_right_size_is_named(data_dir, tmp_path, monkeypatch):
-    import shutil
-
-    from wgan_vgg import input_pipeline
-
-    copy = tmp_path / "copy"
-    shutil.copytree(data_dir, copy)
-    shard = copy / "low_dose_ct-train.tfrecord-00001-of-00002"
-    content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 1
-    shard.write_bytes(content)
-    with pytest.raises(InputError, match="00001-of-00002: its content was altered"):
-        DataSet.open(copy)
-    # A data set too large to be hashed at each start: the record's own checksum stops the reading.
-    monkeypatch.setattr(input_pipeline, "_CACHE_BYTES", 0)
-    data = DataSet.open(copy)
-    with pytest.raises(InputError, match="00001-of-00002: its content was altered"), data.naming_bad_shards():
-        list(data.records("train").as_numpy_iterator())
-
-
-def test_records_come_in_the_order_of_conversion(data_dir):
-    assert [record["slice_index"] for record in records(data_dir)] == list(range(24))
-
-
-def crops(data_dir, seed=3, **values):
-    from wgan_vgg.config import InputConfig
-
-    data = DataSet.open(data_dir)
-    batches = data.batches("train", 8, seed, crops=InputConfig(**values)).take(6)
-    return [tuple(part.numpy() for part in batch) for batch in batches]
-
-
-def test_crops_and_flips_are_the_same_in_both_images_and_decided_by_the_seed(data_dir):
-    whole = {record["normal_dose"].tobytes() for record in records(data_dir)}
-    first, again = (crops(data_dir, patch_size=20, flips=True) for _ in range(2))
-    other = crops(data_dir, seed=4, patch_size=20, flips=True)
-    for (low, normal), (low_again, normal_again) in zip(first, again, strict=True):
-        assert low.shape == normal.shape == (8, 20, 20, 1)
-        np.testing.assert_array_equal(low, low_again)
-        np.testing.assert_array_equal(normal, normal_again)
-        assert (low - normal).std() == pytest.approx(0.1, rel=0.1), "cropped apart, they would differ by anatomy"
-    assert not np.array_equal(first[0][0], other[0][0])
-    flipped = [normal for _, normal in crops(data_dir, flips=True)]
-    assert any(image.tobytes() not in whole for batch in flipped for image in batch)
-
-
-def test_centre_crops_are_the_middle(data_dir):
-    middles = {record["normal_dose"][6:26, 6:26].tobytes() for record in records(data_dir)}
-    for _, normal in crops(data_dir, patch_size=20, crop="centre"):
-        assert all(image.tobytes() in middles for image in normal)
-
-
-def test_patches_larger_than_the_images_are_refused(data_dir):
-    with pytest.raises(InputError, match="the images are 32x32; take 32 or less"):
-        crops(data_dir, patch_size=33)
-
-
-def test_verify_by_script(script, data_dir, tmp_path):
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(data_dir, copy)
-    status, out, _ = script("prepare", f"--verify={copy}")
-    assert (status, out.splitlines()[0]) == (0, "train: 24 images, patients: 6, 2 shards")
-    shard = copy / "low_dose_ct-test.tfrecord-00000-of-00002"
-    shard.write_bytes(b"x" * shard.stat().st_size)
-    status, out, err = script("prepare", f"--verify={copy}")
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert "its content was altered" in err
-
-
 def test_poisson_noise_and_stored_observations_are_the_same_physics(hdf5_dir, tmp_path):
     import shutil
 
     hdf5 = tmp_path / "hdf5"
     shutil.copytree(hdf5_dir, hdf5)
-    projection.write_observations(hdf5, photons=4096.0, seed=0, geometry=geometry.Geometry().coarser(8))
+    observations.write_observations(hdf5, photons=4096.0, seed=0, geometry=geometry.Geometry().coarser(8))
     found = {}
     for noise in ("poisson", "observations"):
         settings = PREPARE | {"noise": noise, "noise_std": None}
@@ -258,4 +158,49 @@ def test_hu_values_are_refused(tmp_path):
     for part in ("train", "test"):
         write_part(tmp_path / "hdf5", part, np.full((3, 16, 16), -1000.0, np.float32))
     with pytest.raises(InputError, match=r"values from -1000 to -1000, expected \[0, 1\]; map HU"):
+        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **PREPARE)
+
+
+def two_parts(folder, train_shape, test_shape):
+    write_part(folder, "train", np.full(train_shape, 0.1, np.float32))
+    write_part(folder, "test", np.full(test_shape, 0.1, np.float32))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("shapes", "settings", "message"),
+    [
+        (((3, 16, 16), (2, 12, 12)), {"image_size": 0}, r"has slices of 1[26]x1[26], .* and records are of one shape"),
+        (
+            ((3, 16, 20), (2, 16, 20)),
+            {"image_size": 8},
+            r"0\.hdf5: slices of 16x20, but image_size=8 needs square",
+        ),
+        (((3, 16, 16), (2, 16, 20)), {"image_size": 8}, r"test_000\.hdf5: slices of 16x20"),
+        (
+            ((3, 16, 20), (2, 16, 20)),
+            {"image_size": 0, "noise": "poisson", "noise_std": None},
+            "slices of 16x20, but noise=poisson needs square ones",
+        ),
+    ],
+)
+def test_slices_that_do_not_fit_are_refused_before_the_first_record(tmp_path, monkeypatch, shapes, settings, message):
+    hdf5 = two_parts(tmp_path / "hdf5", *shapes)
+    monkeypatch.setattr(tfrecords, "write_dataset", lambda *_, **__: pytest.fail("a record was begun"))
+    with pytest.raises(InputError, match=message) as caught:
+        prepare.prepare_lodopab(hdf5, tmp_path / "data", seed=0, **(PREPARE | settings))
+    assert "\n" not in str(caught.value)
+
+
+def test_oblong_slices_may_keep_their_size(tmp_path):
+    hdf5 = two_parts(tmp_path / "hdf5", (3, 16, 20), (2, 16, 20))
+    prepare.prepare_lodopab(hdf5, tmp_path / "data", seed=0, **(PREPARE | {"image_size": 0}))
+    assert DataSet.open(tmp_path / "data").image_shape == (16, 20)
+
+
+def test_an_empty_split_is_named_with_its_folder(tmp_path):
+    images = smooth_images(4, 16, 0) + 0.01
+    for part in ("train", "test"):
+        write_part(tmp_path / "hdf5", part, images, ids=[7] * 4)
+    with pytest.raises(InputError, match=rf"input_dir {tmp_path / 'hdf5'}: the train split is empty"):
         prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **PREPARE)

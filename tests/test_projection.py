@@ -2,10 +2,8 @@
 
 import dataclasses
 
-import h5py
 import numpy as np
 import pytest
-from conftest import write_part
 from scipy import ndimage
 
 from data_prep import lodopab
@@ -20,8 +18,6 @@ from data_prep.projection import (
     filtered_backprojection,
     forward_projection,
     low_dose_observation,
-    open_observations,
-    write_observations,
 )
 
 COARSE = Geometry().coarser(5)  # (200, 103)
@@ -202,102 +198,6 @@ def test_wrong_arguments_are_named(call, message):
     with pytest.raises(InputError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
-
-
-@pytest.fixture
-def ground_truth(tmp_path):
-    """A training file of 5 slices and one row of padding, a test file of 2 slices; no patient ids."""
-    images = np.random.default_rng(3).random((7, 20, 20), dtype=np.float32)
-    write_part(tmp_path, "train", np.concatenate([images[:5], np.zeros((1, 20, 20), np.float32)]))
-    write_part(tmp_path, "test", images[5:])
-    return tmp_path
-
-
-def stored(path):
-    """The observations of a file."""
-    dataset = open_observations(path, TINY)
-    with dataset.file:
-        return dataset[()]
-
-
-def test_observation_files_have_the_layout_and_do_not_depend_on_the_workers(ground_truth):
-    calls, files = [], [ground_truth / f"observation_{part}_000.hdf5" for part in ("train", "test")]
-    before = set(ground_truth.iterdir())
-    arguments = {"photons": 4096, "seed": 11, "geometry": TINY}
-    write_observations(ground_truth, **arguments, workers=1, progress=lambda *call: calls.append(call))
-
-    assert set(ground_truth.iterdir()) - before == set(files)
-    assert calls == [(done, 7) for done in range(1, 8)]
-    with h5py.File(files[0]) as file:
-        assert (file["data"].shape, file["data"].dtype) == ((6, 12, 17), np.float32)
-        assert file["data"].chunks == (1, 12, 17)
-        assert file["data"].id.get_num_chunks() == 5, "padding was written"
-        assert not file["data"][5].any()
-        assert dict(file.attrs) == {"source": "lodopab", "photons": 4096, "seed": 11}
-    one_worker = [stored(path) for path in files]
-
-    # Each slice is what its image, part and index say; two slices, or two parts, share no noise.
-    with h5py.File(ground_truth / "ground_truth_test_000.hdf5") as file:
-        projection = forward_projection(file["data"][1], TINY)
-    rng = np.random.default_rng(np.random.SeedSequence(11, spawn_key=(lodopab.PARTS.index("test"), 1)))
-    np.testing.assert_array_equal(one_worker[1][1], low_dose_observation(projection, 4096, rng))
-
-    for path in files:
-        path.unlink()
-    write_observations(ground_truth, **arguments, workers=2)
-    for path, expected in zip(files, one_worker, strict=True):
-        np.testing.assert_array_equal(stored(path), expected)
-
-
-def test_nothing_is_overwritten_and_nothing_else_written(ground_truth):
-    existing = ground_truth / "observation_train_000.hdf5"
-    existing.write_text("mine")
-    before = sorted(ground_truth.iterdir())
-    with pytest.raises(InputError, match=r"observation_train_000\.hdf5: exists already"):
-        write_observations(ground_truth, photons=4096, seed=0, geometry=TINY)
-    assert existing.read_text() == "mine"
-    assert sorted(ground_truth.iterdir()) == before
-
-
-def test_a_bad_slice_leaves_no_half_written_file(ground_truth):
-    with h5py.File(ground_truth / "ground_truth_train_000.hdf5", "r+") as file:
-        file["data"][3, 0, 0] = np.nan
-    before = sorted(ground_truth.iterdir())
-    with pytest.raises(InputError, match=r"train_000\.hdf5: slice 3 has 1 NaN"):
-        write_observations(ground_truth, photons=4096, seed=0, geometry=TINY, workers=2)
-    assert sorted(ground_truth.iterdir()) == before
-
-
-@pytest.mark.parametrize(("argument", "value"), [("photons", -1), ("seed", -1), ("workers", 0)])
-def test_write_observations_refuses_what_makes_no_sense(ground_truth, argument, value):
-    arguments = {"photons": 4096, "seed": 0, "geometry": TINY, argument: value}
-    with pytest.raises(InputError, match=f"{argument}={value}"):
-        write_observations(ground_truth, **arguments)
-
-
-def test_a_disk_too_small_is_said_before_any_work(ground_truth, monkeypatch):
-    monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 1000}))
-    with pytest.raises(InputError, match=r"take 5,712 bytes, its disk has 1,000 free"):
-        write_observations(ground_truth, photons=4096, seed=0, geometry=TINY)
-
-
-@pytest.mark.parametrize("shape", [(2, 17, 12), (2, 12, 18)])
-def test_observations_of_another_geometry_are_refused(tmp_path, shape):
-    path = tmp_path / "observation_test_000.hdf5"
-    with h5py.File(path, "w") as file:
-        file["data"] = np.zeros(shape, np.float32)
-    with pytest.raises(InputError) as caught:
-        open_observations(path, TINY)
-    assert str(path) in str(caught.value)
-    assert f"{shape}, expected (slices, 12 angles, 17 detectors)" in str(caught.value)
-
-
-def test_observations_get_the_checks_of_the_ground_truth(tmp_path):
-    path = tmp_path / "observation_test_000.hdf5"
-    with h5py.File(path, "w") as file:
-        file["data"] = np.zeros((2, 12, 17), np.float64)
-    with pytest.raises(InputError, match="dtype float64"):
-        open_observations(path, TINY)
 
 
 def test_full_geometry_brings_a_phantom_back():

@@ -1,0 +1,111 @@
+"""DICOM series for the tests, written with pydicom in the layouts of the challenge and of TCIA."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from data_prep.errors import InputError
+from data_prep.prepare_dicom import prepare_dicom
+from wgan_vgg.input_pipeline import DataSet
+
+SIDE = 32
+POSITIONS = (-30.0, -27.0, -24.0, -21.0)
+ROLES = {"quarter_3mm": "Low Dose Images", "full_3mm": "Full Dose Images"}
+SAMPLE = Path(get_testdata_file("CT_small.dcm", download=False))
+
+
+def write_slice(path: Path, stored: np.ndarray, z: float | None = 0.0, **attributes: Any) -> Path:
+    """Writes stored values (rows, columns) as a CT slice at height z; an attribute of None is left out."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    signed = stored.dtype.kind == "i"
+    bits = stored.dtype.itemsize * 8
+    values = {
+        "SOPClassUID": CTImageStorage,
+        "SOPInstanceUID": generate_uid(entropy_srcs=[str(path)]),
+        "SeriesInstanceUID": generate_uid(entropy_srcs=[str(path.parent)]),
+        "Modality": "CT",
+        "PatientID": "",
+        "Rows": stored.shape[0],
+        "Columns": stored.shape[1],
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "BitsAllocated": bits,
+        "BitsStored": bits,
+        "HighBit": attributes.get("BitsStored", bits) - 1,
+        "PixelRepresentation": int(signed),
+        "RescaleSlope": 1,
+        "RescaleIntercept": -1024,
+        "PixelSpacing": [0.75, 0.75],
+        "ImagePositionPatient": None if z is None else [-12.0, -12.0, z],
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+        "PixelData": stored.tobytes(),
+        **attributes,
+    }
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    for name, value in values.items():
+        if value is not None:
+            setattr(dataset, name, value)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def stored_slice(patient: int, role: str, index: int) -> np.ndarray:
+    """Stored values of one slice, uint16: tissue that differs in every pixel, the left quarter air."""
+    rng = np.random.default_rng([patient, index, len(role)])
+    stored = rng.integers(900, 1200, (SIDE, SIDE)).astype(np.uint16)
+    stored[:, : SIDE // 4] = 10
+    return stored
+
+
+def write_patients(
+    root: Path,
+    names: Sequence[str],
+    *,
+    tcia: bool = False,
+    suffix: str = ".IMA",
+    positions: Sequence[float] = POSITIONS,
+) -> Path:
+    """Patients with both series; file numbers are shuffled against positions, and differently in each series."""
+    for number, name in enumerate(names):
+        for role, description in ROLES.items():
+            folder = root / name / (f"study/1.0-{description}" if tcia else role)
+            order = np.random.default_rng([number, len(role)]).permutation(len(positions))
+            for index, z in enumerate(positions):
+                path = folder / f"1-{order[index]:03d}{suffix}"
+                extra = {"SeriesDescription": description if tcia else "Abdomen", "PatientID": name}
+                write_slice(path, stored_slice(number, role, index), z, **extra)
+    return root
+
+
+def at_position(root: Path, patient: str, role: str, z: float) -> Path:
+    """The file of a Mayo-style series at a position."""
+    return next(p for p in (root / patient / role).iterdir() if pydicom.dcmread(p).ImagePositionPatient[2] == z)
+
+
+def prepare(root: Path, **arguments: Any) -> dict[str, Any]:
+    """prepare_dicom to a new folder beside the input."""
+    settings = {"seed": 0, "test_patients": ["L2"], "patch_size": 0, "shards": 1, "data": {"source": "dicom"}}
+    return prepare_dicom(root, root.parent / "records", **{**settings, **arguments})
+
+
+def records(root: Path, split: str) -> list[dict[str, Any]]:
+    """The records of a split as numpy values."""
+    return list(DataSet.open(root.parent / "records").records(split).as_numpy_iterator())
+
+
+def refusal(root: Path, **arguments: Any) -> str:
+    """The one line with which prepare_dicom refuses, having written nothing."""
+    with pytest.raises(InputError) as caught:
+        prepare(root, **arguments)
+    assert "\n" not in str(caught.value)
+    assert not (root.parent / "records").exists()
+    return str(caught.value)

@@ -1,0 +1,146 @@
+"""Reading records: what is refused, in which order images come, and what is taken of them."""
+
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+from conftest import records
+
+from data_prep.errors import InputError
+from wgan_vgg import input_pipeline
+from wgan_vgg.config import InputConfig
+from wgan_vgg.input_pipeline import DataSet
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda d: (d / "manifest.json").unlink(), "no manifest.json"),
+        (lambda d: (d / "manifest.json").write_text("{"), "not a manifest"),
+        (lambda d: (d / "low_dose_ct-train.tfrecord-00001-of-00002").unlink(), "00001-of-00002: the shard is missing"),
+        (lambda d: (d / "low_dose_ct-train.tfrecord-00007-of-00002").write_text(""), "does not know"),
+        (lambda d: (d / "low_dose_ct-test.tfrecord-00000-of-00002").write_bytes(b""), "0 bytes, the manifest says"),
+    ],
+)
+def test_a_data_set_that_is_not_whole_is_refused(data_dir, tmp_path, break_it, message):
+    copy = tmp_path / "copy"
+    shutil.copytree(data_dir, copy)
+    break_it(copy)
+    with pytest.raises(InputError, match=message):
+        DataSet.open(copy)
+
+
+def test_missing_data_dir(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        DataSet.open(tmp_path / "missing")
+
+
+def test_an_altered_shard_of_the_right_size_is_named(data_dir, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(data_dir, copy)
+    shard = copy / "low_dose_ct-train.tfrecord-00001-of-00002"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(InputError, match="00001-of-00002: its content was altered"):
+        DataSet.open(copy)
+    # A data set too large to be hashed at each start: the record's own checksum stops the reading.
+    monkeypatch.setattr(input_pipeline, "_CACHE_BYTES", 0)
+    data = DataSet.open(copy)
+    with pytest.raises(InputError, match="00001-of-00002: its content was altered"), data.naming_bad_shards():
+        list(data.records("train").as_numpy_iterator())
+
+
+def test_records_come_in_the_order_of_conversion(data_dir):
+    assert [record["slice_index"] for record in records(data_dir)] == list(range(24))
+
+
+def crops(data_dir, seed=3, **values):
+    data = DataSet.open(data_dir)
+    batches = data.batches("train", 8, seed, crops=InputConfig(**values)).take(6)
+    return [tuple(part.numpy() for part in batch) for batch in batches]
+
+
+def test_crops_and_flips_are_the_same_in_both_images_and_decided_by_the_seed(data_dir):
+    whole = {record["normal_dose"].tobytes() for record in records(data_dir)}
+    first, again = (crops(data_dir, patch_size=20, flips=True) for _ in range(2))
+    other = crops(data_dir, seed=4, patch_size=20, flips=True)
+    for (low, normal), (low_again, normal_again) in zip(first, again, strict=True):
+        assert low.shape == normal.shape == (8, 20, 20, 1)
+        np.testing.assert_array_equal(low, low_again)
+        np.testing.assert_array_equal(normal, normal_again)
+        assert (low - normal).std() == pytest.approx(0.1, rel=0.1), "cropped apart, they would differ by anatomy"
+    assert not np.array_equal(first[0][0], other[0][0])
+    flipped = [normal for _, normal in crops(data_dir, flips=True)]
+    assert any(image.tobytes() not in whole for batch in flipped for image in batch)
+
+
+def test_centre_crops_are_the_middle(data_dir):
+    middles = {record["normal_dose"][6:26, 6:26].tobytes() for record in records(data_dir)}
+    for _, normal in crops(data_dir, patch_size=20, crop="centre"):
+        assert all(image.tobytes() in middles for image in normal)
+
+
+def test_patches_larger_than_the_images_are_refused(data_dir):
+    with pytest.raises(InputError, match="the images are 32x32; take 32 or less"):
+        crops(data_dir, patch_size=33)
+
+
+def batches(data_dir, count, start=0, seed=3, batch_size=8, **values):
+    """The bytes of each image of some batches of the training split's 24 images, in order."""
+    found = DataSet.open(data_dir).batches("train", batch_size, seed, start, InputConfig(**values)).take(count)
+    return [[image.tobytes() for image in normal.numpy()] for _, normal in found]
+
+
+def flat(found):
+    return list(itertools.chain(*found))
+
+
+def test_a_resumed_reading_sees_the_crops_and_flips_of_an_unbroken_one(data_dir):
+    values = {"patch_size": 20, "flips": True}
+    whole = batches(data_dir, 9, **values)
+    for start in (1, 3, 5):  # within a pass, at its end, within the next
+        assert batches(data_dir, 9 - start, start, **values) == whole[start:]
+    first, second = flat(whole[:3]), flat(whole[3:6])
+    assert not set(first) & set(second), "each pass has its own crops"
+
+
+@pytest.mark.parametrize("limit", ["_CACHE_BYTES", "_SHUFFLE_BYTES"])
+def test_what_does_not_fit_in_memory_is_read_as_completely(data_dir, monkeypatch, limit):
+    cached = batches(data_dir, 6)
+    monkeypatch.setattr(input_pipeline, limit, 0)
+    found = batches(data_dir, 6)
+    if limit == "_CACHE_BYTES":
+        assert found == cached, "the order must not depend on the memory"
+    every = {record["normal_dose"].tobytes() for record in records(data_dir)}
+    for one_pass in (found[:3], found[3:]):
+        assert sorted(flat(one_pass)) == sorted(every)
+    assert found[:3] != found[3:]
+    assert batches(data_dir, 4, start=2) == found[2:]
+
+
+def test_a_small_split_is_read_from_the_disk_once(data_dir, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(data_dir, copy)
+    iterator = iter(DataSet.open(copy).batches("train", 8, seed=0))
+    for _ in range(3):  # a whole pass, so that the cache is whole
+        next(iterator)
+    for shard in copy.glob("*train*"):
+        shard.write_bytes(b"x" * 1000)
+    for _ in range(6):
+        next(iterator)
+
+
+def test_an_incomplete_last_batch_is_left_out(data_dir):
+    found = batches(data_dir, 4, batch_size=10)
+    assert [len(batch) for batch in found] == [10, 10, 10, 10]
+    for one_pass in (found[:2], found[2:]):
+        assert len(set(flat(one_pass))) == 20
+    with pytest.raises(InputError, match="batch_size=25: the train split has only 24 images"):
+        batches(data_dir, 1, batch_size=25)
+
+
+def test_an_empty_split_is_named_with_its_folder(data_dir):
+    with pytest.raises(InputError, match=rf"data_dir {data_dir}: no split 'validation'; it has train, test"):
+        DataSet.open(data_dir).batches("validation", 1, seed=0)
