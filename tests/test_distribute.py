@@ -1,5 +1,6 @@
 """Two replicas on half batches are one on the whole, for two devices and for two processes; refusals."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from replicas import REPO, SETTINGS, cluster, run_sgd
+from training_runs import tiny
 
 from data_prep.errors import InputError
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import distribute
 from wgan_vgg.training.batches import training_batches
 from wgan_vgg.training.distribute import Devices
@@ -99,3 +102,25 @@ def test_a_batch_that_does_not_divide_names_the_near_sizes():
     distribute.check_batch_size(8, 4)
     with pytest.raises(InputError, match=r"training.batch_size=10: does not divide over 4 replicas; take 8 or 12"):
         distribute.check_batch_size(10, 4)
+
+
+def test_virtual_devices_by_flag_end_as_one_device_does(script, data_dir, tmp_path):
+    """Roughly: under Adam rounding grows to whole rates. The tests above are exact."""
+    arguments = tiny("wgan-mse", data_dir, tmp_path / "two", "--virtual_devices=2", "--strategy=mirrored")
+    command = [sys.executable, "-m", "experiments.train", *arguments]
+    subprocess.run(command, check=True, cwd=REPO, capture_output=True, timeout=240)
+    assert script("train", *tiny("wgan-mse", data_dir, tmp_path / "one"))[0] == 0
+    one, two = (RunDir(tmp_path / name) for name in ("one", "two"))
+    assert json.loads(two.environment.read_text())[0]["replicas"] == 2
+    for first, second in zip(one.rows(), two.rows(), strict=True):
+        assert second["test"]["psnr"] == pytest.approx(first["test"]["psnr"], abs=0.05)
+
+
+def test_a_batch_that_does_not_divide_over_the_devices_is_refused_by_the_script(data_dir, tmp_path):
+    arguments = tiny("generator-mse", data_dir, tmp_path / "run", "--virtual_devices=3")
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.train", *arguments], cwd=REPO, capture_output=True, text=True, timeout=240
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "training.batch_size=4: does not divide over 3 replicas; take 3 or 6" in done.stderr
+    assert not (tmp_path / "run").exists()

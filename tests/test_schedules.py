@@ -1,0 +1,67 @@
+"""Learning rates at chosen updates, by hand."""
+
+import pytest
+import tensorflow as tf
+
+from wgan_vgg import config
+from wgan_vgg.training.schedules import Schedule
+
+# 100 images in batches of 10: 10 steps an epoch, 40 in all.
+BASE = {"training.batch_size": 10, "training.epochs": 4, "optimizer.generator_lr": 1.0}
+
+
+def rates(updates, values=None, **network):
+    settings = config.override(config.preset("report"), BASE | (values or {}))
+    schedule = Schedule(settings, 1.0, 100, **network)
+    return [float(schedule(tf.constant(update, tf.int64))) for update in updates]
+
+
+def test_constant():
+    assert rates([0, 1, 39, 1000]) == [1.0] * 4
+
+
+def test_cosine_goes_from_the_rate_to_zero():
+    found = rates([0, 10, 20, 40, 50], {"optimizer.schedule": "cosine"})
+    assert found == pytest.approx([1.0, 0.5 + 0.5 * 2**-0.5, 0.5, 0.0, 0.0], abs=1e-6)
+
+
+def test_step_drops_again_and_again():
+    values = {"optimizer.schedule": "step", "optimizer.decay_epochs": 1.5, "optimizer.decay_factor": 0.1}
+    assert rates([0, 14, 15, 29, 30], values) == pytest.approx([1.0, 1.0, 0.1, 0.1, 0.01])
+
+
+def test_warm_up_is_linear_and_never_zero():
+    assert rates([0, 1, 3, 4, 9], {"optimizer.warmup_steps": 4}) == pytest.approx([0.25, 0.5, 1.0, 1.0, 1.0])
+
+
+def test_the_critic_follows_the_step_not_its_own_count():
+    """Four updates a step, after 8 before the first: the wrong version would decay four times as fast."""
+    values = {"optimizer.schedule": "step", "optimizer.decay_steps": 2, "optimizer.decay_factor": 0.5}
+    found = rates([0, 7, 8, 15, 16, 23, 24], values, updates_per_step=4, updates_before=8)
+    assert found == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"optimizer.schedule": "step"}, "needs optimizer.decay_steps"),
+        ({"optimizer.decay_steps": 3}, "no other schedule takes them"),
+        ({"optimizer.schedule": "linear"}, "take one of constant, cosine, step"),
+        ({"optimizer.warmup_steps": 3, "optimizer.warmup_epochs": 1.0}, "set at most one"),
+        ({"optimizer.warmup_steps": 0}, "must be at least 1"),
+        ({"optimizer.warmup_epochs": 0.0}, "must be above 0"),
+        ({"optimizer.schedule": "step", "optimizer.decay_steps": 1, "optimizer.decay_factor": 0.0}, r"in \(0, 1\]"),
+        ({"training.precision": "float16"}, "refused, its loss scaling looks at one replica only"),
+        ({"training.ema_decay": 1.0}, r"must be in \[0, 1\)"),
+    ],
+)
+def test_what_a_config_may_not_say(values, message):
+    with pytest.raises(config.InputError, match=message):
+        rates([0], values)
+
+
+def test_durations_in_epochs_become_steps_in_one_place():
+    settings = config.override(config.preset("report"), BASE | {"training.checkpoint_epochs": 0.25})
+    assert settings.in_steps("training.checkpoint_", 100) == 2
+    assert settings.in_steps("training.early_stopping_", 100) is None
+    assert settings.total_steps(100) == 40
