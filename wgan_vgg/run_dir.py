@@ -29,6 +29,18 @@ class _Folder:
             raise InputError(f"workdir {self.path}: cannot be written ({error.strerror}); choose another") from error
 
 
+class ReferencesDir(_Folder):
+    """What models are judged beside: the tuned baselines, and the judged references of each split."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.baselines = folder / "baselines.json"
+
+    def split(self, split: str) -> Path:
+        """The judged references of a split."""
+        return self.path / f"{split}.json"
+
+
 class ReproductionDir(_Folder):
     """The layout above several runs, one a model."""
 
@@ -37,6 +49,7 @@ class ReproductionDir(_Folder):
         self.phantoms = workdir / "phantoms"
         self.data = workdir / "data"
         self.figures = workdir / "figures"
+        self.references = ReferencesDir(workdir / "references")
         self.results_json = workdir / "results.json"
         self.results_md = workdir / "results.md"
 
@@ -56,6 +69,7 @@ class RunDir(_Folder):
         self.checkpoints = workdir / "checkpoints"
         self.tensorboard = workdir / "tensorboard"
         self.evaluations = workdir / "eval"
+        self.references = ReferencesDir(workdir / "eval" / "references")
         self.figures = workdir / "figures"
         self.export = workdir / "export" / "saved_model"
 
