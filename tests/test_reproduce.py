@@ -17,7 +17,9 @@ from data_prep import lodopab
 from wgan_vgg import config, reproduce
 from wgan_vgg.run_dir import RunDir
 
-CHAIN = [*TINY, "--image_size=32", "--num_train=0", "--num_test=0", "--noise_std=0.1"]
+# Two baselines are enough here; all of them: test_evaluate.
+FEW = "--set=evaluation.baselines=gaussian,tv"
+CHAIN = [*TINY, FEW, "--image_size=32", "--num_train=0", "--num_test=0", "--noise_std=0.1"]
 
 
 def chain(hdf5_dir, workdir, *more):
@@ -93,7 +95,7 @@ def test_prepare_train_evaluate_by_hand(script, hdf5_dir, tmp_path):
     assert (status, "train: 24 images, patients: 6, 2 shards" in out) == (0, True)
     status, _, err = script("prepare", *prepare)
     assert (status, "exists already" in err) == (2, True)
-    flags = [*TINY, "--models=generator-mse", f"--data_dir={records}", f"--workdir={tmp_path / 'out'}"]
+    flags = [*TINY, FEW, "--models=generator-mse", f"--data_dir={records}", f"--workdir={tmp_path / 'out'}"]
     assert script("reproduce", *flags)[0] == 0
     assert not (tmp_path / "out" / "data").exists()
 
@@ -186,5 +188,6 @@ def test_killed_at_any_moment_the_same_command_completes(hdf5_dir, tmp_path):
 def test_reproduce_module_never_prints(hdf5_dir, tmp_path, capsys):
     settings = config.override(config.preset("demo"), {"training.steps": 1, "training.batch_size": 4})
     settings = config.override(settings, {"data.image_size": 16, "generator.layers": 2})
+    settings = config.override(settings, {"evaluation.baselines": ("gaussian",)})
     reproduce.reproduce(settings, ["generator-mse"], tmp_path, source="lodopab", input_dir=hdf5_dir)
     assert capsys.readouterr() == ("", "")
