@@ -132,6 +132,14 @@ def test_rise_is_measured_at_the_truths_edges():
     assert sharpness.rise(sharpness.mean_profile(-blurred, edges)) is None
 
 
+def test_profiles_are_centred_between_pixels():
+    # Centred on whole pixels, the mean profile of this edge would be 5 % wider.
+    image = step_edge(0.8, angle=0.78)
+    edges = sharpness.find_edges(image, count=12, reach=4)
+    assert len(edges) >= 6
+    assert sharpness.rise(sharpness.mean_profile(image, edges)) == pytest.approx(2.563 * 0.8, rel=0.02)
+
+
 def test_rise_survives_noise_when_enough_profiles_are_averaged():
     image = step_edge(1.5)
     edges = sharpness.find_edges(image, count=8, reach=5)

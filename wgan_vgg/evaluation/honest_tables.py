@@ -22,7 +22,7 @@ def honest_markdown(evaluation: Evaluation) -> str:
     ]
     if evaluation["windows"]:
         parts += [windows_table(evaluation), _about_windows(evaluation)]
-    if statistics["between_models"]:
+    if any(statistics["between_models"].values()):
         parts += [models_table(evaluation), "Between models: p of the paired Wilcoxon test, after Holm's correction."]
     return "\n\n".join(parts)
 
