@@ -59,7 +59,7 @@ def test_tuning_takes_the_best_of_the_grid_and_reads_the_training_split_only(dat
     progress = []
     result = baselines.tune(data, FEW.baselines, FEW, lambda *now: progress.append(now))
     assert set(read) == {"train"}
-    assert progress[-1] == (12, 12)
+    assert progress[-1] == (13, 13)
     low_dose, truth = (part.numpy()[..., 0] for part in data.first("train", 4))
     quality = {
         sigma: np.mean(

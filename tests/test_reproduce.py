@@ -151,6 +151,12 @@ def test_a_workdir_made_with_other_settings_is_refused(script, hdf5_dir, tmp_pat
     assert script("reproduce", *chain(hdf5_dir, tmp_path, *flags))[0] == 0
     status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path, *flags, "--set=data.shards=3"))
     assert (status, err.count("\n"), "data.shards: 2 -> 3" in err) == (2, 1, True)
+    # Judging it otherwise is no other run: nothing is trained again.
+    steps = (tmp_path / "generator-mse" / "metrics.jsonl").stat().st_mtime_ns
+    status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path, *flags, "--set=evaluation.windows=lung"))
+    assert status == 0, err
+    assert "lung -600/1500 HU" in (tmp_path / "results.md").read_text()
+    assert (tmp_path / "generator-mse" / "metrics.jsonl").stat().st_mtime_ns == steps
 
 
 def kill_once(command, condition):
@@ -176,6 +182,7 @@ def test_killed_at_any_moment_the_same_command_completes(hdf5_dir, tmp_path):
         lambda: any((tmp_path / "killed").glob(".data.partial-*/*.tfrecord-*")),
         lambda: (run.checkpoints / "partial").exists(),
         lambda: len(run.rows()) == 2,
+        lambda: (tmp_path / "killed" / "references" / "baselines.json").exists(),
         lambda: run.eval_json("test").exists(),
         lambda: (tmp_path / "killed" / "figures" / "figure1.png").exists(),
     )

@@ -160,11 +160,11 @@ class EvaluationConfig:
     tuning_images: int = 8  # of the training split
     tuning_crop: int = 128  # their middle, at most so many pixels a side
     # Multiples of the noise's standard deviation on those images, except what says pixels.
-    gaussian_sigma_pixels: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+    gaussian_sigma_pixels: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
     tv_weight: tuple[float, ...] = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
     nlm_strength: tuple[float, ...] = (0.4, 0.6, 0.8, 1.0, 1.2)
     bilateral_sigma: tuple[float, ...] = (1.5, 3.0, 6.0)
-    bilateral_sigma_pixels: tuple[float, ...] = (1.0, 1.5)
+    bilateral_sigma_pixels: tuple[float, ...] = (1.0, 1.5, 2.5)
     wavelet_sigma: tuple[float, ...] = (0.5, 0.75, 1.0, 1.5, 2.0)
     bm3d_sigma: tuple[float, ...] = (0.8, 1.0, 1.25)
     bm3d_fft_size: int = 32  # bm3d's own; 16 is three times as fast, and weaker

@@ -73,13 +73,13 @@ def reproduce(
         run = runs[name] = RunDir(place.model(name))
         stage = f"train {name}"
         last = train(model_config, data, run.path, lambda *now, s=stage: progress(s, *now) if progress else None)
-        if not run.eval_json(SPLIT).exists() or read_json(run.eval_json(SPLIT))["step"] != newest_step(run):
+        if not _judged(run, model_config):
             evaluate(
                 methods.of_run(run),
                 run,
                 data,
                 SPLIT,
-                run.load_config(),
+                model_config,
                 references=place.references,
                 progress=lambda *now: progress(*now, {}) if progress else None,
             )
@@ -149,6 +149,15 @@ def write_phantoms(config: Config, output_dir: Path, progress: Callable[[int, in
 
 def _stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:
     return (lambda done, total: progress(stage, done, total, {})) if progress else None
+
+
+def _judged(run: RunDir, config: Config) -> bool:
+    """Whether the run was judged as it is now, and as the config says."""
+    if not run.eval_json(SPLIT).exists():
+        return False
+    summary = read_json(run.eval_json(SPLIT))
+    settings = config_values.to_dict(config.evaluation)
+    return summary["step"] == newest_step(run) and summary.get("settings") == settings
 
 
 def _outcome(run: RunDir, last: dict[str, Any]) -> dict[str, Any]:

@@ -124,16 +124,16 @@ class RunDir(_Folder):
 
 
 def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> None:
-    """Lets a run go on with its own config, or a longer one.
+    """Lets a run go on with its own config, a longer one, or one that judges it otherwise.
 
     Raises:
-      InputError: config.json disagrees in anything but a longer training.
+      InputError: config.json disagrees in anything but a longer training or the evaluation.
     """
     stored = run.stored()
     old, new = dict(stored["config"]), config_values.to_dict(config)
     found = config_values.differences(old, new)
     lengths = [get_length(old), get_length(new)]
-    found = [line for line in found if not line.startswith(("training.epochs:", "training.steps:"))]
+    found = [line for line in found if not line.startswith(("training.epochs:", "training.steps:", "evaluation."))]
     if lengths[0][0] != lengths[1][0] or lengths[0][1] > lengths[1][1]:
         found.append(f"training length: {lengths[0][1]} {lengths[0][0]} -> {lengths[1][1]} {lengths[1][0]}")
     if stored["data"]["fingerprint"] != data_fingerprint:
@@ -141,7 +141,7 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
     if found:
         raise InputError(
             f"workdir {run.path}: holds a run with another config ({'; '.join(found)}); take another workdir, or the "
-            "same values (only a longer training may differ)"
+            "same values (only a longer training or the evaluation may differ)"
         )
 
 

@@ -77,6 +77,7 @@ def evaluate(
         "model": method.name,
         "split": split,
         "step": method.step,
+        "settings": config_values.to_dict(config.evaluation),
         "report_batch_size": config.evaluation.report_batch_size,
         "images": total,
         "patients": patients,

@@ -118,12 +118,12 @@ def _about_quality(evaluation: Evaluation) -> str:
     statistics = evaluation["statistics"]
     patients = statistics["patients"]
     unit = (
-        f"Means over patients with percentile bootstrap intervals over patients; n = {patients} patients"
+        f"Means over patients with percentile bootstrap intervals over patients; n = {patients} patients,"
         if patients is not None
-        else "Means over images; the patients are unknown, so there are no intervals and no tests; n ="
+        else "Means over images; the patients are unknown, so there are no intervals and no tests;"
     )
     lines = [
-        f"{unit}, {evaluation['images']} images.",
+        f"{unit} {evaluation['images']} images.",
         "PSNR, SSIM: data range 1, unclipped, SSIM of Wang et al. 2004.",
     ]
     if statistics["no_test"] == TOO_FEW:

@@ -62,8 +62,8 @@ def of_saved_model(folder: Path, name: str) -> Method:
     inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
     if len(inputs) != 1 or (len(outputs) != 1 and "denoised" not in outputs):
         raise InputError(
-            f"saved_model={folder}: {SIGNATURE} takes {list(inputs)} and gives {list(outputs)}; it must take one image "
-            "and give one, or one named denoised"
+            f"saved_model={folder}: {SIGNATURE} takes {sorted(inputs)} and gives {sorted(outputs)}; it must take one "
+            "image and give one, or one named denoised"
         )
     (argument,), output = inputs, "denoised" if "denoised" in outputs else next(iter(outputs))
 
