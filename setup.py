@@ -8,6 +8,7 @@ from setuptools import setup
 HERE = Path(__file__).parent
 DICOM = ["pydicom>=3.0.2"]  # an earlier one can be made to write outside its folder
 DOWNLOAD = ["pooch"]
+BASELINES = ["PyWavelets", "bm3d"]  # bm3d is free for non-commercial use only
 SCRIPTS = ("prepare", "train", "evaluate", "export", "reproduce")
 
 setup(
@@ -32,7 +33,8 @@ setup(
     extras_require={
         "dicom": DICOM,
         "download": DOWNLOAD,
-        "test": ["pytest", "ruff", "tensorflow-datasets", *DICOM, *DOWNLOAD],
+        "baselines": BASELINES,
+        "test": ["pytest", "ruff", "tensorflow-datasets", *DICOM, *DOWNLOAD, *BASELINES],
     },
     entry_points={"console_scripts": [f"wgan-vgg-{name} = experiments.{name}:main" for name in SCRIPTS]},
 )

@@ -1,6 +1,8 @@
-"""Judges a trained run, and the noisy input beside it, on a split of prepared records.
+"""Judges a method on a split of prepared records, beside the noisy input and tuned baselines.
 
 python -m experiments.evaluate --workdir=RUN --data_dir=RECORDS --split=test
+python -m experiments.evaluate --saved_model=FOLDER --output_dir=RESULTS --data_dir=RECORDS
+python -m experiments.evaluate --images=FOLDER --output_dir=RESULTS --data_dir=RECORDS
 """
 
 from collections.abc import Sequence
@@ -8,39 +10,84 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.flags import launch, quiet_tensorflow, required
+from data_prep.errors import InputError
+from experiments.flags import launch, quiet_tensorflow, read_evaluation, required
 from experiments.progress import Reporter
+from wgan_vgg.config import Config
+
+METHODS = ("workdir", "saved_model", "images")
 
 
 def define(values: flags.FlagValues) -> None:
     """The script's flags."""
     flags.DEFINE_string("workdir", None, "run directory", flag_values=values)
+    flags.DEFINE_string(
+        "saved_model", None, "a SavedModel of anybody's, instead of a run: its serving_default", flag_values=values
+    )
+    flags.DEFINE_string(
+        "images",
+        None,
+        "folder of anybody's denoised images, instead of a run: <patient_id>_<slice_index>.npy, float32, in the data "
+        "set's range",
+        flag_values=values,
+    )
+    flags.DEFINE_string("name", None, "what tables call it (default: its folder's name)", flag_values=values)
+    flags.DEFINE_string("output_dir", None, "where its results go, as in a run directory", flag_values=values)
     flags.DEFINE_string("data_dir", None, "folder of records", flag_values=values)
     flags.DEFINE_string("split", "test", "which split", flag_values=values)
+    flags.DEFINE_list(
+        "windows", None, "HU windows for PSNR and SSIM: lung, soft_tissue, bone, brain", flag_values=values
+    )
+    flags.DEFINE_list("baselines", None, "baselines to judge beside it, all by default", flag_values=values)
+    flags.DEFINE_string(
+        "vgg_weights", None, "weights of the perceptual distance: imagenet, random, a file, or none", flag_values=values
+    )
+    flags.DEFINE_multi_string("set", [], "any other choice, as --set=evaluation.edges=8", flag_values=values)
     flags.DEFINE_string(
         "save_images", None, "folder for the low-dose, normal-dose and denoised arrays (.npy)", flag_values=values
     )
 
 
 def job(values: flags.FlagValues) -> None:
-    """Evaluates and prints the means."""
-    workdir, data_dir = (Path(text) for text in required(values, "workdir", "data_dir"))
+    """Evaluates and prints the tables."""
+    given = [name for name in METHODS if values[name].value]
+    if len(given) != 1:
+        raise InputError(f"--{', --'.join(METHODS)}: give one of them, got {', '.join(given) or 'none'}")
+    if given == ["workdir"] and (values.output_dir or values.name):
+        raise InputError("--output_dir, --name: a run has its own; leave them out, or give --saved_model or --images")
+    folder = Path(values[given[0]].value)
+    (data_dir,) = required(values, "data_dir")
+    output_dir = folder if given == ["workdir"] else Path(*required(values, "output_dir"))
+    read_evaluation(values, Config())  # mistakes show before TensorFlow is there
     quiet_tensorflow()
-    from wgan_vgg.evaluation.evaluate import evaluate
-    from wgan_vgg.evaluation.tables import means_table
+    from wgan_vgg.evaluation import methods
+    from wgan_vgg.evaluation.evaluate import evaluate, warn_of_other_data
+    from wgan_vgg.evaluation.honest_tables import honest_markdown
     from wgan_vgg.input_pipeline import DataSet
     from wgan_vgg.run_dir import RunDir
 
-    save_images = Path(values.save_images) if values.save_images else None
+    results = RunDir(output_dir)
+    config = read_evaluation(values, results.load_config() if given == ["workdir"] else Config())
+    data = DataSet.open(Path(data_dir))
+    name = values.name or folder.resolve().name
+    if given == ["workdir"]:
+        warn_of_other_data(config, data)
+        method = methods.of_run(results)
+    elif given == ["saved_model"]:
+        method = methods.of_saved_model(folder, name)
+    else:
+        method = methods.of_images(folder, name, data, values.split)
     with Reporter().shown() as report:
         summary = evaluate(
-            RunDir(workdir),
-            DataSet.open(data_dir),
+            method,
+            results,
+            data,
             values.split,
-            save_images,
-            lambda *now: report("evaluate", *now, {}),
+            config,
+            save_images=Path(values.save_images) if values.save_images else None,
+            progress=lambda *now: report(*now, {}),
         )
-    print(means_table(summary["methods"]))
+    print(f"{honest_markdown(summary)}\n\nwrote {results.eval_json(values.split)} and {results.eval_csv(values.split)}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

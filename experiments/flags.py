@@ -121,6 +121,24 @@ def define_devices(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("virtual_devices", 0, "split the CPU into so many devices, to try it out", flag_values=values)
 
 
+def read_evaluation(values: flags.FlagValues, config: Config) -> Config:
+    """A config with the given --windows, --baselines, --vgg_weights and --set, which may change the evaluation only."""
+    overrides: dict[str, object] = {}
+    for name in ("windows", "baselines"):
+        if values[name].value is not None:
+            overrides[f"evaluation.{name}"] = tuple(text.strip() for text in values[name].value if text.strip())
+    if values.vgg_weights == "none":
+        overrides["evaluation.perceptual"] = False
+    elif values.vgg_weights:
+        overrides["vgg.weights"] = values.vgg_weights
+    for text in values.set:
+        key, equals, value = text.partition("=")
+        if not equals or not key.startswith("evaluation.") or key in overrides:
+            raise InputError(f"--set={text}: expected evaluation.field=value, each once")
+        overrides[key] = value
+    return override(config, overrides)
+
+
 def check_model(name: str) -> str:
     """The name of a model.
 

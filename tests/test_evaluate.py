@@ -10,11 +10,14 @@ import pytest
 import tensorflow as tf
 from test_train import tiny
 
+from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation import metrics, network_figures
 from wgan_vgg.evaluation.style import COLOURS
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.trained_model import load_generator
+
+CONFIG = EvaluationConfig()
 
 
 def test_psnr_of_a_known_error():
@@ -91,9 +94,10 @@ def csv_rows(run):
 def test_rows_and_means_agree_and_the_noisy_input_is_a_row(run, data_dir):
     rows = csv_rows(run)
     summary = json.loads(run.eval_json("test").read_text())
-    assert len(rows) == 24
+    assert list(summary["methods"]) == ["noisy input", *CONFIG.baselines, "generator-mse"]
+    assert len(rows) == 12 * 8
     assert (summary["images"], summary["patients"]) == (12, 4)
-    for method in ("noisy input", "generator-mse"):
+    for method in summary["methods"]:
         values = [float(row["psnr"]) for row in rows if row["method"] == method]
         assert len(values) == 12
         assert summary["methods"][method]["psnr"] == pytest.approx(np.mean(values))

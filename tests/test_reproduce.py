@@ -17,7 +17,9 @@ from data_prep import lodopab
 from wgan_vgg import config, reproduce
 from wgan_vgg.run_dir import RunDir
 
-CHAIN = [*TINY, "--image_size=32", "--num_train=0", "--num_test=0", "--noise_std=0.1"]
+# Two baselines are enough here; all of them: test_evaluate.
+FEW = "--set=evaluation.baselines=gaussian,tv"
+CHAIN = [*TINY, FEW, "--image_size=32", "--num_train=0", "--num_test=0", "--noise_std=0.1"]
 
 
 def chain(hdf5_dir, workdir, *more):
@@ -44,6 +46,12 @@ def test_the_whole_chain_and_its_repetition(script, hdf5_dir, tmp_path):
         assert line in markdown
         assert line in out
     assert "| generator-mse | –  " in markdown, "the SSIM that is illegible in the report is a dash"
+    evaluation = results["evaluation"]
+    assert list(evaluation["methods"]) == ["noisy input", "gaussian", "tv", *config.REPORT_MODELS]
+    assert "n = 4 patients, 12 images" in markdown
+    assert evaluation["statistics"]["no_test"] == "too few patients"
+    for heading in ("| normal dose ", "| tv ", "too few patients"):
+        assert heading in markdown
     for number in range(1, 7):
         picture = matplotlib.image.imread(tmp_path / "figures" / f"figure{number}.png")
         assert picture[..., :3].std() > 0.02, f"figure {number} is blank"
@@ -93,7 +101,7 @@ def test_prepare_train_evaluate_by_hand(script, hdf5_dir, tmp_path):
     assert (status, "train: 24 images, patients: 6, 2 shards" in out) == (0, True)
     status, _, err = script("prepare", *prepare)
     assert (status, "exists already" in err) == (2, True)
-    flags = [*TINY, "--models=generator-mse", f"--data_dir={records}", f"--workdir={tmp_path / 'out'}"]
+    flags = [*TINY, FEW, "--models=generator-mse", f"--data_dir={records}", f"--workdir={tmp_path / 'out'}"]
     assert script("reproduce", *flags)[0] == 0
     assert not (tmp_path / "out" / "data").exists()
 
@@ -143,6 +151,12 @@ def test_a_workdir_made_with_other_settings_is_refused(script, hdf5_dir, tmp_pat
     assert script("reproduce", *chain(hdf5_dir, tmp_path, *flags))[0] == 0
     status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path, *flags, "--set=data.shards=3"))
     assert (status, err.count("\n"), "data.shards: 2 -> 3" in err) == (2, 1, True)
+    # Judging it otherwise is no other run: nothing is trained again.
+    steps = (tmp_path / "generator-mse" / "metrics.jsonl").stat().st_mtime_ns
+    status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path, *flags, "--set=evaluation.windows=lung"))
+    assert status == 0, err
+    assert "lung -600/1500 HU" in (tmp_path / "results.md").read_text()
+    assert (tmp_path / "generator-mse" / "metrics.jsonl").stat().st_mtime_ns == steps
 
 
 def kill_once(command, condition):
@@ -168,6 +182,7 @@ def test_killed_at_any_moment_the_same_command_completes(hdf5_dir, tmp_path):
         lambda: any((tmp_path / "killed").glob(".data.partial-*/*.tfrecord-*")),
         lambda: (run.checkpoints / "partial").exists(),
         lambda: len(run.rows()) == 2,
+        lambda: (tmp_path / "killed" / "references" / "baselines.json").exists(),
         lambda: run.eval_json("test").exists(),
         lambda: (tmp_path / "killed" / "figures" / "figure1.png").exists(),
     )
@@ -186,5 +201,6 @@ def test_killed_at_any_moment_the_same_command_completes(hdf5_dir, tmp_path):
 def test_reproduce_module_never_prints(hdf5_dir, tmp_path, capsys):
     settings = config.override(config.preset("demo"), {"training.steps": 1, "training.batch_size": 4})
     settings = config.override(settings, {"data.image_size": 16, "generator.layers": 2})
+    settings = config.override(settings, {"evaluation.baselines": ("gaussian",)})
     reproduce.reproduce(settings, ["generator-mse"], tmp_path, source="lodopab", input_dir=hdf5_dir)
     assert capsys.readouterr() == ("", "")

@@ -157,9 +157,33 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """The metrics' free choices."""
+    """The metrics' free choices, and the grids from which each baseline is tuned on the training split."""
 
     report_batch_size: int = 2  # notebook: PSNR and global SSIM over batches of 2
+    windows: tuple[str, ...] = ()  # HU windows (metrics.WINDOWS) in which PSNR and SSIM are also computed
+    flat_regions: int = 4  # squares an image, for bias, standard deviation and noise texture
+    flat_divisor: int = 16  # a square's side is the image's divided by this,
+    flat_smallest_side: int = 8  # and at least so many pixels
+    flat_min_hu: float = -300.0  # all of a square is above it: tissue; air is clipped, so it has no noise in the truth
+    flat_max_gradient_hu: float = 30.0  # per pixel, after a blur of one: a step of 75 HU
+    edges: int = 16  # an image, the steepest isolated ones of the truth
+    edge_reach: int = 5  # pixels on both sides
+    perceptual: bool = True  # the distance in VGG features (vgg.weights)
+    perceptual_layer: str = "block3_conv4"  # not the one that generator-vgg and wgan-vgg minimise
+    confidence: float = 0.95
+    resamples: int = 2000  # of the bootstrap over patients
+    baselines: tuple[str, ...] = ("gaussian", "tv", "non-local means", "bilateral", "wavelet", "bm3d")
+    tuning_images: int = 8  # of the training split
+    tuning_crop: int = 128  # their middle, at most so many pixels a side
+    # Multiples of the noise's standard deviation on those images, except what says pixels.
+    gaussian_sigma_pixels: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+    tv_weight: tuple[float, ...] = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+    nlm_strength: tuple[float, ...] = (0.4, 0.6, 0.8, 1.0, 1.2)
+    bilateral_sigma: tuple[float, ...] = (1.5, 3.0, 6.0)
+    bilateral_sigma_pixels: tuple[float, ...] = (1.0, 1.5, 2.5)
+    wavelet_sigma: tuple[float, ...] = (0.5, 0.75, 1.0, 1.5, 2.0)
+    bm3d_sigma: tuple[float, ...] = (0.8, 1.0, 1.25)
+    bm3d_fft_size: int = 32  # bm3d's own; 16 is three times as fast, and weaker
 
 
 @dataclass(frozen=True)
@@ -284,6 +308,7 @@ PRESETS = {
         vgg=replace(_REPORT.vgg, weights="random"),
         optimizer=replace(_REPORT.optimizer, critic_lr=5e-4),
         training=replace(_REPORT.training, batch_size=8, epochs=None, steps=64, critic_steps=1, eval_images=16),
+        evaluation=replace(_REPORT.evaluation, bm3d_fft_size=16),
     ),
 }
 

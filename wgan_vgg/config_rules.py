@@ -20,7 +20,17 @@ VGG_LAYERS = tuple(
     for block, convolutions in enumerate((2, 2, 4, 4, 4), start=1)
     for layer in (*(f"conv{number}" for number in range(1, convolutions + 1)), "pool")
 )
+LISTS = {
+    "evaluation.windows": ("lung", "soft_tissue", "bone", "brain"),
+    "evaluation.baselines": ("gaussian", "tv", "non-local means", "bilateral", "wavelet", "bm3d"),
+}
+GRIDS = (
+    *("evaluation.gaussian_sigma_pixels", "evaluation.tv_weight", "evaluation.nlm_strength"),
+    *("evaluation.bilateral_sigma", "evaluation.bilateral_sigma_pixels", "evaluation.wavelet_sigma"),
+    *("evaluation.bm3d_sigma",),
+)
 CHOICES = {
+    "evaluation.perceptual_layer": VGG_LAYERS,
     "vgg.layer": VGG_LAYERS,
     "data.selection": ("patients", "files"),
     "data.noise": ("gaussian", "poisson", "observations", "none"),
@@ -51,7 +61,10 @@ POSITIVE = (
     *("data.photons", "data.projection_coarseness"),
     *("data.shards", "generator.layers", "generator.filters", "critic.dense_units", "training.batch_size"),
     *("training.epochs", "training.steps", "training.critic_steps", "training.eval_images", "training.init_tries"),
-    *("training.collapse_steps", "evaluation.report_batch_size", *(steps for _, steps in OPTIONAL)),
+    *("training.collapse_steps", *(steps for _, steps in OPTIONAL)),
+    *("evaluation.report_batch_size", "evaluation.flat_regions", "evaluation.flat_divisor"),
+    *("evaluation.flat_smallest_side", "evaluation.edges", "evaluation.edge_reach", "evaluation.resamples"),
+    *("evaluation.tuning_images", "evaluation.tuning_crop", "evaluation.bm3d_fft_size"),
 )
 
 
@@ -69,6 +82,15 @@ def check(config: object, models: tuple[str, ...]) -> None:
         raise InputError(
             f"critic.filters={config_values.get(config, 'critic.filters')}: must be one or more, each >= 1"
         )
+    for key, allowed in LISTS.items():
+        for value in config_values.get(config, key):
+            if value not in allowed:
+                raise InputError(f"{key}={value}: unknown; take some of {', '.join(allowed)}")
+    for key in GRIDS:
+        if not min(config_values.get(config, key), default=0) > 0:
+            raise InputError(f"{key}={config_values.get(config, key)}: must be one or more values above 0")
+    if not 0 < config_values.get(config, "evaluation.confidence") < 1:
+        raise InputError(f"evaluation.confidence={config.evaluation.confidence}: must be between 0 and 1")
     for key in (*NOT_NEGATIVE, *POSITIVE):
         value, least = config_values.get(config, key), int(key in POSITIVE)
         if value is not None and not value >= least:  # not <, so that NaN fails too

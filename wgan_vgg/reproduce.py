@@ -5,7 +5,7 @@ with what is missing.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from data_prep.errors import InputError
 from wgan_vgg import config_values, models, vgg
 from wgan_vgg.config import Config, override
 from wgan_vgg.deploy.export import export_saved_model, exported_step
-from wgan_vgg.evaluation import figures, network_figures, tables
-from wgan_vgg.evaluation.evaluate import evaluate
+from wgan_vgg.evaluation import figures, methods, network_figures, tables
+from wgan_vgg.evaluation.evaluate import evaluate, patient_statistics
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.input_pipeline import DataSet, crop_shape
 from wgan_vgg.run_dir import ReproductionDir, RunDir, read_json, write_json, write_text
@@ -73,8 +73,16 @@ def reproduce(
         run = runs[name] = RunDir(place.model(name))
         stage = f"train {name}"
         last = train(model_config, data, run.path, lambda *now, s=stage: progress(s, *now) if progress else None)
-        if not run.eval_json(SPLIT).exists() or read_json(run.eval_json(SPLIT))["step"] != newest_step(run):
-            evaluate(run, data, SPLIT, progress=_stage(progress, f"evaluate {name}"))
+        if not _judged(run, model_config):
+            evaluate(
+                methods.of_run(run),
+                run,
+                data,
+                SPLIT,
+                model_config,
+                references=place.references,
+                progress=lambda *now: progress(*now, {}) if progress else None,
+            )
         if exported_step(run.export) != newest_step(run):
             export_saved_model(run, run.export, overwrite=True)
         outcomes[name] = _outcome(run, last)
@@ -143,6 +151,15 @@ def _stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] 
     return (lambda done, total: progress(stage, done, total, {})) if progress else None
 
 
+def _judged(run: RunDir, config: Config) -> bool:
+    """Whether the run was judged as it is now, and as the config says."""
+    if not run.eval_json(SPLIT).exists():
+        return False
+    summary = read_json(run.eval_json(SPLIT))
+    settings = config_values.to_dict(config.evaluation)
+    return summary["step"] == newest_step(run) and summary.get("settings") == settings
+
+
 def _outcome(run: RunDir, last: dict[str, Any]) -> dict[str, Any]:
     summary = read_json(run.eval_json(SPLIT))
     model = summary["model"]
@@ -151,17 +168,16 @@ def _outcome(run: RunDir, last: dict[str, Any]) -> dict[str, Any]:
         "initialisation_means": run.rows()[0]["initialisation_means"],
         "last_epoch": last,
         "test": summary["methods"][model],
-        "noisy": summary["methods"][NOISY],
-        "report_batch_size": summary["report_batch_size"],
         "sample": summary["sample"]["methods"][model],
-        "noisy_sample": summary["sample"]["methods"][NOISY],
-        "sample_rule": summary["sample"]["rule"],
         "published": dict(zip(("ssim", "psnr"), tables.PUBLISHED_TEST.get(model, (None, None)), strict=True)),
     }
 
 
 def _results(config: Config, data: DataSet, runs: dict[str, RunDir], outcomes: dict[str, Any]) -> dict[str, Any]:
-    first = next(iter(outcomes.values()))
+    summaries = [read_json(run.eval_json(SPLIT)) for run in runs.values()]
+    evaluation, samples = _combined(summaries, config), {}
+    for summary in summaries:
+        samples |= summary["sample"]["methods"]
     used = next(iter(runs.values())).stored()["config"]["data"]
     description = data.description
     warnings = []
@@ -169,7 +185,6 @@ def _results(config: Config, data: DataSet, runs: dict[str, RunDir], outcomes: d
         warnings.append("the patients are unknown (no patient_ids_rand_*.csv); a patient may be in training and test")
     elif description["patients_in_both"]:
         warnings.append(f"{len(description['patients_in_both'])} test patients also occur in training")
-    shared = ("noisy", "noisy_sample", "sample_rule", "report_batch_size")
     return {
         "preset": config.preset,
         "seed": config.seed,
@@ -178,11 +193,28 @@ def _results(config: Config, data: DataSet, runs: dict[str, RunDir], outcomes: d
         "test_images": description["images"][SPLIT],
         "test_patients": description["patients"][SPLIT],
         "warnings": warnings,
-        **{name: first[name] for name in shared},
-        "models": {
-            name: {key: value for key, value in outcome.items() if key not in shared}
-            for name, outcome in outcomes.items()
-        },
+        "noisy": evaluation["methods"][NOISY],
+        "report_batch_size": evaluation["report_batch_size"],
+        "sample_rule": summaries[0]["sample"]["rule"],
+        "samples": samples,
+        "evaluation": evaluation,
+        "models": outcomes,
+    }
+
+
+def _combined(summaries: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
+    """One evaluation of all models: what they share, each one's means, and the statistics of all together."""
+    shared = ("report_batch_size", "images", "patients", "windows", "truth")
+    shared += ("perceptual", "baselines", "missing_baselines")
+    means, patient_values = {}, {}
+    for summary in summaries:
+        means |= summary["methods"]
+        patient_values |= summary["patient_values"]
+    models = [summary["model"] for summary in summaries]
+    return {
+        **{name: summaries[0][name] for name in shared},
+        "methods": means,
+        "statistics": patient_statistics(patient_values, models, summaries[0]["patients"], config),
     }
 
 

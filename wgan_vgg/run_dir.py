@@ -49,6 +49,18 @@ class _Folder:
             os.close(handle)
 
 
+class ReferencesDir(_Folder):
+    """What models are judged beside: the tuned baselines, and the judged references of each split."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.baselines = folder / "baselines.json"
+
+    def split(self, split: str) -> Path:
+        """The judged references of a split."""
+        return self.path / f"{split}.json"
+
+
 class ReproductionDir(_Folder):
     """The layout above several runs, one a model."""
 
@@ -57,6 +69,7 @@ class ReproductionDir(_Folder):
         self.phantoms = workdir / "phantoms"
         self.data = workdir / "data"
         self.figures = workdir / "figures"
+        self.references = ReferencesDir(workdir / "references")
         self.results_json = workdir / "results.json"
         self.results_md = workdir / "results.md"
 
@@ -77,6 +90,7 @@ class RunDir(_Folder):
         self.best = self.checkpoints / "best"
         self.tensorboard = workdir / "tensorboard"
         self.evaluations = workdir / "eval"
+        self.references = ReferencesDir(workdir / "eval" / "references")
         self.figures = workdir / "figures"
         self.export = workdir / "export" / "saved_model"
 
@@ -135,17 +149,19 @@ class RunDir(_Folder):
 
 
 def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> None:
-    """Lets a run go on with its own config, or a longer one.
+    """Lets a run go on with its own config, a longer one, or one that judges it otherwise.
 
     Raises:
-      InputError: config.json disagrees in anything but a longer training.
+      InputError: config.json disagrees in anything but a longer training or the evaluation.
     """
     stored = run.stored()
     old, new = dict(stored["config"]), config_values.to_dict(config)
     found = config_values.differences(old, new)
     lengths = [get_length(old), get_length(new)]
+    free = ["evaluation."]
     if new["optimizer"]["schedule"] != "cosine":  # there the rates depend on the length
-        found = [line for line in found if not line.startswith(("training.epochs:", "training.steps:"))]
+        free += ["training.epochs:", "training.steps:"]
+    found = [line for line in found if not line.startswith(tuple(free))]
     if lengths[0][0] != lengths[1][0] or lengths[0][1] > lengths[1][1]:
         found.append(f"training length: {lengths[0][1]} {lengths[0][0]} -> {lengths[1][1]} {lengths[1][0]}")
     if stored["data"]["fingerprint"] != data_fingerprint:
@@ -153,7 +169,7 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
     if found:
         raise InputError(
             f"workdir {run.path}: holds a run with another config ({'; '.join(found)}); take another workdir, or the "
-            "same values (only a longer training may differ)"
+            "same values (only a longer training or the evaluation may differ)"
         )
 
 

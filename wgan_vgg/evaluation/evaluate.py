@@ -1,170 +1,168 @@
-"""Judging a run on every image of a split: per-image rows, their summary, and what the figures show."""
+"""Judging a method on every image of a split: per-image rows, their summary, and what the figures show."""
 
 import csv
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from wgan_vgg import config_values
-from wgan_vgg.evaluation import metrics
+from wgan_vgg.config import Config
+from wgan_vgg.evaluation import metrics, perceptual, statistics
+from wgan_vgg.evaluation.judge import per_image
+from wgan_vgg.evaluation.methods import Method
 from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.panel import Batch, Panel, batches
+from wgan_vgg.evaluation.references import TRUTH, Progress, judged_references
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.run_dir import RunDir, write_json, write_text, write_via
-from wgan_vgg.trained_model import load_generator, newest_step
+from wgan_vgg.run_dir import ReferencesDir, RunDir, write_json, write_text, write_via
+from wgan_vgg.seeds import derive
 
 logger = logging.getLogger(__name__)
 
-METRICS = ("psnr", "ssim", "rmse_hu")
-_BATCH = 16
-
-
-class Judge:
-    """Collects one method's per-image metrics, and the report's own over batches in file order."""
-
-    def __init__(self, hu_slope: float | None, report_batch_size: int) -> None:
-        self._hu_slope = hu_slope
-        self._size = report_batch_size
-        self._batch: list[tuple[np.ndarray, np.ndarray]] = []
-        self.images: list[dict[str, float | None]] = []
-        self._report: list[tuple[float, float]] = []
-
-    def add(self, truth: np.ndarray, image: np.ndarray) -> dict[str, float | None]:
-        """Takes one image (height, width) and its truth; returns its metrics."""
-        values = {
-            "psnr": metrics.psnr(truth, image),
-            "ssim": metrics.ssim(truth, image),
-            "rmse_hu": metrics.rmse_hu(truth, image, self._hu_slope) if self._hu_slope else None,
-        }
-        self.images.append(values)
-        self._batch.append((truth, image))
-        if len(self._batch) == self._size:
-            self._close_batch()
-        return values
-
-    def _close_batch(self) -> None:
-        truths, images = (np.stack(part) for part in zip(*self._batch, strict=True))
-        self._report.append((metrics.report_batch_psnr(truths, images), metrics.report_global_ssim(truths, images)))
-        self._batch = []
-
-    def summary(self) -> dict[str, float | None]:
-        """The means over images, and over the report's batches (the last one may be smaller)."""
-        if self._batch:
-            self._close_batch()
-        means = {
-            name: None if self.images[0][name] is None else float(np.mean([row[name] for row in self.images]))
-            for name in METRICS
-        }
-        psnr, ssim = np.mean(self._report, axis=0)
-        return means | {"report_psnr": float(psnr), "report_ssim": float(ssim)}
-
 
 def evaluate(
-    run: RunDir,
+    method: Method,
+    results: RunDir,
     data: DataSet,
     split: str,
+    config: Config,
+    *,
+    references: ReferencesDir | None = None,
     save_images: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Judges a run's generator, and the noisy input beside it, on a split.
+    """Judges a method on a split, beside the noisy input and the tuned baselines.
 
     Args:
-      run: a trained run.
+      method: what is judged.
+      results: its eval/ is written.
       data: the records to judge on.
       split: which part of them.
+      config: the evaluation's choices, the VGG weights and the seed of the bootstrap.
+      references: where the judged references are kept for other models too; by default in `results`.
       save_images: folder for the low-dose, normal-dose and denoised arrays, if wanted.
-      progress: called as progress(done, total).
+      progress: called as progress(stage, done, total).
 
     Returns:
       The summary, as written to eval/<split>.json.
 
     Raises:
-      InputError: no run, or no such split.
+      InputError: no such split, or the method gives no proper image.
     """
-    config = run.load_config()
-    generator = load_generator(run)
-    for difference in config_values.differences(vars(config.data), vars(data.config)):
-        if not difference.startswith(("num_", "shards")):
-            logger.warning("these records are not as those the run was trained on: %s", difference)
-    # A min-max rescaled input has no HU; the output and the truth have.
-    noisy_slope = None if data.config.rescale_low_dose else data.hu_slope
-    judges = {
-        NOISY: Judge(noisy_slope, config.evaluation.report_batch_size),
-        config.model: Judge(data.hu_slope, config.evaluation.report_batch_size),
-    }
-    rows: list[dict[str, Any]] = []
+    total, done = data.size(split), 0
+    results.create()
+    distance = perceptual.build(config.evaluation, config.vgg)
+    beside = judged_references(data, split, config.evaluation, distance, references or results.references, progress)
+    panel = Panel(data, config.evaluation, distance, {method.name: True})
     best: dict[str, Any] = {"energy": -1.0}
-    total = data.size(split)
-    for record, denoised in _denoised(generator, data, split):
-        images = {name: record[name][..., 0] for name in ("low_dose", "normal_dose")} | {"denoised": denoised}
-        truth = images["normal_dose"]
-        row = {
-            "patient_id": record["patient_id"].decode(),
-            "slice_index": int(record["slice_index"]),
-            "source": record["source"].decode(),
-        }
-        for method, image in ((NOISY, images["low_dose"]), (config.model, denoised)):
-            rows.append({**row, "method": method, **judges[method].add(truth, image)})
-        energy = metrics.gradient_energy(truth)
-        if energy > best["energy"]:
-            best = {"energy": energy, **row, **images}
+    for batch in batches(data, split):
+        denoised = method.denoise(batch)
+        panel.add(batch, {method.name: denoised})
+        best = _most_detailed(best, batch, denoised)
         if save_images:
-            _save(save_images, row, images)
+            _save(save_images, batch, denoised)
+        done += len(batch.rows)
         if progress:
-            progress(len(rows) // 2, total)
+            progress(f"evaluate {method.name}", done, total)
+    judged = beside["methods"] | panel.judgements()
+    patients = data.description["patients"][split]
+    patient_values = {name: values["patients"] for name, values in judged.items()}
+    noise_power = {name: values["noise_power"] for name, values in judged.items()}
+    known_pixel = isinstance(data.manifest["pixel_spacing_mm"], float)
     summary = {
-        "model": config.model,
+        "model": method.name,
         "split": split,
-        "step": newest_step(run),
+        "step": method.step,
+        "settings": config_values.to_dict(config.evaluation),
         "report_batch_size": config.evaluation.report_batch_size,
         "images": total,
-        "patients": data.description["patients"][split],
+        "patients": patients,
         "data_range": metrics.DATA_RANGE,
-        "methods": {name: judge.summary() for name, judge in judges.items()},
-        "sample": _sample_metrics(best, config.model),
+        "windows": {name: metrics.WINDOWS[name] for name in config.evaluation.windows},
+        "perceptual": distance and distance.description,
+        "baselines": beside["baselines"],
+        "missing_baselines": beside["missing"],
+        "truth": beside["truth"]["means"],
+        "methods": {name: values["means"] for name, values in judged.items()},
+        "statistics": patient_statistics(patient_values, [method.name], patients, config),
+        "patient_values": patient_values,
+        "noise_power": {
+            "unit": "HU^2 mm^2, cycles/mm" if known_pixel else "HU^2 pixel^2, cycles/pixel",
+            "methods": {TRUTH: beside["truth"]["noise_power"], **noise_power},
+        },
+        "sample": _sample_metrics(best, method.name, beside["rows"]),
     }
-    write_text(run.eval_csv(split), _csv(rows))
-    write_via(run.eval_samples(split), lambda file: np.savez_compressed(file, **best))
-    write_json(run.eval_json(split), summary)
+    columns = ["patient_id", "slice_index", "source", "method", *per_image(config.evaluation)]
+    write_text(results.eval_csv(split), _csv(columns, beside["rows"] + panel.rows))
+    write_via(results.eval_samples(split), lambda file: np.savez_compressed(file, **best))
+    write_json(results.eval_json(split), summary)
     return summary
 
 
-def _denoised(generator: keras.Model, data: DataSet, split: str) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-    with data.naming_bad_shards():
-        for batch in data.records(split).batch(_BATCH).as_numpy_iterator():
-            outputs = generator(batch["low_dose"], training=False).numpy()[..., 0]
-            for i, output in enumerate(outputs):
-                yield {name: values[i] for name, values in batch.items()}, output
+def patient_statistics(
+    patient_values: Mapping[str, statistics.PatientValues], models: list[str], patients: int | str, config: Config
+) -> dict[str, Any]:
+    """Intervals and tests of all methods of one data set, see statistics.summarize."""
+    return statistics.summarize(
+        patient_values,
+        NOISY,
+        models,
+        patients=patients if isinstance(patients, int) else None,
+        seed=derive(config.seed, "bootstrap"),
+        confidence=config.evaluation.confidence,
+        resamples=config.evaluation.resamples,
+    )
 
 
-def _sample_metrics(best: dict[str, Any], model: str) -> dict[str, Any]:
+def warn_of_other_data(config: Config, data: DataSet) -> None:
+    """Warns where records were made otherwise than those a run was trained on."""
+    for difference in config_values.differences(vars(config.data), vars(data.config)):
+        if not difference.startswith(("num_", "shards")):
+            logger.warning("these records are not as those the run was trained on: %s", difference)
+
+
+def _most_detailed(best: dict[str, Any], batch: Batch, denoised: np.ndarray) -> dict[str, Any]:
+    for row, low_dose, truth, output in zip(batch.rows, batch.low_dose, batch.normal_dose, denoised, strict=True):
+        energy = metrics.gradient_energy(truth)
+        if energy > best["energy"]:
+            best = {"energy": energy, **row, "low_dose": low_dose, "normal_dose": truth, "denoised": output}
+    return best
+
+
+def _sample_metrics(best: dict[str, Any], method: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Table 2: metrics of the one slice that Figure 5 shows, the one with the highest gradient energy."""
     truth = best["normal_dose"]
-    return {
-        "rule": "the slice whose truth has the highest mean squared gradient",
-        "patient_id": best["patient_id"],
-        "slice_index": best["slice_index"],
-        "methods": {
-            name: {"psnr": metrics.psnr(truth, image), "ssim": metrics.ssim(truth, image)}
-            | {"report_ssim": metrics.report_global_ssim(truth, image)}
-            for name, image in ((NOISY, best["low_dose"]), (model, best["denoised"]))
-        },
+    place = {name: best[name] for name in ("patient_id", "slice_index")}
+    # Of the baselines, what their rows say.
+    methods = {
+        row["method"]: {"psnr": row["psnr"], "ssim": row["ssim"], "report_ssim": None}
+        for row in rows
+        if place.items() <= row.items()
     }
+    for name, image in ((NOISY, best["low_dose"]), (method, best["denoised"])):
+        methods[name] = {
+            "psnr": metrics.psnr(truth, image),
+            "ssim": metrics.ssim(truth, image),
+            "report_ssim": metrics.report_global_ssim(truth, image),
+        }
+    return {"rule": "the slice whose truth has the highest mean squared gradient", **place, "methods": methods}
 
 
-def _save(folder: Path, row: dict[str, Any], images: dict[str, np.ndarray]) -> None:
-    for name, image in images.items():
-        path = folder / name / f"{row['patient_id']}_{row['slice_index']}.npy"
-        write_via(path, lambda file, array=image: np.save(file, array))
+def _save(folder: Path, batch: Batch, denoised: np.ndarray) -> None:
+    kinds = {"low_dose": batch.low_dose, "normal_dose": batch.normal_dose, "denoised": denoised}
+    for kind, images in kinds.items():
+        for row, image in zip(batch.rows, images, strict=True):
+            path = folder / kind / f"{row['patient_id']}_{row['slice_index']}.npy"
+            write_via(path, lambda file, array=image: np.save(file, array))
 
 
-def _csv(rows: list[dict[str, Any]]) -> str:
+def _csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()

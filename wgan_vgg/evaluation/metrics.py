@@ -6,6 +6,8 @@ import skimage.metrics
 NOISY = "noisy input"  # its name as a method, in every table and figure
 SSIM_WINDOW = 11  # pixels
 DATA_RANGE = 1.0  # the training range, LoDoPaB's [0, 1]; outputs are not clipped
+# Level and width in HU, as radiologists set them.
+WINDOWS = {"lung": (-600, 1500), "soft_tissue": (40, 400), "bone": (400, 1800), "brain": (40, 80)}
 
 
 def psnr(truth: np.ndarray, image: np.ndarray) -> float:
@@ -29,6 +31,12 @@ def ssim(truth: np.ndarray, image: np.ndarray) -> float:
 def rmse_hu(truth: np.ndarray, image: np.ndarray, hu_slope: float) -> float:
     """Root mean squared error in HU of one image in the training range."""
     return float(hu_slope * np.sqrt(np.mean(np.square(truth.astype(np.float64) - image))))
+
+
+def in_window(image_hu: np.ndarray, window: str) -> np.ndarray:
+    """An image in HU, clipped to one of WINDOWS, which becomes [0, 1]: what the metrics then take as their range."""
+    level, width = WINDOWS[window]
+    return np.clip((image_hu.astype(np.float64) - level) / width + 0.5, 0.0, 1.0)
 
 
 def report_batch_psnr(truth: np.ndarray, images: np.ndarray) -> float:

@@ -1,8 +1,10 @@
 """The report's Tables 1 to 3 as Markdown: published | ours | noisy input."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from wgan_vgg.evaluation.honest_tables import honest_markdown
+from wgan_vgg.evaluation.markdown import DASH, duration, markdown_table, number
 from wgan_vgg.evaluation.metrics import NOISY
 
 # Report, Tables 2 and 3: SSIM, PSNR. The first SSIM of Table 2 is illegible in the report.
@@ -29,7 +31,6 @@ LOSSES = {
 }
 # Report 6.3, "strictly no overfitting": here, training images at most this much better than test images.
 NO_OVERFITTING_DB = 1.0
-DASH = "–"
 
 Results = Mapping[str, Any]
 
@@ -41,8 +42,10 @@ def results_markdown(results: Results) -> str:
         f"# Results: preset {results['preset']}",
         results["caption"],
         *(f"**Warning:** {warning}" for warning in results["warnings"]),
+        "## All methods, with intervals and tests",
+        honest_markdown(results["evaluation"]),
         "## Table 1: the models",
-        _table(["Network", "Loss"], [[name, LOSSES[name]] for name in models]),
+        markdown_table(["Network", "Loss"], [[name, LOSSES[name]] for name in models]),
         f"## Table 2: the sample image ({results['sample_rule']})",
         sample_table(results),
         f"## Table 3: means over the test set ({results['test_images']} images, patients: {results['test_patients']})",
@@ -60,30 +63,28 @@ def results_markdown(results: Results) -> str:
 
 
 def test_table(results: Results) -> str:
-    """Table 3 with both definitions, the noisy input as a row."""
+    """Table 3 with both definitions, the noisy input and the baselines as rows."""
     noisy = results["noisy"]
     header = ["", "published SSIM", "published PSNR", "report's SSIM", "report's PSNR", "SSIM", "PSNR", "RMSE HU"]
-    rows = [[NOISY, DASH, DASH, *_means(noisy), DASH, ""]]
-    for name, model in results["models"].items():
+    rows = []
+    for name, means in results["evaluation"]["methods"].items():
         published = PUBLISHED_TEST.get(name, (None, None))
-        means = model["test"]
-        gain = f"{means['psnr'] - noisy['psnr']:+.2f} dB"
-        rows.append([name, number(published[0], 4), number(published[1], 3), *_means(means), gain, _status(model)])
-    return _table([*header, "above noisy", ""], rows)
+        gain = DASH if name == NOISY else f"{means['psnr'] - noisy['psnr']:+.2f} dB"
+        status = _status(results["models"].get(name, {}))
+        rows.append([name, number(published[0], 4), number(published[1], 3), *_means(means), gain, status])
+    return markdown_table([*header, "above noisy", ""], rows)
 
 
 def sample_table(results: Results) -> str:
     """Table 2, on our sample image."""
-    noisy = results["noisy_sample"]
-    rows = [[NOISY, DASH, DASH, number(noisy["report_ssim"], 4), number(noisy["ssim"], 4), number(noisy["psnr"], 3)]]
-    for name, model in results["models"].items():
+    rows = []
+    for name, ours in results["samples"].items():
         ssim, psnr = PUBLISHED_SAMPLE.get(name, (None, None))
-        ours = model["sample"]
         rows.append(
             [name, number(ssim, 6), number(psnr, 3)]
             + [number(ours["report_ssim"], 4), number(ours["ssim"], 4), number(ours["psnr"], 3)]
         )
-    return _table(["", "published SSIM", "published PSNR", "report's SSIM", "SSIM", "PSNR"], rows)
+    return markdown_table(["", "published SSIM", "published PSNR", "report's SSIM", "SSIM", "PSNR"], rows)
 
 
 def training_table(results: Results) -> str:
@@ -98,25 +99,7 @@ def training_table(results: Results) -> str:
             [name, PUBLISHED_TIME.get(name, DASH), duration(last["seconds"]), str(last["step"]), str(tries)]
             + [number(last["train"]["psnr"], 2), number(last["test"]["psnr"], 2), verdict, _status(model)]
         )
-    return _table(header, rows)
-
-
-def means_table(methods: Mapping[str, Mapping[str, float | None]]) -> str:
-    """The means of one evaluation, a method a row."""
-    header = ["", "report's SSIM", "report's PSNR", "SSIM", "PSNR", "RMSE HU"]
-    return _table(header, [[name, *_means(means)] for name, means in methods.items()])
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number for a table; a dash where there is none."""
-    return DASH if value is None else f"{value:.{digits}f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a reader says them."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return markdown_table(header, rows)
 
 
 def _means(means: Mapping[str, float | None]) -> list[str]:
@@ -130,13 +113,4 @@ def _means(means: Mapping[str, float | None]) -> list[str]:
 
 
 def _status(model: Mapping[str, Any]) -> str:
-    return "**collapsed**" if model["collapsed"] else ""
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
-
-    return "\n".join([line(header), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)])
+    return "**collapsed**" if model.get("collapsed") else ""

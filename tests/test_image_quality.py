@@ -1,0 +1,217 @@
+"""Flat regions, noise texture, sharpness and HU windows against closed forms, each of which a wrong version misses."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from data_prep import phantoms
+from wgan_vgg import config_rules
+from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.evaluation import baselines, flat_regions, metrics, noise_texture, sharpness
+from wgan_vgg.evaluation.judge import Judge, Scale, Truth
+
+SCALE = Scale(4072.001, -1001.001, 2.0)
+CONFIG = EvaluationConfig()
+
+
+def finder(image_hu, **changes):
+    settings = {"count": 4, "side": 8, "min_hu": -300.0, "max_gradient_hu": 30.0} | changes
+    return flat_regions.find_flat_regions(image_hu, **settings)
+
+
+@pytest.mark.parametrize("z", [0.35, 0.5, 0.8])
+def test_flat_regions_lie_each_in_one_tissue_that_the_phantom_knows_to_be_flat(z, monkeypatch):
+    patient = phantoms.make_patient(0, 1)
+    tissues = tuple(dict.fromkeys(solid.name for solid in patient.solids))
+    monkeypatch.setattr(phantoms, "FLAT_TISSUES", tissues)  # all of them, not only those that are named
+    size = 256
+    known = phantoms.flat_regions(patient, z, size)
+    image = phantoms.render_slice(patient, z, size)
+    found = finder(image, side=12)
+    assert len(found) == 4
+    for square in found:
+        region = max(known, key=lambda region: region.mask[square].mean())
+        # The phantom's regions stay a margin of two pixels away from their tissue's edge.
+        assert ndimage.binary_dilation(region.mask, iterations=2)[square].mean() > 0.95
+        assert image[square].mean() == pytest.approx(region.hu, abs=6.0)
+
+
+def test_flat_regions_do_not_overlap_and_avoid_air_and_edges():
+    image = np.full((40, 40), -1000.0)
+    image[8:32, 4:36] = 50.0
+    image[:, 20:] += 100.0  # an edge through the tissue
+    taken = np.zeros((40, 40), int)
+    found = finder(image, count=9)
+    for region in found:
+        taken[region] += 1
+        assert np.ptp(image[region]) == 0
+        assert image[region].min() > 0
+    assert (len(found) >= 2, taken.max()) == (True, 1)
+    assert finder(np.full((40, 40), -1000.0)) == []
+    assert finder(image, side=41) == []
+
+
+def test_bias_and_standard_deviation_are_those_that_were_added():
+    rng = np.random.default_rng(0)
+    truth = np.full((4, 16, 16), 40.0) + rng.normal(0, 5, (4, 16, 16))
+    assert flat_regions.bias(truth, truth + 10.0) == pytest.approx(10.0)
+    assert flat_regions.bias(truth, truth - 10.0) == pytest.approx(-10.0)
+    # The mean level differs from square to square: a deviation over all of them would be far larger.
+    squares = np.array([[[-3.0, 3.0], [3.0, -3.0]], [[101.0, 99.0], [99.0, 101.0]]])
+    assert flat_regions.standard_deviation(squares) == pytest.approx(np.sqrt((9 + 1) / 2))
+
+
+def test_noise_power_integrates_to_the_variance():
+    squares = np.random.default_rng(0).normal(50.0, 20.0, (5, 16, 16))
+    pixel = 0.7
+    spectrum = noise_texture.power_spectrum(squares, pixel)
+    step = 1 / (16 * pixel)
+    assert spectrum.sum() * step**2 == pytest.approx(np.mean(np.var(squares, axis=(1, 2))))
+    assert spectrum[0, 0] == pytest.approx(0.0)
+
+
+def test_white_noise_has_a_flat_spectrum_however_many_squares():
+    pixel, sigma = 0.5, 20.0
+    squares = np.random.default_rng(1).normal(0.0, sigma, (2000, 16, 16))
+    frequencies, power = noise_texture.radial_average(noise_texture.power_spectrum(squares, pixel), pixel)
+    # |mean DFT|^2 instead of the mean of |DFT|^2 would be 2000 times less.
+    np.testing.assert_allclose(power, sigma**2 * pixel**2, rtol=0.03)
+    np.testing.assert_allclose(frequencies, np.arange(1, 9) / (16 * pixel))
+    assert frequencies[-1] == 1 / (2 * pixel)
+
+
+def test_filtered_noise_has_the_filters_spectrum():
+    side, sigma = 16, 10.0
+    noise = np.random.default_rng(2).normal(0.0, sigma, (3000, side, side))
+    kernel = np.array([0.25, 0.5, 0.25])  # frequency response cos^2(pi f)
+    for axis in (1, 2):
+        noise = ndimage.convolve1d(noise, kernel, axis, mode="wrap")
+    response = np.cos(np.pi * np.fft.fftfreq(side)) ** 2
+    expected = sigma**2 * (response[:, None] * response) ** 2
+    expected[0, 0] = 0.0
+    np.testing.assert_allclose(noise_texture.power_spectrum(noise, 1.0), expected, rtol=0.12, atol=sigma**2 * 1e-3)
+
+
+def test_texture_distance_sees_where_the_power_is_and_not_how_much():
+    white = np.ones((8, 8))
+    white[0, 0] = 0.0
+    assert noise_texture.texture_distance(white, 9 * white) == pytest.approx(0.0)
+    along, across = np.zeros((8, 8)), np.zeros((8, 8))
+    along[0, 1] = along[0, -1] = 1.0
+    across[3, 0] = across[-3, 0] = 5.0
+    assert noise_texture.texture_distance(along, across) == pytest.approx(1.0)
+    half = along / 2 + across / 10  # half of its power where `along` has all
+    assert noise_texture.texture_distance(along, half) == pytest.approx(0.5)
+    assert noise_texture.texture_distance(white, 0 * white) is None
+
+
+def step_edge(sigma, angle=0.0, size=64):
+    """A step from .2 to .6 through (about) the middle, blurred by a gaussian of `sigma` pixels."""
+    from scipy.special import erf
+
+    y, x = np.mgrid[0:size, 0:size] - size / 2 + 0.3
+    return 0.4 + 0.2 * erf((x * np.cos(angle) + y * np.sin(angle)) / (sigma * np.sqrt(2)))
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5, np.pi / 2, 4.0])
+@pytest.mark.parametrize("sigma", [1.0, 1.5])
+def test_rise_of_a_gaussian_edge(sigma, angle):
+    image = step_edge(sigma, angle)
+    edges = sharpness.find_edges(image, count=8, reach=5)
+    assert len(edges) >= 3
+    assert sharpness.rise(sharpness.mean_profile(image, edges)) == pytest.approx(2.563 * sigma, rel=0.02)
+
+
+def test_rise_is_measured_at_the_truths_edges():
+    edges = sharpness.find_edges(step_edge(0.8), count=8, reach=6)
+    blurred = step_edge(1.6)
+    assert sharpness.rise(sharpness.mean_profile(blurred, edges)) == pytest.approx(2.563 * 1.6, rel=0.02)
+    # Another scale and offset change nothing; an image without the edge has no rise.
+    assert sharpness.rise(sharpness.mean_profile(0.1 + 3 * blurred, edges)) == pytest.approx(2.563 * 1.6, rel=0.02)
+    assert sharpness.rise(sharpness.mean_profile(np.zeros((64, 64)), edges)) is None
+    assert sharpness.rise(sharpness.mean_profile(-blurred, edges)) is None
+
+
+def test_profiles_are_centred_between_pixels():
+    # Centred on whole pixels, the mean profile of this edge would be 5 % wider.
+    image = step_edge(0.8, angle=0.78)
+    edges = sharpness.find_edges(image, count=12, reach=4)
+    assert len(edges) >= 6
+    assert sharpness.rise(sharpness.mean_profile(image, edges)) == pytest.approx(2.563 * 0.8, rel=0.02)
+
+
+def test_rise_survives_noise_when_enough_profiles_are_averaged():
+    image = step_edge(1.5)
+    edges = sharpness.find_edges(image, count=8, reach=5)
+    rng = np.random.default_rng(0)
+    profiles = [sharpness.mean_profile(image + rng.normal(0, 0.05, image.shape), edges) for _ in range(200)]
+    assert sharpness.rise(np.mean(profiles, axis=0)) == pytest.approx(2.563 * 1.5, rel=0.05)
+
+
+def test_an_image_without_edges_has_none():
+    assert len(sharpness.find_edges(np.full((32, 32), 0.3), count=4, reach=5)) == 0
+
+
+def test_windows_clip_at_level_and_width():
+    window = metrics.in_window(np.array([-200.0, -160.0, 40.0, 240.0, 900.0]), "soft_tissue")
+    np.testing.assert_allclose(window, [0.0, 0.0, 0.5, 1.0, 1.0])
+    # 20 HU off within a window 400 HU wide: 5 % of the range, 26.02 dB.
+    pair = (metrics.in_window(np.full((12, 12), hu), "soft_tissue") for hu in (40.0, 60.0))
+    assert metrics.psnr(*pair) == pytest.approx(20 * np.log10(400 / 20))
+
+
+def test_the_rules_know_every_window_and_baseline():
+    assert config_rules.LISTS["evaluation.windows"] == tuple(metrics.WINDOWS)
+    assert config_rules.LISTS["evaluation.baselines"] == tuple(baselines.BASELINES) == CONFIG.baselines
+
+
+def judged(image, truth, *, in_hu=True, config=CONFIG):
+    judge = Judge(SCALE, config, in_hu=in_hu)
+    values = judge.add(Truth(truth, SCALE, config), image, "p", None)
+    return values, judge.judgement()
+
+
+def disc(size=64):
+    y, x = np.mgrid[0:size, 0:size] - size / 2
+    texture = np.random.default_rng(3).normal(0, 0.002, (size, size))
+    return np.where(np.hypot(x, y) < 24, 0.26, 0.0) + texture
+
+
+def test_the_judge_tells_a_shift_from_a_blur():
+    truth = disc()
+    shifted, pooled = judged(truth + 10 / SCALE.slope, truth)
+    assert (shifted["rmse_hu"], shifted["bias_hu"]) == (pytest.approx(10.0), pytest.approx(10.0))
+    assert shifted["std_hu"] == pytest.approx(0.002 * SCALE.slope, rel=0.15)
+    assert pooled["means"]["texture_distance"] == pytest.approx(0.0, abs=1e-9)
+    blurred, smooth = judged(ndimage.gaussian_filter(truth, 1.5), truth)
+    assert abs(blurred["bias_hu"]) < 2.0
+    assert blurred["std_hu"] < shifted["std_hu"] / 3
+    assert smooth["means"]["texture_distance"] > 0.3
+    assert smooth["means"]["edge_rise_pixels"] > pooled["means"]["edge_rise_pixels"] + 1.0
+
+
+def test_noise_power_is_of_the_judged_image_and_in_mm():
+    truth = disc()
+    pooled = judged(truth + np.random.default_rng(4).normal(0, 0.02, truth.shape), truth)[1]
+    step = 1 / (8 * SCALE.pixel_mm)
+    np.testing.assert_allclose(pooled["noise_power"]["frequency"], np.arange(1, 5) * step)
+    # White noise of 81 HU and pixels of 2 mm.
+    assert np.mean(pooled["noise_power"]["power"]) == pytest.approx((0.0201 * SCALE.slope * 2.0) ** 2, rel=0.3)
+
+
+def test_a_rescaled_image_has_no_hu():
+    truth = disc()
+    values, pooled = judged(truth * 2, truth, in_hu=False, config=EvaluationConfig(windows=("lung",)))
+    undefined = ("rmse_hu", "bias_hu", "std_hu", "psnr_lung", "ssim_lung")
+    assert [values[name] for name in undefined] == [None] * 5
+    assert [pooled["means"][name] for name in undefined] == [None] * 5
+    assert pooled["noise_power"] is None
+    assert pooled["means"]["texture_distance"] == pytest.approx(0.0, abs=1e-9), "texture has no scale"
+    assert values["psnr"] > 0
+
+
+def test_an_image_with_nothing_flat_and_no_edge_still_has_a_psnr():
+    truth = np.zeros((16, 16))
+    values, pooled = judged(truth + 0.1, truth)
+    assert values["psnr"] == pytest.approx(20.0)
+    assert (values["bias_hu"], pooled["means"]["edge_rise_pixels"], pooled["noise_power"]) == (None, None, None)

@@ -1,0 +1,154 @@
+"""Denoisers without training, each tuned on the training split: what a network has to beat.
+
+All are scikit-image's and scipy's but two: the bilateral filter, for a reason told there, and BM3D (Dabov et al. 2007),
+which is its authors' `bm3d`: free for NON-COMMERCIAL use only. It and PyWavelets (wavelet) come with the extra
+`baselines`.
+"""
+
+import dataclasses
+import importlib.util
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+from skimage import restoration
+
+from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.evaluation import metrics
+from wgan_vgg.input_pipeline import DataSet
+
+Parameters = dict[str, float]
+Progress = Callable[[int, int], None]
+INSTALL = 'pip install -e ".[baselines]"'
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """One method: `denoise(image, **parameters)` maps float (height, width) to the same shape."""
+
+    denoise: Callable[..., np.ndarray]
+    grid: Callable[[EvaluationConfig, float], Iterator[Parameters]]  # of the config and the noise's deviation
+    module: str | None = None  # of the extra `baselines`
+
+
+def _non_local_means(image: np.ndarray, sigma: float, strength: float) -> np.ndarray:
+    return restoration.denoise_nl_means(
+        image, h=strength, sigma=sigma, patch_size=5, patch_distance=6, fast_mode=True, preserve_range=True
+    )
+
+
+def _bilateral(image: np.ndarray, sigma: float, sigma_pixels: float) -> np.ndarray:
+    """Tomasi and Manduchi 1998, the spatial gaussian cut off at 3 standard deviations.
+
+    Not scikit-image's: up to 0.26 its table of spatial weights for an 11x11 window is 12x12 and is read as 11x11, so
+    that the window is sheared and the result several dB worse.
+    """
+    reach = int(np.ceil(3 * sigma_pixels))
+    padded = np.pad(image, reach, mode="symmetric")
+    total, weights = np.zeros_like(image), np.zeros_like(image)
+    for row, column in itertools.product(range(-reach, reach + 1), repeat=2):
+        neighbour = padded[reach + row :, reach + column :][: image.shape[0], : image.shape[1]]
+        weight = np.exp(-0.5 * ((neighbour - image) / sigma) ** 2 - 0.5 * (row**2 + column**2) / sigma_pixels**2)
+        total += weight * neighbour
+        weights += weight
+    return total / weights
+
+
+def _bm3d(image: np.ndarray, sigma: float, fft_size: float) -> np.ndarray:
+    import bm3d
+
+    profile = bm3d.BM3DProfile()
+    profile.num_threads = 1  # its own threads give another rounding each time, and die beside others
+    profile.nf = int(fft_size)
+    return bm3d.bm3d(image, sigma, profile=profile)
+
+
+BASELINES = {
+    "gaussian": Baseline(
+        lambda image, sigma_pixels: ndimage.gaussian_filter(image, sigma_pixels),
+        lambda config, _: ({"sigma_pixels": sigma} for sigma in config.gaussian_sigma_pixels),
+    ),
+    "tv": Baseline(
+        lambda image, weight: restoration.denoise_tv_chambolle(image, weight=weight),
+        lambda config, noise: ({"weight": factor * noise} for factor in config.tv_weight),
+    ),
+    "non-local means": Baseline(
+        _non_local_means,
+        lambda config, noise: ({"sigma": noise, "strength": factor * noise} for factor in config.nlm_strength),
+    ),
+    "bilateral": Baseline(
+        _bilateral,
+        lambda config, noise: (
+            {"sigma": factor * noise, "sigma_pixels": pixels}
+            for factor, pixels in itertools.product(config.bilateral_sigma, config.bilateral_sigma_pixels)
+        ),
+    ),
+    "wavelet": Baseline(
+        lambda image, sigma: restoration.denoise_wavelet(image, sigma=sigma, rescale_sigma=False),
+        lambda config, noise: ({"sigma": factor * noise} for factor in config.wavelet_sigma),
+        "pywt",
+    ),
+    "bm3d": Baseline(
+        _bm3d,
+        lambda config, noise: (
+            {"sigma": factor * noise, "fft_size": config.bm3d_fft_size} for factor in config.bm3d_sigma
+        ),
+        "bm3d",
+    ),
+}
+
+
+def missing(names: Sequence[str]) -> list[str]:
+    """Those of the baselines whose module is not installed."""
+    modules = {name: BASELINES[name].module for name in names}
+    return [name for name, module in modules.items() if module and importlib.util.find_spec(module) is None]
+
+
+def workers() -> Executor:
+    """Threads, one a core: the slow filters release the interpreter's lock, and threads start at once."""
+    return ThreadPoolExecutor(os.cpu_count())
+
+
+def apply(name: str, parameters: Parameters, images: np.ndarray, pool: Executor) -> np.ndarray:
+    """One baseline on images (batch, height, width), in parallel: float32 of the same shape."""
+    return np.stack(list(pool.map(lambda image: _denoised(name, image, parameters), images)))
+
+
+def tune(
+    data: DataSet, names: Sequence[str], config: EvaluationConfig, progress: Progress | None = None
+) -> dict[str, dict[str, Any]]:
+    """Chooses each baseline's parameters by mean PSNR over a few images of the training split.
+
+    Returns:
+      By baseline: `parameters`, and the `psnr` they reach there.
+
+    Raises:
+      InputError: there is no training split.
+    """
+    pairs = [part.numpy()[..., 0] for part in data.first("train", config.tuning_images)]
+    low_dose, truth = (_middle(part, config.tuning_crop) for part in pairs)
+    noise = max(float(np.std(low_dose.astype(np.float64) - truth)), np.finfo(np.float32).eps)
+    jobs = [(name, parameters) for name in names for parameters in BASELINES[name].grid(config, noise)]
+    best: dict[str, dict[str, Any]] = {}
+    with workers() as pool:
+        for done, (name, parameters) in enumerate(jobs, start=1):
+            outputs = apply(name, parameters, low_dose, pool)
+            quality = float(np.mean([metrics.psnr(t, image) for t, image in zip(truth, outputs, strict=True)]))
+            if name not in best or quality > best[name]["psnr"]:
+                best[name] = {"parameters": parameters, "psnr": quality}
+            if progress:
+                progress(done, len(jobs))
+    return best
+
+
+def _denoised(name: str, image: np.ndarray, parameters: Parameters) -> np.ndarray:
+    return BASELINES[name].denoise(image.astype(np.float64), **parameters).astype(np.float32)
+
+
+def _middle(images: np.ndarray, side: int) -> np.ndarray:
+    top, left = (max(0, (length - side) // 2) for length in images.shape[1:])
+    return images[:, top : top + side, left : left + side]

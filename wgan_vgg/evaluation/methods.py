@@ -1,0 +1,142 @@
+"""What can be judged: a run's generator, a SavedModel of anybody's, or anybody's denoised images."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from data_prep.errors import InputError
+from wgan_vgg.config import MODELS
+from wgan_vgg.evaluation.baselines import BASELINES
+from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.panel import Batch, batches
+from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.run_dir import RunDir
+from wgan_vgg.trained_model import load_generator, newest_step
+
+SIGNATURE = "serving_default"
+_LARGEST = 100.0  # of the range [0, 1] no method goes so far; HU do
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """`denoise` maps a batch to images (batch, height, width) in the training range; `step`: of a run, else None."""
+
+    name: str
+    denoise: Callable[[Batch], np.ndarray]
+    step: int | None = None
+
+
+def of_run(run: RunDir) -> Method:
+    """A run's generator, under its model's name.
+
+    Raises:
+      InputError: no run, or no checkpoint that can be read.
+    """
+    config, generator = run.load_config(), load_generator(run)
+    return Method(
+        config.model,
+        lambda batch: generator(batch.low_dose[..., None], training=False).numpy()[..., 0],
+        newest_step(run),
+    )
+
+
+def of_saved_model(folder: Path, name: str) -> Method:
+    """A SavedModel's signature `serving_default`: one float32 input (batch, height, width, 1), one such output.
+
+    Of several outputs, `denoised` is taken. A SavedModel is a program: run only one whose source you trust.
+
+    Raises:
+      InputError: no SavedModel, or not such a signature.
+    """
+    check_name(name)
+    try:
+        model = tf.saved_model.load(str(folder))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise InputError(f"saved_model={folder}: not a SavedModel ({str(error).splitlines()[0]})") from error
+    if SIGNATURE not in model.signatures:
+        raise InputError(f"saved_model={folder}: no signature {SIGNATURE}; it has {list(model.signatures) or 'none'}")
+    signature = model.signatures[SIGNATURE]
+    inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
+    if len(inputs) != 1 or (len(outputs) != 1 and "denoised" not in outputs):
+        raise InputError(
+            f"saved_model={folder}: {SIGNATURE} takes {sorted(inputs)} and gives {sorted(outputs)}; it must take one "
+            "image and give one, or one named denoised"
+        )
+    (argument,), output = inputs, "denoised" if "denoised" in outputs else next(iter(outputs))
+
+    def denoise(batch: Batch) -> np.ndarray:
+        try:
+            images = signature(**{argument: tf.constant(batch.low_dose[..., None])})[output].numpy()
+        except (TypeError, ValueError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"saved_model={folder}: {SIGNATURE} does not take float32 {batch.low_dose.shape + (1,)} ({reason})"
+            ) from error
+        if images.shape != batch.low_dose.shape + (1,):
+            raise InputError(
+                f"saved_model={folder}: gives shape {images.shape} for an input of {batch.low_dose.shape + (1,)}; "
+                "they must be equal"
+            )
+        return images[..., 0].astype(np.float32)
+
+    return Method(name, denoise)
+
+
+def of_images(folder: Path, name: str, data: DataSet, split: str) -> Method:
+    """Denoised images, float32 (height, width) in the training range, one `<patient_id>_<slice_index>.npy` each.
+
+    All are looked at before any is judged.
+
+    Raises:
+      InputError: one is missing, too many, of another shape or type, has NaN, or could be of two records.
+    """
+    check_name(name)
+    if not folder.is_dir():
+        raise InputError(f"images={folder}: no such folder; give one with a <patient_id>_<slice_index>.npy an image")
+    expected: set[Path] = set()
+    for batch in batches(data, split):
+        for row in batch.rows:
+            path = _path(folder, row)
+            if path in expected:
+                raise InputError(f"{path}: two records of the {split} split have this name; they cannot be told apart")
+            expected.add(path)
+            _read_image(path, data.image_shape)
+    for path in sorted(folder.glob("*.npy")):
+        if path not in expected:
+            raise InputError(f"{path}: the {split} split has no such record; remove it, or give the right --split")
+
+    def denoise(batch: Batch) -> np.ndarray:
+        return np.stack([_read_image(_path(folder, row), data.image_shape) for row in batch.rows])
+
+    return Method(name, denoise)
+
+
+def check_name(name: str) -> None:
+    """Raises InputError where a foreign method's name is one of this project's own."""
+    if name in (NOISY, *BASELINES, *MODELS):
+        raise InputError(f"name={name}: one of this project's own methods; give another with --name")
+
+
+def _path(folder: Path, row: dict[str, str | int]) -> Path:
+    return folder / f"{row['patient_id']}_{row['slice_index']}.npy"
+
+
+def _read_image(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    if not path.is_file():
+        raise InputError(f"{path}: missing; every image of the split needs one")
+    try:
+        image = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a .npy array ({reason}); write it with numpy.save") from error
+    if not isinstance(image, np.ndarray) or image.dtype != np.float32 or image.shape != shape:
+        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else "an archive of arrays"
+        raise InputError(f"{path}: {found}, expected float32 {shape}; write it so")
+    if not np.all(np.isfinite(image)):
+        raise InputError(f"{path}: {np.count_nonzero(~np.isfinite(image))} NaN or infinite pixels; mend it")
+    if np.abs(image).max() > _LARGEST:
+        raise InputError(f"{path}: values up to {np.abs(image).max():g}, expected the data set's [0, 1]; not HU")
+    return image

@@ -1,0 +1,92 @@
+"""Several methods judged on the same images, in the order of the records and a batch at a time."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from data_prep import tfrecords
+from data_prep.errors import InputError
+from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.evaluation.judge import Judge, Scale, Truth
+from wgan_vgg.evaluation.perceptual import PerceptualDistance
+from wgan_vgg.input_pipeline import DataSet
+
+# A batch is of at most so many images and pixels, so that VGG's first features of it stay below about 1 GB.
+_BATCH_IMAGES, _BATCH_PIXELS = 16, 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Some records of a split: `rows` (patient_id, slice_index, source), and images (batch, height, width)."""
+
+    rows: list[dict[str, Any]]
+    low_dose: np.ndarray
+    normal_dose: np.ndarray
+
+
+def batches(data: DataSet, split: str) -> Iterator[Batch]:
+    """Every record of a split, in the order of conversion.
+
+    Raises:
+      InputError: no such split, or a corrupt shard.
+    """
+    height, width = data.image_shape
+    size = max(1, min(_BATCH_IMAGES, _BATCH_PIXELS // (height * width)))
+    with data.naming_bad_shards():
+        for records in data.records(split).batch(size).as_numpy_iterator():
+            names = zip(records["patient_id"], records["slice_index"], records["source"], strict=True)
+            rows = [
+                {"patient_id": patient.decode(), "slice_index": int(index), "source": source.decode()}
+                for patient, index, source in names
+            ]
+            yield Batch(rows, records["low_dose"][..., 0], records["normal_dose"][..., 0])
+
+
+class Panel:
+    """A judge a method, and the rows of the CSV."""
+
+    def __init__(
+        self,
+        data: DataSet,
+        config: EvaluationConfig,
+        perceptual: PerceptualDistance | None,
+        methods: Mapping[str, bool],
+    ) -> None:
+        """`methods`: by name, whether its images have HU (a min-max rescaled one has none)."""
+        pixel = data.manifest["pixel_spacing_mm"]
+        self._scale = Scale(
+            data.hu_slope, data.manifest["hu_intercept"], None if pixel == tfrecords.UNKNOWN_PATIENT else pixel
+        )
+        self._config, self._perceptual = config, perceptual
+        self._judges = {name: Judge(self._scale, config, in_hu=in_hu) for name, in_hu in methods.items()}
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, batch: Batch, images: Mapping[str, np.ndarray]) -> None:
+        """Judges each method's images (batch, height, width) of one batch.
+
+        Raises:
+          InputError: a method's image has NaN or infinite pixels.
+        """
+        truths = [Truth(image, self._scale, self._config) for image in batch.normal_dose]
+        features = self._perceptual.features(batch.normal_dose) if self._perceptual else None
+        for name, outputs in images.items():
+            _check_finite(name, outputs, batch)
+            distances = self._perceptual.distances(features, outputs) if self._perceptual else [None] * len(outputs)
+            for row, truth, output, distance in zip(batch.rows, truths, outputs, distances, strict=True):
+                values = self._judges[name].add(truth, output, row["patient_id"], distance)
+                self.rows.append({**row, "method": name, **values})
+
+    def judgements(self) -> dict[str, dict[str, Any]]:
+        """See Judge.judgement; by method."""
+        return {name: judge.judgement() for name, judge in self._judges.items()}
+
+
+def _check_finite(name: str, outputs: np.ndarray, batch: Batch) -> None:
+    for row, output in zip(batch.rows, outputs, strict=True):
+        if not np.all(np.isfinite(output)):
+            raise InputError(
+                f"{name}: NaN or infinite pixels in its image of patient {row['patient_id']}, slice "
+                f"{row['slice_index']}; nothing can be said of it, mend the method"
+            )

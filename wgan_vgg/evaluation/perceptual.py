@@ -1,0 +1,41 @@
+"""Distance in VGG19 features, of a layer that no model here is trained on."""
+
+import dataclasses
+import logging
+
+import numpy as np
+import tensorflow as tf
+
+from data_prep.errors import InputError
+from wgan_vgg import vgg
+from wgan_vgg.config import EvaluationConfig, VggConfig
+from wgan_vgg.losses import mean_squared_error
+
+logger = logging.getLogger(__name__)
+
+
+class PerceptualDistance:
+    """Mean squared difference of the features of two images in the training range; `description` names the weights."""
+
+    def __init__(self, config: VggConfig) -> None:
+        self._features = vgg.build_vgg(config)
+        self.description = f"{vgg.describe_weights(config)}, {config.layer}"
+
+    def features(self, images: np.ndarray) -> tf.Tensor:
+        """Features of images (batch, height, width)."""
+        return self._features(images[..., None], training=False)
+
+    def distances(self, truth: tf.Tensor, images: np.ndarray) -> list[float]:
+        """One distance an image (batch, height, width), from the features of its truth."""
+        return [float(value) for value in mean_squared_error(truth, self.features(images))]
+
+
+def build(evaluation: EvaluationConfig, config: VggConfig) -> PerceptualDistance | None:
+    """The distance that the config asks for; None, with a warning, where the weights cannot be had."""
+    if not evaluation.perceptual:
+        return None
+    try:
+        return PerceptualDistance(dataclasses.replace(config, layer=evaluation.perceptual_layer, before_relu=False))
+    except InputError as error:
+        logger.warning("no perceptual distance: %s", error)
+        return None

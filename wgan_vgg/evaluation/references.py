@@ -1,0 +1,120 @@
+"""What every model is judged beside: the noisy input, the tuned baselines, and the truth's own noise and edges.
+
+They do not depend on the model, so they are judged once a data set and kept in a JSON file.
+"""
+
+import contextlib
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import wgan_vgg
+from wgan_vgg import config_values
+from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.evaluation import baselines
+from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.panel import Panel, batches
+from wgan_vgg.evaluation.perceptual import PerceptualDistance
+from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.run_dir import ReferencesDir, read_json, write_json
+
+# Called as progress(stage, done, total).
+Progress = Callable[[str, int, int], None]
+
+TRUTH = "normal dose"
+_OF_TRUTH = ("std_hu", "edge_rise_pixels")
+
+
+def judged_references(
+    data: DataSet,
+    split: str,
+    config: EvaluationConfig,
+    perceptual: PerceptualDistance | None,
+    folder: ReferencesDir,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The references of a split, from the folder if they are there for the same data and settings.
+
+    Returns:
+      `rows` of the CSV; `methods`: the judgements of the noisy input and of each baseline (see Judge.judgement);
+      `truth`: its means and noise power; `baselines`: what tuning chose; `missing`: those left out, their packages
+      not being installed.
+
+    Raises:
+      InputError: no such split.
+    """
+    missing = baselines.missing(config.baselines)
+    names = [name for name in config.baselines if name not in missing]
+    tuning_key = {
+        "data": data.fingerprint,
+        "images": [config.tuning_images, config.tuning_crop],
+        "grids": {name: list(baselines.BASELINES[name].grid(config, 1.0)) for name in names},
+        "versions": _versions(),
+    }
+    chosen = _kept(
+        folder.baselines,
+        tuning_key,
+        lambda: baselines.tune(data, names, config, _stage(progress, "tune baselines")),
+    )
+    key = {**tuning_key, "split": split, "evaluation": config_values.to_dict(config)}
+    key["perceptual"] = perceptual and perceptual.description
+    judged = _kept(
+        folder.split(split),
+        key,
+        lambda: _judge(data, split, config, perceptual, chosen, _stage(progress, "judge baselines")),
+    )
+    return judged | {"baselines": chosen, "missing": missing}
+
+
+def _judge(
+    data: DataSet,
+    split: str,
+    config: EvaluationConfig,
+    perceptual: PerceptualDistance | None,
+    chosen: dict[str, Any],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    # What is made of a min-max rescaled input has no HU either.
+    methods = dict.fromkeys((NOISY, *chosen), not data.config.rescale_low_dose)
+    panel = Panel(data, config, perceptual, methods)
+    truth = Panel(data, config, None, {TRUTH: True})
+    total, done = data.size(split), 0
+    with baselines.workers() as pool:
+        for batch in batches(data, split):
+            images = {NOISY: batch.low_dose}
+            for name, choice in chosen.items():
+                images[name] = baselines.apply(name, choice["parameters"], batch.low_dose, pool)
+            panel.add(batch, images)
+            truth.add(batch, {TRUTH: batch.normal_dose})
+            done += len(batch.rows)
+            if progress:
+                progress(done, total)
+    of_truth = truth.judgements()[TRUTH]
+    return {
+        "truth": {"means": {name: of_truth["means"][name] for name in _OF_TRUTH}}
+        | {"noise_power": of_truth["noise_power"]},
+        "methods": panel.judgements(),
+        "rows": panel.rows,
+    }
+
+
+def _kept(path: Path, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The file's value if it was made for this key; else makes and keeps it."""
+    stored = read_json(path) if path.is_file() else {}
+    if stored.get("key") != key:
+        stored = {"key": key, "value": make()}
+        write_json(path, stored)
+    return stored["value"]
+
+
+def _versions() -> dict[str, str]:
+    versions = {"wgan_vgg": wgan_vgg.__version__}
+    for package in ("scikit-image", "scipy", "PyWavelets", "bm3d"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
+
+
+def _stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:
+    return (lambda done, total: progress(stage, done, total)) if progress else None
