@@ -80,11 +80,13 @@ def reproduce(
                 data,
                 SPLIT,
                 model_config,
+                beside=methods.beside_run(run),
                 references=place.references,
                 progress=lambda *now: progress(*now, {}) if progress else None,
             )
-        if exported_step(run.export) != newest_step(run):
-            export_saved_model(run, run.export, overwrite=True)
+        for weights, folder in run.exports(averaged=bool(model_config.training.ema_decay)).items():
+            if exported_step(folder) != newest_step(run):
+                export_saved_model(run, folder, overwrite=True, weights=weights)
         outcomes[name] = _outcome(run, last)
     results = _results(config, data, runs, outcomes)
     if not (place.results_json.exists() and read_json(place.results_json) == results):
