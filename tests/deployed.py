@@ -46,3 +46,8 @@ def save_run(workdir: Path, settings: config.Config, generator: keras.Model, dat
     write_json(run.config, {"config": config_values.to_dict(settings), "vgg_weights": None, "data": described})
     tf.train.Checkpoint(generator=generator).write(str(run.checkpoints / "step-000000007"))
     return run
+
+
+def hu_images(count: int = 3, height: int = 21, width: int = 33, seed: int = 0) -> np.ndarray:
+    """float32 (count, height, width) in HU, inside the range of these runs."""
+    return np.random.default_rng(seed).uniform(-1000, 3000, (count, height, width)).astype(np.float32)
