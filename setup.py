@@ -43,7 +43,7 @@ setup(
         "weights": [*SAFETENSORS, *TORCH],
         # Without torch, which brings gigabytes of CUDA from the usual index: the tests that need it skip.
         "test": [
-            *("pytest", "ruff", "tensorflow-datasets", "onnxruntime"),
+            *("pytest", "ruff", "tensorflow-datasets", "onnxruntime", "nbclient", "ipykernel"),
             *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI, *SAFETENSORS),
         ],
     },
