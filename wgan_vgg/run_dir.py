@@ -120,11 +120,20 @@ class RunDir(_Folder):
         return stored
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl, one an epoch; a last line cut short by a kill is left out."""
+        """The rows of metrics.jsonl, one an epoch; a last line cut short by a kill is left out.
+
+        Raises:
+          InputError: another line is not JSON.
+        """
         if not self.metrics.is_file():
             return []
         lines = self.metrics.read_text().split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise InputError(
+                f"{self.metrics}: a line is not JSON ({error}); restore it or take another workdir"
+            ) from error
 
     def write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces metrics.jsonl."""
@@ -132,7 +141,7 @@ class RunDir(_Folder):
 
     def append_row(self, row: Mapping[str, Any]) -> None:
         """Adds one row to metrics.jsonl."""
-        with self.metrics.open("a") as file:
+        with _naming(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def exports(self, averaged: bool) -> dict[str, Path]:
@@ -211,9 +220,28 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_via(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a file of a temporary name, then renames: readers see the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Lets `write` fill a file of a temporary name, then renames: readers see the old one or the new one, whole.
+
+    Raises:
+      InputError: it cannot be written.
+    """
     partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as file:
-        write(file)
-    partial.replace(path)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                write(file)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Writing to a full disk raises an error that names no file."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); make room or choose another"
+        ) from error
