@@ -98,6 +98,18 @@ def test_two_workers_of_which_one_is_stopped(data_dir, tmp_path, how, others_sta
     assert not list(broken.glob(".worker-*"))
 
 
+def test_workers_whose_runs_differ_are_told(data_dir, tmp_path):
+    processes = [
+        start(tiny("generator-mse", data_dir, tmp_path, f"--seed={seed}"), environment)
+        for seed, environment in enumerate(cluster(2))
+    ]
+    for process in processes:
+        status, err = finish(process)
+        assert (status, err.count("\n")) == (2, 1), err
+        assert "workers: their runs differ" in err
+    assert not (tmp_path / "config.json").exists()
+
+
 @pytest.mark.parametrize(
     ("number", "at", "status"),
     [(signal.SIGTERM, 8, 143), (signal.SIGINT, 2, 130), (signal.SIGTERM, 4, 143), (signal.SIGTERM, 10, 0)],

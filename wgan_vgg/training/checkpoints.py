@@ -75,7 +75,7 @@ class Checkpoints:
         return None
 
     def set_damaged_aside(self) -> None:
-        """Renames checkpoints newer than the one restored: they would count among the newest, and push good ones out."""
+        """Renames checkpoints newer than the one restored: among the newest they would push good ones out."""
         for prefix in checkpoint_prefixes(self._folder):
             if step_of(prefix) > int(self._step.numpy()):
                 for file in checkpoint_files(prefix):

@@ -11,9 +11,9 @@ from wgan_vgg.config import Config
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """A network's learning rate at one of its optimizer's updates.
 
-    With s the step (generator updates so far), w the warm-up and T the run's length:
-    rate * min(1, (s + 1) / w) * f(s), and before the first step rate alone, where f is 1 ("constant"), (1 + cos(pi s / T)) / 2 ("cosine") or
-    decay_factor ^ floor(s / decay) ("step").
+    With s the step (generator updates so far), w the warm-up and T the run's length: rate * min(1, (s + 1) / w) * f(s),
+    where f is 1 ("constant"), (1 + cos(pi s / T)) / 2 ("cosine") or decay_factor ^ floor(s / decay) ("step"). Updates
+    before the first step have f(0) and no warm-up.
     """
 
     def __init__(

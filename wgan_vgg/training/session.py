@@ -225,5 +225,6 @@ def check_finite(when: str, terms: Mapping[str, Mapping[str, float]], run: RunDi
                 good = newest_step(run)
                 rest = "nothing was saved" if good is None else f"the last good checkpoint is step {good}"
                 raise Diverged(
-                    f"{when}: {name} ({where}) is {value}; {rest}; lower optimizer.generator_lr or critic_lr in a new workdir"
+                    f"{when}: {name} ({where}) is {value}; {rest}; lower optimizer.generator_lr or critic_lr in a new "
+                    "workdir"
                 )
