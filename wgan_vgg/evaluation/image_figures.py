@@ -16,6 +16,7 @@ from wgan_vgg.evaluation.style import WINDOW_TEXT, new_figure, save_figure, show
 Samples = Mapping[str, Mapping[str, np.ndarray]]  # by model, see samples.load_samples
 Results = Mapping[str, Any]
 
+_PANEL = 2.4  # inches
 _DETAIL = 3  # the detail is a third of the image
 _ERROR_STEP = 50.0  # HU; to which the error's range is rounded up
 
@@ -42,7 +43,7 @@ def sample_pair(samples: Samples, results: Results, folder: Path) -> str:
 def comparison(samples: Samples, results: Results, folder: Path) -> str:
     """Figure 5: noisy, truth, the best baseline and each model's output on the slice with the most detail."""
     images = methods_on_slice(samples, results["sample_baseline"])
-    figure, axes = _grid(len(images), 3.0)
+    figure, axes = _grid(len(images))
     for ax, (name, image) in zip(axes.flat, images.items(), strict=False):
         show_ct(ax, image, *_mapping(results), f"{name}\n{_quality(results, name)}")
     rule = f"in the test split {results['sample_rule']}"
@@ -58,7 +59,7 @@ def differences(samples: Samples, results: Results, folder: Path) -> str:
     errors = {name: results["data"]["hu_slope"] * (image - truth) for name, image in images.items()}
     strongest = max(np.quantile(np.abs(error), 0.99) for name, error in errors.items() if name != NOISY)
     limit = max(_ERROR_STEP, _ERROR_STEP * np.ceil(strongest / _ERROR_STEP))
-    figure, axes = _grid(len(errors), 3.0)
+    figure, axes = _grid(len(errors))
     for ax, (name, error) in zip(axes.flat, errors.items(), strict=False):
         drawn = ax.imshow(error, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="none")
         ax.set_title(f"{name}\nRMSE {np.sqrt(np.mean(np.square(error))):.0f} HU")
@@ -71,7 +72,7 @@ def detail(samples: Samples, results: Results, folder: Path) -> str:
     """The part of the slice with the most detail, enlarged; the truth's whole slice says where it is."""
     images = methods_on_slice(samples, results["sample_baseline"])
     rows, columns = most_detailed_part(images[TRUTH])
-    figure, axes = _grid(len(images) + 1, 3.0)
+    figure, axes = _grid(len(images) + 1)
     show_ct(axes.flat[0], images[TRUTH], *_mapping(results), "where")
     corner = (columns.start - 0.5, rows.start - 0.5)
     size = (columns.stop - columns.start, rows.stop - rows.start)
@@ -93,10 +94,10 @@ def most_detailed_part(truth: np.ndarray) -> tuple[slice, slice]:
     return slice(row, row + side), slice(column, column + side)
 
 
-def _grid(count: int, side: float) -> tuple[Any, np.ndarray]:
+def _grid(count: int) -> tuple[Any, np.ndarray]:
     columns = 4 if count > 6 else 3 if count > 4 else min(count, 2)
     rows = -(-count // columns)
-    figure, axes = new_figure(rows, columns, max(5.0, side * columns * 0.8), side * rows + 0.5)
+    figure, axes = new_figure(rows, columns, _PANEL * columns, (_PANEL + 0.3) * rows)
     for ax in axes.flat:
         ax.set_axis_off()
     return figure, axes

@@ -12,6 +12,7 @@ from wgan_vgg.evaluation.style import INK, method_style, new_figure, save_figure
 
 Results = Mapping[str, Any]
 
+_NAMES_LENGTH = 30  # characters that fit beneath an axis side by side
 _MANY_PATIENTS = 40  # more than can be named beneath an axis
 
 
@@ -28,7 +29,7 @@ def noise_power(results: Results, folder: Path) -> str | None:
     if not curves:
         return None
     power_unit, frequency_unit = evaluation["noise_power"]["unit"].split(", ")
-    figure, axes = new_figure(1, 1, 6.0, 3.6)
+    figure, axes = new_figure(1, 1, 4.6, 4.0)
     ax = axes[0, 0]
     for name, curve in curves.items():
         style = method_style(name, evaluation["baselines"]) | {"linestyle": "--" if name == TRUTH else "-"}
@@ -37,7 +38,7 @@ def noise_power(results: Results, folder: Path) -> str | None:
     ax.set_xlabel(f"frequency ({frequency_unit})")
     ax.set_ylabel(f"noise power ({power_unit.replace('^2', '²')})")
     ax.grid(alpha=0.3)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside right center")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     text = "radial mean of the noise-power spectrum in the truth's flattest squares, over all images"
     return save_figure(figure, folder, "noise_power", f"{text}\n{results['caption']}")
 
@@ -47,19 +48,19 @@ def psnr_by_patient(results: Results, folder: Path) -> str:
     evaluation = results["evaluation"]
     values = {name: evaluation["patient_values"][name]["psnr"] for name in _shown(results)}
     patients = sorted(values[NOISY], key=lambda patient: values[NOISY][patient])
-    figure, axes = new_figure(1, 1, 6.0, 3.6)
+    figure, axes = new_figure(1, 1, 4.6, 4.0)
     ax = axes[0, 0]
     for name, of_patient in values.items():
         style = method_style(name, evaluation["baselines"])
         ax.plot(range(len(patients)), [of_patient[p] for p in patients], "-", lw=0.8, ms=5, label=name, **style)
     if len(patients) <= _MANY_PATIENTS:
-        ax.set_xticks(range(len(patients)), patients, rotation=90 if max(map(len, patients)) > 3 else 0)
+        ax.set_xticks(range(len(patients)), patients, rotation=90 if sum(map(len, patients)) > _NAMES_LENGTH else 0)
     else:
         ax.set_xticks([])
     ax.set_xlabel(f"patient (n = {evaluation['patients']})")
     ax.set_ylabel("PSNR (dB)")
     ax.grid(alpha=0.3)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside right center")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     text = "mean PSNR of each patient's images, patients ordered by that of the noisy input"
     return save_figure(figure, folder, "psnr_by_patient", f"{text}\n{results['caption']}")
 

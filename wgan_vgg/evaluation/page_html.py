@@ -58,12 +58,15 @@ def inline_svg(path: Path, label: str) -> str:
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace(INK, "currentColor")
     prefix = f"{path.stem}-"
     text = re.sub(r'(\bid="|url\(#|href="#)', lambda match: match[1] + prefix, text)
-    width = float(re.search(r'width="([\d.]+)pt"', text)[1])
+    width = svg_width(path)
     text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1">', text, count=1)
-    attributes = (
-        f'role="img" aria-label="{html.escape(label)}" style="min-width:{width:.0f}px;max-width:{width * 1.7:.0f}px"'
-    )
-    return text.replace("<svg ", f"<svg {attributes} ", 1)
+    size = f"min-width:{width:.0f}px;max-width:{1.7 * width:.0f}px"
+    return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" style="{size}" ', 1)
+
+
+def svg_width(path: Path) -> float:
+    """Width in points of a figure that style.save_figure wrote."""
+    return float(re.search(r'<svg [^>]*?width="([\d.]+)pt"', path.read_text())[1])
 
 
 def _from_rows(block: str, label: str, colours: Mapping[str, str]) -> str:

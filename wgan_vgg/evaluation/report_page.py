@@ -13,7 +13,7 @@ from wgan_vgg.evaluation.figures import TITLES
 from wgan_vgg.evaluation.markdown import DASH
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.page_data import page_json
-from wgan_vgg.evaluation.page_html import from_markdown, inline_svg, swatch, table
+from wgan_vgg.evaluation.page_html import from_markdown, inline_svg, svg_width, swatch, table
 from wgan_vgg.evaluation.results import Runs, image_rows
 from wgan_vgg.evaluation.samples import load_samples
 from wgan_vgg.evaluation.style import method_style
@@ -21,6 +21,7 @@ from wgan_vgg.run_dir import read_json
 
 Results = Mapping[str, Any]
 
+_HALF = 540  # points: a wider figure takes the page's whole width
 _ASSETS = importlib.resources.files("wgan_vgg.evaluation") / "page"
 
 
@@ -77,17 +78,26 @@ def _headline(results: Results, colours: Mapping[str, str]) -> str:
             f"<div><dt>{kind}</dt><dd><b>{psnr[best]:.2f} dB</b>"
             f"<span>{swatch(best, colours)}{html.escape(best)}</span>{gain}</dd></div>"
         )
-    below = [name for name in results["models"] if psnr[name] < psnr[NOISY]]
-    text = f"Below the noisy input in PSNR: {', '.join(below)}." if below else "Every model is above the noisy input."
-    kind = "warning" if below else "note"
+    models = results["models"]
+    below = [name for name in models if psnr[name] < psnr[NOISY]]
+    collapsed = [name for name, model in models.items() if model["collapsed"]]
+    texts = [
+        f"{text}: {', '.join(names)}."
+        for text, names in (("Below the noisy input in PSNR", below), ("Collapsed, the output is black", collapsed))
+        if names
+    ]
+    kind = "warning" if texts else "note"
+    text = " ".join(texts) or "Every model is above the noisy input in PSNR."
     return f'<dl class="tiles">{"".join(tiles)}</dl><p class="{kind}">{html.escape(text)}</p>'
 
 
 def _figure(path: Path, caption: str) -> str:
     title, (text, _, data) = TITLES[path.stem], caption.partition("\n")
+    text = text[:1].upper() + text[1:]
+    wide = ' class="wide"' if svg_width(path) > _HALF else ""
     about = f"{html.escape(text)}<br><small>{html.escape(data)}</small>" if data else html.escape(text)
     return (
-        f'<figure id="{path.stem}"><h3>{html.escape(title)}</h3>'
+        f'<figure id="{path.stem}"{wide}><h3>{html.escape(title)}</h3>'
         f'<div class="scroll" role="region" tabindex="0" aria-label="{html.escape(title)}">'
         f"{inline_svg(path, f'{title}. {text}')}</div><figcaption>{about}</figcaption></figure>"
     )
@@ -107,13 +117,20 @@ def _provenance(runs: Runs, results: Results) -> str:
         ["HU", f"{data['hu_slope']:g} * value {data['hu_intercept']:+g}"],
         ["pixel spacing in mm", _plain(data["pixel_spacing_mm"])],
         ["VGG weights of the perceptual distance", results["evaluation"]["perceptual"] or "none: not computed"],
-        *([f"VGG weights in training {name}", run["vgg_weights"] or "not used"] for name, run in stored.items()),
-        *(
-            [f"fingerprint of the records {name} was trained on", run["data"]["fingerprint"]]
-            for name, run in stored.items()
+        *_by_value("VGG weights in training", {name: run["vgg_weights"] or "not used" for name, run in stored.items()}),
+        *_by_value(
+            "fingerprint of the training's records", {n: run["data"]["fingerprint"] for n, run in stored.items()}
         ),
     ]
     return table(["", "value"], rows, "Data and weights", {})
+
+
+def _by_value(text: str, values: Mapping[str, str]) -> list[list[str]]:
+    """A row a value, naming the models that share it unless all do."""
+    models: dict[str, list[str]] = {}
+    for model, value in values.items():
+        models.setdefault(value, []).append(model)
+    return [[text if len(models) == 1 else f"{text} of {', '.join(names)}", value] for value, names in models.items()]
 
 
 def _settings(name: str, run: Any) -> str:
