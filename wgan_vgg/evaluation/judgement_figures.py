@@ -38,14 +38,16 @@ def noise_power(results: Results, folder: Path) -> str | None:
     ax.set_xlabel(f"frequency ({frequency_unit})")
     ax.set_ylabel(f"noise power ({power_unit.replace('^2', '²')})")
     ax.grid(alpha=0.3)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     text = "radial mean of the noise-power spectrum in the truth's flattest squares, over all images"
     return save_figure(figure, folder, "noise_power", f"{text}\n{results['caption']}")
 
 
-def psnr_by_patient(results: Results, folder: Path) -> str:
-    """Writes each patient's mean PSNR, patients ordered by that of the noisy input."""
+def psnr_by_patient(results: Results, folder: Path) -> str | None:
+    """Each patient's mean PSNR, patients ordered by that of the noisy input; None where they are unknown."""
     evaluation = results["evaluation"]
+    if not isinstance(evaluation["patients"], int):
+        return None
     values = {name: evaluation["patient_values"][name]["psnr"] for name in _shown(results)}
     patients = sorted(values[NOISY], key=lambda patient: values[NOISY][patient])
     figure, axes = new_figure(1, 1, 4.6, 4.0)
@@ -60,7 +62,7 @@ def psnr_by_patient(results: Results, folder: Path) -> str:
     ax.set_xlabel(f"patient (n = {evaluation['patients']})")
     ax.set_ylabel("PSNR (dB)")
     ax.grid(alpha=0.3)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     text = "mean PSNR of each patient's images, patients ordered by that of the noisy input"
     return save_figure(figure, folder, "psnr_by_patient", f"{text}\n{results['caption']}")
 
