@@ -8,6 +8,7 @@ from pathlib import Path
 from wgan_vgg.evaluation.markdown import DASH
 from wgan_vgg.evaluation.style import INK
 
+_BETWEEN_CELLS = re.compile(r"(?<!\\)\|")  # a cell's own | is escaped
 _NUMBER = re.compile(rf"[{DASH}+-]?[<\d .]|{DASH}$|$")  # what is set flush right
 
 
@@ -70,7 +71,9 @@ def svg_width(path: Path) -> float:
 
 
 def _from_rows(block: str, label: str, colours: Mapping[str, str]) -> str:
-    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in block.split("\n"))
+    header, _, *rows = (
+        [cell.strip().replace("\\|", "|") for cell in _BETWEEN_CELLS.split(line)[1:-1]] for line in block.split("\n")
+    )
     return table(header, rows, label, colours)
 
 
