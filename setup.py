@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 DICOM = ["pydicom>=3.0.2"]  # an earlier one can be made to write outside its folder
 DOWNLOAD = ["pooch"]
 BASELINES = ["PyWavelets", "bm3d"]  # bm3d is free for non-commercial use only
-SCRIPTS = ("prepare", "train", "evaluate", "export", "reproduce")
+SCRIPTS = ("prepare", "train", "evaluate", "export", "reproduce", "report")
 
 setup(
     name="wgan-vgg",
@@ -21,6 +21,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=["data_prep", "experiments", "wgan_vgg", "wgan_vgg.deploy", "wgan_vgg.evaluation", "wgan_vgg.training"],
+    package_data={"wgan_vgg.evaluation": ["page/*"]},
     install_requires=[
         "tensorflow>=2.21",
         "numpy",
@@ -34,7 +35,7 @@ setup(
         "dicom": DICOM,
         "download": DOWNLOAD,
         "baselines": BASELINES,
-        "test": ["pytest", "ruff", "tensorflow-datasets", *DICOM, *DOWNLOAD, *BASELINES],
+        "test": ["pytest", "ruff", "playwright", "tensorflow-datasets", *DICOM, *DOWNLOAD, *BASELINES],
     },
     entry_points={"console_scripts": [f"wgan-vgg-{name} = experiments.{name}:main" for name in SCRIPTS]},
 )

@@ -173,6 +173,7 @@ class EvaluationConfig:
     perceptual_layer: str = "block3_conv4"  # not the one that generator-vgg and wgan-vgg minimise
     confidence: float = 0.95
     resamples: int = 2000  # of the bootstrap over patients
+    sample_slices: int = 8  # spread over the patients, for the report's page; besides the most detailed one
     baselines: tuple[str, ...] = ("gaussian", "tv", "non-local means", "bilateral", "wavelet", "bm3d")
     tuning_images: int = 8  # of the training split
     tuning_crop: int = 128  # their middle, at most so many pixels a side

@@ -64,7 +64,7 @@ POSITIVE = (
     *(steps for _, steps in OPTIONAL),
     *("evaluation.report_batch_size", "evaluation.flat_regions", "evaluation.flat_divisor"),
     *("evaluation.flat_smallest_side", "evaluation.edges", "evaluation.edge_reach", "evaluation.resamples"),
-    *("evaluation.tuning_images", "evaluation.tuning_crop", "evaluation.bm3d_fft_size"),
+    *("evaluation.tuning_images", "evaluation.tuning_crop", "evaluation.bm3d_fft_size", "evaluation.sample_slices"),
 )
 
 

@@ -61,24 +61,32 @@ class ReferencesDir(_Folder):
         return self.path / f"{split}.json"
 
 
-class ReproductionDir(_Folder):
+class ReportDir(_Folder):
+    """What is made for people to look at."""
+
+    def __init__(self, workdir: Path) -> None:
+        super().__init__(workdir)
+        self.figures = workdir / "figures"
+        self.results_md = workdir / "results.md"
+        self.report_html = workdir / "report.html"
+
+
+class ReproductionDir(ReportDir):
     """The layout above several runs, one a model."""
 
     def __init__(self, workdir: Path) -> None:
         super().__init__(workdir)
         self.phantoms = workdir / "phantoms"
         self.data = workdir / "data"
-        self.figures = workdir / "figures"
         self.references = ReferencesDir(workdir / "references")
         self.results_json = workdir / "results.json"
-        self.results_md = workdir / "results.md"
 
     def model(self, name: str) -> Path:
         """The run directory of a model."""
         return self.path / name
 
 
-class RunDir(_Folder):
+class RunDir(ReportDir):
     """The layout of one training run."""
 
     def __init__(self, workdir: Path) -> None:
@@ -91,7 +99,6 @@ class RunDir(_Folder):
         self.tensorboard = workdir / "tensorboard"
         self.evaluations = workdir / "eval"
         self.references = ReferencesDir(workdir / "eval" / "references")
-        self.figures = workdir / "figures"
         self.export = workdir / "export" / "saved_model"
 
     def of_worker(self, index: int) -> "RunDir":
