@@ -45,6 +45,10 @@ def define(values: flags.FlagValues) -> None:
 
 def job(values: flags.FlagValues) -> int:
     """Reproduces and prints Table 3, or runs a study and prints its table."""
+    if values.study is not None:
+        for name in ("models", "data_dir"):
+            if values[name].present:
+                raise InputError(f"--{name}: not used with --study, which trains one --model on data it makes; drop it")
     config = read_config(values, forbidden_section="data" if values.data_dir else "")
     models = [check_model(name) for name in values.models]
     (workdir,) = (Path(text) for text in required(values, "workdir"))
@@ -73,11 +77,7 @@ def job(values: flags.FlagValues) -> int:
 
 
 def _study(values: flags.FlagValues, config: Config, workdir: Path) -> int:
-    for name in ("models", "data_dir"):
-        if values[name].present:
-            raise InputError(
-                f"--{name}: not used with --study, which makes its own data and trains one --model; drop it"
-            )
+    """Runs a study and prints its page."""
     if values.model is not None:
         config = override(config, {"model": check_model(values.model)})
     quiet_tensorflow()
