@@ -31,6 +31,7 @@ def define(values: flags.FlagValues) -> None:
         "set's range",
         flag_values=values,
     )
+    flags.DEFINE_boolean("best", False, "judge the run's best checkpoint, too", flag_values=values)
     flags.DEFINE_string("name", None, "what tables call it (default: its folder's name)", flag_values=values)
     flags.DEFINE_string("output_dir", None, "where its results go, as in a run directory", flag_values=values)
     flags.DEFINE_string("data_dir", None, "folder of records", flag_values=values)
@@ -53,6 +54,8 @@ def job(values: flags.FlagValues) -> None:
     given = [name for name in METHODS if values[name].value]
     if len(given) != 1:
         raise InputError(f"--{', --'.join(METHODS)}: give one of them, got {', '.join(given) or 'none'}")
+    if given != ["workdir"] and values.best:
+        raise InputError("--best: goes with --workdir, which holds checkpoints")
     if given == ["workdir"] and (values.output_dir or values.name):
         raise InputError("--output_dir, --name: a run has its own; leave them out, or give --saved_model or --images")
     folder = Path(values[given[0]].value)
@@ -69,10 +72,11 @@ def job(values: flags.FlagValues) -> None:
     results = RunDir(output_dir)
     config = read_evaluation(values, results.load_config() if given == ["workdir"] else Config())
     data = DataSet.open(Path(data_dir))
+    beside = []
     name = values.name or folder.resolve().name
     if given == ["workdir"]:
         warn_of_other_data(config, data)
-        method = methods.of_run(results)
+        method, beside = methods.of_run(results), methods.beside_run(results, best=values.best)
     elif given == ["saved_model"]:
         method = methods.of_saved_model(folder, name)
     else:
@@ -84,6 +88,7 @@ def job(values: flags.FlagValues) -> None:
             data,
             values.split,
             config,
+            beside=beside,
             save_images=Path(values.save_images) if values.save_images else None,
             progress=lambda *now: report(*now, {}),
         )

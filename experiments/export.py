@@ -19,6 +19,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("workdir", None, "run directory", flag_values=values)
     flags.DEFINE_string("output_dir", None, "folder of the SavedModel", flag_values=values)
     flags.DEFINE_string("format", "saved_model", f"one of {', '.join(FORMATS)}", flag_values=values)
+    flags.DEFINE_string("weights", "raw", "raw, average (with --ema_decay) or best", flag_values=values)
     flags.DEFINE_boolean("overwrite", False, "replace what is there", flag_values=values)
 
 
@@ -31,7 +32,8 @@ def job(values: flags.FlagValues) -> None:
     from wgan_vgg.deploy.export import export_saved_model
     from wgan_vgg.run_dir import RunDir
 
-    print(f"wrote {export_saved_model(RunDir(workdir), output_dir, overwrite=values.overwrite)}")
+    written = export_saved_model(RunDir(workdir), output_dir, overwrite=values.overwrite, weights=values.weights)
+    print(f"wrote {written}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -79,8 +79,9 @@ def reproduce(
     for name, model_config in configs.items():
         run = runs[name] = RunDir(place.model(name))
         last = train_and_judge(model_config, data, run, place.references, progress, name)
-        if exported_step(run.export) != newest_step(run):
-            export_saved_model(run, run.export, overwrite=True)
+        for weights, folder in run.exports(averaged=bool(model_config.training.ema_decay)).items():
+            if exported_step(folder) != newest_step(run):
+                export_saved_model(run, folder, overwrite=True, weights=weights)
         outcomes[name] = _outcome(run, last)
     results = _results(config, data, runs, outcomes)
     if not (place.results_json.exists() and read_json(place.results_json) == results):
@@ -136,6 +137,7 @@ def judge(
             data,
             SPLIT,
             config,
+            beside=methods.beside_run(run),
             references=references,
             progress=lambda *now: progress(*now, {}) if progress else None,
         )

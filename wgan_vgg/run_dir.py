@@ -161,6 +161,10 @@ class RunDir(_Folder):
         with self.metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
+    def exports(self, averaged: bool) -> dict[str, Path]:
+        """Where `reproduce` puts a run's SavedModels, by their weights."""
+        return {"raw": self.export} | ({"average": self.export.with_name("saved_model_average")} if averaged else {})
+
     def eval_csv(self, split: str) -> Path:
         """Per-image metrics of a split."""
         return self.evaluations / f"{split}.csv"

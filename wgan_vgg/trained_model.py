@@ -14,6 +14,8 @@ from wgan_vgg.run_dir import RunDir
 
 logger = logging.getLogger(__name__)
 
+WEIGHTS = ("raw", "average", "best")
+
 # What TensorFlow raises for a missing index, a truncated file and a flipped bit.
 _DAMAGE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
 
@@ -37,8 +39,7 @@ def checkpoint_files(prefix: Path) -> list[Path]:
 
 def newest_step(run: RunDir) -> int | None:
     """The step of a run's newest checkpoint; None where there is none."""
-    prefixes = checkpoint_prefixes(run.checkpoints)
-    return step_of(prefixes[-1]) if prefixes else None
+    return saved_step(run, "raw")
 
 
 def read_newest(folder: Path, read: Callable[[str], object]) -> Path | None:
@@ -53,18 +54,35 @@ def read_newest(folder: Path, read: Callable[[str], object]) -> Path | None:
     return None
 
 
-def load_generator(run: RunDir) -> keras.Model:
-    """The generator of a run's newest checkpoint.
+def saved_step(run: RunDir, weights: str) -> int | None:
+    """The step of the checkpoint that load_generator takes; None where there is none."""
+    prefixes = checkpoint_prefixes(run.best if weights == "best" else run.checkpoints)
+    return step_of(prefixes[-1]) if prefixes else None
+
+
+def load_generator(run: RunDir, weights: str = "raw") -> keras.Model:
+    """A run's generator, in float32.
+
+    Args:
+      run: a trained run.
+      weights: "raw", those of the newest checkpoint; "average", their moving average there; "best", those of the
+        checkpoint that `training.best_metric` chose.
 
     Raises:
-      InputError: no run, or no checkpoint that can be read.
+      InputError: no run, no checkpoint that can be read, or a run without a moving average.
     """
-    generator = build_generator(run.load_config().generator)
+    config = run.load_config()
+    if weights not in WEIGHTS:
+        raise InputError(f"weights={weights}: unknown; take one of {', '.join(WEIGHTS)}")
+    if weights == "average" and not config.training.ema_decay:
+        raise InputError(f"weights=average: {run.path} was trained without; train with --ema_decay=0.999 or alike")
+    generator = build_generator(config.generator)
+    name = "average" if weights == "average" else "generator"
 
     def read(prefix: str) -> None:
-        status = tf.train.Checkpoint(generator=generator).read(prefix)
+        status = tf.train.Checkpoint(**{name: generator}).read(prefix)
         status.assert_existing_objects_matched().expect_partial()
 
-    if read_newest(run.checkpoints, read) is None:
+    if read_newest(run.best if weights == "best" else run.checkpoints, read) is None:
         raise InputError(f"workdir {run.path}: no checkpoint that can be read; train it with experiments.train")
     return generator

@@ -31,6 +31,7 @@ def evaluate(
     split: str,
     config: Config,
     *,
+    beside: Sequence[Method] = (),
     references: ReferencesDir | None = None,
     save_images: Path | None = None,
     progress: Progress | None = None,
@@ -43,6 +44,7 @@ def evaluate(
       data: the records to judge on.
       split: which part of them.
       config: the evaluation's choices, the VGG weights and the seed of the bootstrap.
+      beside: other weights of the same run, judged with it.
       references: where the judged references are kept for other models too; by default in `results`.
       save_images: folder for the low-dose, normal-dose and denoised arrays, if wanted.
       progress: called as progress(stage, done, total).
@@ -56,19 +58,21 @@ def evaluate(
     total, done = data.size(split), 0
     results.create()
     distance = perceptual.build(config.evaluation, config.vgg)
-    beside = judged_references(data, split, config.evaluation, distance, references or results.references, progress)
-    panel = Panel(data, config.evaluation, distance, {method.name: True})
+    judged_before = judged_references(
+        data, split, config.evaluation, distance, references or results.references, progress
+    )
+    panel = Panel(data, config.evaluation, distance, {one.name: True for one in (method, *beside)})
     best: dict[str, Any] = {"energy": -1.0}
     for batch in batches(data, split):
         denoised = method.denoise(batch)
-        panel.add(batch, {method.name: denoised})
+        panel.add(batch, {method.name: denoised} | {other.name: other.denoise(batch) for other in beside})
         best = _most_detailed(best, batch, denoised)
         if save_images:
             _save(save_images, batch, denoised)
         done += len(batch.rows)
         if progress:
             progress(f"evaluate {method.name}", done, total)
-    judged = beside["methods"] | panel.judgements()
+    judged = judged_before["methods"] | panel.judgements()
     patients = data.description["patients"][split]
     patient_values = {name: values["patients"] for name, values in judged.items()}
     noise_power = {name: values["noise_power"] for name, values in judged.items()}
@@ -84,20 +88,20 @@ def evaluate(
         "data_range": metrics.DATA_RANGE,
         "windows": {name: metrics.WINDOWS[name] for name in config.evaluation.windows},
         "perceptual": distance and distance.description,
-        "baselines": beside["baselines"],
-        "missing_baselines": beside["missing"],
-        "truth": beside["truth"]["means"],
+        "baselines": judged_before["baselines"],
+        "missing_baselines": judged_before["missing"],
+        "truth": judged_before["truth"]["means"],
         "methods": {name: values["means"] for name, values in judged.items()},
-        "statistics": patient_statistics(patient_values, [method.name], patients, config),
+        "statistics": patient_statistics(patient_values, [one.name for one in (method, *beside)], patients, config),
         "patient_values": patient_values,
         "noise_power": {
             "unit": "HU^2 mm^2, cycles/mm" if known_pixel else "HU^2 pixel^2, cycles/pixel",
-            "methods": {TRUTH: beside["truth"]["noise_power"], **noise_power},
+            "methods": {TRUTH: judged_before["truth"]["noise_power"], **noise_power},
         },
-        "sample": _sample_metrics(best, method.name, beside["rows"]),
+        "sample": _sample_metrics(best, method.name, judged_before["rows"]),
     }
     columns = ["patient_id", "slice_index", "source", "method", *per_image(config.evaluation)]
-    write_text(results.eval_csv(split), _csv(columns, beside["rows"] + panel.rows))
+    write_text(results.eval_csv(split), _csv(columns, judged_before["rows"] + panel.rows))
     write_via(results.eval_samples(split), lambda file: np.savez_compressed(file, **best))
     write_json(results.eval_json(split), summary)
     return summary

@@ -14,7 +14,7 @@ from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.panel import Batch, batches
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import load_generator, newest_step
+from wgan_vgg.trained_model import load_generator, saved_step
 
 SIGNATURE = "serving_default"
 _LARGEST = 100.0  # of the range [0, 1] no method goes so far; HU do
@@ -29,18 +29,24 @@ class Method:
     step: int | None = None
 
 
-def of_run(run: RunDir) -> Method:
-    """A run's generator, under its model's name.
+def of_run(run: RunDir, weights: str = "raw") -> Method:
+    """A run's generator, under its model's name, which says so where the weights are not the newest raw ones.
 
     Raises:
-      InputError: no run, or no checkpoint that can be read.
+      InputError: as trained_model.load_generator.
     """
-    config, generator = run.load_config(), load_generator(run)
+    model, generator = run.load_config().model, load_generator(run, weights)
     return Method(
-        config.model,
+        model if weights == "raw" else f"{model}-{weights}",
         lambda batch: generator(batch.low_dose[..., None], training=False).numpy()[..., 0],
-        newest_step(run),
+        saved_step(run, weights),
     )
+
+
+def beside_run(run: RunDir, *, best: bool = False) -> list[Method]:
+    """What is judged beside a run's newest weights: their moving average where it has one, the best if asked for."""
+    others = ["average"] if run.load_config().training.ema_decay else []
+    return [of_run(run, weights) for weights in [*others, *(["best"] if best else [])]]
 
 
 def of_saved_model(folder: Path, name: str) -> Method:
