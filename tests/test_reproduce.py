@@ -11,7 +11,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from conftest import REPO, smooth_images, write_part
-from test_train import TINY, without_times
+from training_runs import TINY, files_with_times, without_times
 
 from data_prep import lodopab
 from wgan_vgg import config, reproduce
@@ -24,10 +24,6 @@ CHAIN = [*TINY, FEW, "--image_size=32", "--num_train=0", "--num_test=0", "--nois
 
 def chain(hdf5_dir, workdir, *more):
     return [*CHAIN, "--source=lodopab", f"--input_dir={hdf5_dir}", f"--workdir={workdir}", *more]
-
-
-def files_with_times(folder):
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.slow

@@ -86,6 +86,32 @@ class ReproductionDir(ReportDir):
         return self.path / name
 
 
+class StudyDir(_Folder):
+    """The layout of a study under a work directory: a run directory a variant, and what they share."""
+
+    def __init__(self, workdir: Path) -> None:
+        super().__init__(workdir / "study")
+        self.phantoms = self.path / "phantoms"
+        self.results_json = self.path / "study.json"
+        self.results_md = self.path / "study.md"
+
+    def run(self, variant: str) -> "RunDir":
+        """The run of a variant."""
+        return RunDir(self.path / variant)
+
+    def data(self, variant: str) -> Path:
+        """The records of a variant, and of those that change nothing in them."""
+        return self.path / "data" / variant
+
+    def references(self, variant: str) -> ReferencesDir:
+        """What is judged beside the runs on those records."""
+        return ReferencesDir(self.path / "references" / variant)
+
+    def on_other_data(self, variant: str) -> "RunDir":
+        """The evaluation of a variant's run on the records of the study's first one."""
+        return RunDir(self.path / variant / "on_first_data")
+
+
 class RunDir(ReportDir):
     """The layout of one training run."""
 
