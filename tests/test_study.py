@@ -38,7 +38,7 @@ def two_test_files(tmp_path_factory):
 
 
 def flags(source, workdir, *more):
-    small = ["--image_size=16", "--num_train=16", "--num_test=6", "--epochs=1", "--set=evaluation.perceptual=false"]
+    small = ["--image_size=16", "--num_train=16", "--num_test=6", "--epochs=1"]
     tiny = [flag for flag in TINY if not flag.startswith("--epochs")]
     return [
         *tiny,
@@ -77,7 +77,11 @@ def test_the_first_row_is_the_presets_own_but_for_what_all_have_in_common():
     report = config.preset("report")
     first = study.variant_configs("protocol", report, "lodopab")["report"]
     changed = config_values.differences(config_values.to_dict(report), config_values.to_dict(first))
-    assert [line.split(":")[0] for line in changed] == ["data.selection", "evaluation.baselines"]
+    assert [line.split(":")[0] for line in changed] == [
+        "data.selection",
+        "evaluation.perceptual",
+        "evaluation.baselines",
+    ]
 
 
 def test_phantoms_of_ones_own_are_kept():

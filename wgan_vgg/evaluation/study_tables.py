@@ -77,8 +77,9 @@ def _about_protocol(study: Study) -> str:
         "Each cell: noisy input → model, on the row's own test images; a change of the protocol may change the input "
         "itself. Report's PSNR and SSIM, as published: PSNR of a batch's MSE, one global SSIM. PSNR, SSIM, RMSE: of "
         "each image, data range 1, SSIM of Wang et al. 2004; above noisy: in that PSNR. On the first row's data: PSNR "
-        "of the row's network on the test images of the first row. Seen in training: test patients who also occur "
-        f"there. A dash: a min-max rescaled input has no HU.{left_out}"
+        "of the row's network on the test images of the first row, where one that learnt to undo a rescaling undoes "
+        "what is not there. Seen in training: test patients who also occur there. A dash: a min-max rescaled input has "
+        f"no HU.{left_out}"
     )
 
 
