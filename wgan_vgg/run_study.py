@@ -9,9 +9,10 @@ from wgan_vgg.config import Config
 from wgan_vgg.data_stage import Progress, prepare_data
 from wgan_vgg.endings import Diverged
 from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.results import describe_data
 from wgan_vgg.evaluation.study_tables import study_markdown
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.reproduce import SPLIT, describe_data, judge, train_and_judge
+from wgan_vgg.reproduce import SPLIT, judge, train_and_judge
 from wgan_vgg.run_dir import StudyDir, read_json, write_json, write_text
 from wgan_vgg.study import STUDIES, Variant, applied, variant_configs
 from wgan_vgg.training.train_loop import check_sizes
@@ -88,7 +89,7 @@ def run_study(
         "preset": config.preset,
         "model": config.model,
         "seed": config.seed,
-        "caption": describe_data(data[first]),
+        "caption": describe_data(read_json(place.run(first).eval_json(SPLIT))["data"]),
         "vgg_weights": vgg.describe_weights(config.vgg) if config.spec.content == "vgg" else None,
         "report_batch_size": configs[first].evaluation.report_batch_size,
         "left_out": [variants[name].title for name in variants if name not in configs],
