@@ -83,7 +83,7 @@ def run_study(
             results = place.on_other_data(name)
             judge(configs[first], data[first], run, results, place.references(first), _named(progress, name))
             on_first = read_json(results.eval_json(SPLIT))
-        rows.append(_row(name, variants[name], variant_config, data[owner], judged, on_first) | status)
+        rows.append(_row(name, variants[name], variant_config, judged, on_first) | status)
     results = {
         "study": study,
         "preset": config.preset,
@@ -118,19 +118,17 @@ def _row(
     name: str,
     variant: Variant,
     config: Config,
-    data: DataSet,
     judged: Mapping[str, Any],
     on_first: Mapping[str, Any],
 ) -> dict[str, Any]:
-    description = data.description
     return {
         "name": name,
         "title": variant.title,
         "source": variant.source,
         "overrides": {key: config_values.flatten(config)[key] for key in applied(variant, config)},
-        "images": description["images"],
-        "patients": description["patients"],
-        "patients_in_both": description["patients_in_both"],
+        "images": judged["data"]["images"],
+        "patients": judged["data"]["patients"],
+        "patients_in_both": judged["data"]["patients_in_both"],
         "step": judged["step"],
         "noisy": _means(judged, NOISY),
         "model": _means(judged, config.model),
