@@ -9,7 +9,11 @@ HERE = Path(__file__).parent
 DICOM = ["pydicom>=3.0.2"]  # an earlier one can be made to write outside its folder
 DOWNLOAD = ["pooch"]
 BASELINES = ["PyWavelets", "bm3d"]  # bm3d is free for non-commercial use only
-SCRIPTS = ("prepare", "train", "evaluate", "export", "reproduce", "report")
+ONNX = ["tf2onnx>=1.17"]
+NIFTI = ["nibabel"]
+SAFETENSORS = ["safetensors"]
+TORCH = ["torch>=2.10"]  # an earlier one runs code in files that weights_only should have refused
+SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "import_weights", "reproduce", "report")
 
 setup(
     name="wgan-vgg",
@@ -35,7 +39,14 @@ setup(
         "dicom": DICOM,
         "download": DOWNLOAD,
         "baselines": BASELINES,
-        "test": ["pytest", "ruff", "playwright", "tensorflow-datasets", *DICOM, *DOWNLOAD, *BASELINES],
+        "onnx": ONNX,
+        "nifti": NIFTI,
+        "weights": [*SAFETENSORS, *TORCH],
+        # Without torch, which brings gigabytes of CUDA from the usual index: the tests that need it skip.
+        "test": [
+            *("pytest", "ruff", "playwright", "tensorflow-datasets", "onnxruntime"),
+            *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI, *SAFETENSORS),
+        ],
     },
     entry_points={"console_scripts": [f"wgan-vgg-{name} = experiments.{name}:main" for name in SCRIPTS]},
 )

@@ -142,18 +142,51 @@ def read_header(path: Path) -> SliceHeader:
         )
 
 
-def read_hu(path: Path, padding_hu: float = AIR_HU) -> np.ndarray:
-    """One slice in Hounsfield units: HU = RescaleSlope * stored value + RescaleIntercept.
+@dataclasses.dataclass(frozen=True)
+class StoredSlice:
+    """One slice as its file has it.
 
-    BitsStored and PixelRepresentation decide how stored values are read. Those of PixelPaddingValue (up to
-    PixelPaddingRangeLimit, if there) are no measurement: before rescaling, they become `padding_hu`.
+    Attributes:
+      dataset: all of the file.
+      raw: what the file's bytes say, of the type of its allocated bits, shape (rows, columns).
+      stored: the same with the bits that BitsStored leaves unused cut off.
+      padding: where the values, by PixelPaddingValue (up to PixelPaddingRangeLimit, if there), are no measurement.
+      slope, intercept: HU = slope * stored + intercept.
+    """
+
+    dataset: "Dataset"
+    raw: np.ndarray
+    stored: np.ndarray
+    padding: np.ndarray
+    slope: float
+    intercept: float
+
+    def hu(self, padding_hu: float) -> np.ndarray:
+        """Hounsfield units, float32 (rows, columns), not checked for being finite; padding becomes `padding_hu`."""
+        with np.errstate(over="ignore"):
+            hu = (self.slope * self.stored.astype(np.float64) + self.intercept).astype(np.float32)
+        hu[self.padding] = padding_hu
+        return hu
+
+
+def read_hu(path: Path, padding_hu: float = AIR_HU) -> np.ndarray:
+    """One slice in Hounsfield units, see StoredSlice; padding becomes `padding_hu`.
 
     Returns:
       float32 (rows, columns), finite.
 
     Raises:
+      InputError: as read_stored.
+    """
+    return read_stored(path).hu(padding_hu)
+
+
+def read_stored(path: Path) -> StoredSlice:
+    """One slice with all of its file; BitsStored and PixelRepresentation decide how stored values are read.
+
+    Raises:
       InputError: not a readable DICOM image, multi-frame, not one grey channel, an absurd size, no rescale slope
-        or intercept, or values that are not finite.
+        or intercept, or HU that are not finite.
     """
     with _naming(path):
         dataset = _read(path)
@@ -170,12 +203,11 @@ def read_hu(path: Path, padding_hu: float = AIR_HU) -> np.ndarray:
             raise InputError(f"{path}: pixels {raw.shape} of type {raw.dtype}, expected whole numbers {shape}")
         unused = raw.dtype.itemsize * 8 - int(dataset.BitsStored)
         stored = (raw << unused) >> unused  # an arithmetic shift, which also extends the sign
-        with np.errstate(over="ignore"):
-            hu = (slope * stored.astype(np.float64) + intercept).astype(np.float32)
-        hu[_padding(dataset, raw) | _padding(dataset, stored)] = padding_hu
-        if not np.isfinite(hu).all():
+        padding = _padding(dataset, raw) | _padding(dataset, stored)
+        found = StoredSlice(dataset, raw, stored, padding, slope, intercept)
+        if not np.isfinite(found.hu(AIR_HU)).all():
             raise InputError(f"{path}: its HU are not finite (RescaleSlope {slope}, RescaleIntercept {intercept})")
-        return hu
+        return found
 
 
 def _check_image(dataset: "Dataset", path: Path) -> None:
@@ -190,11 +222,17 @@ def _check_image(dataset: "Dataset", path: Path) -> None:
         raise InputError(f"{path}: BitsAllocated {allocated}, BitsStored {bits}, HighBit {high} do not fit together")
 
 
-def _padding(dataset: "Dataset", values: np.ndarray) -> np.ndarray:
+def padding_range(dataset: "Dataset", dtype: np.dtype) -> tuple[int, int] | None:
+    """The lowest and the highest value, of the pixels' own type, that the file says are padding; None without."""
     if dataset.get("PixelPaddingValue") is None:
-        return np.zeros(values.shape, bool)
+        return None
     limit = dataset.get("PixelPaddingRangeLimit")
     ends = [int(dataset.PixelPaddingValue), int(dataset.PixelPaddingValue if limit is None else limit)]
     # The type wraps it as the pixels themselves are: files say 63536 for a signed -2000.
-    low, high = sorted(np.array(ends).astype(values.dtype).tolist())
-    return (values >= low) & (values <= high)
+    low, high = sorted(np.array(ends).astype(dtype).tolist())
+    return low, high
+
+
+def _padding(dataset: "Dataset", values: np.ndarray) -> np.ndarray:
+    ends = padding_range(dataset, values.dtype)
+    return np.zeros(values.shape, bool) if ends is None else (values >= ends[0]) & (values <= ends[1])

@@ -58,6 +58,14 @@ def write_slice(path: Path, stored: np.ndarray, z: float | None = 0.0, **attribu
     return path
 
 
+def write_series(folder: Path, count: int = 4, side: int = 24, suffix: str = ".dcm") -> Path:
+    """Slices of unsigned noise, named by number."""
+    for number in range(count):
+        stored = np.random.default_rng(number).integers(0, 4000, (side, side)).astype(np.uint16)
+        write_slice(folder / f"{number}{suffix}", stored, float(number))
+    return folder
+
+
 def stored_slice(patient: int, role: str, index: int) -> np.ndarray:
     """Stored values of one slice, uint16: tissue that differs in every pixel, the left quarter air."""
     rng = np.random.default_rng([patient, index, len(role)])

@@ -82,6 +82,9 @@ class GeneratorConfig:
 
     layers: int = 8
     filters: int = 32
+    output_relu: bool = True  # report 5.1; ldct-benchmark's generator has none
+    input_mean: float = 0.0  # the network works on (value - mean) / std, and its output is taken back; the report's
+    input_std: float = 1.0  # and the paper's work on the value itself, ldct-benchmark's on such
 
 
 @dataclass(frozen=True)

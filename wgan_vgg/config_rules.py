@@ -78,6 +78,8 @@ def check(config: object, models: tuple[str, ...]) -> None:
             raise InputError(f"{key}={config_values.get(config, key)}: must be at least 0 and below 1")
     if not 0 <= config_values.get(config, "training.ema_decay") < 1:
         raise InputError(f"training.ema_decay={config_values.get(config, 'training.ema_decay')}: must be in [0, 1)")
+    if not 0 < config_values.get(config, "generator.input_std") < float("inf"):
+        raise InputError(f"generator.input_std={config_values.get(config, 'generator.input_std')}: must be above 0")
     if min(config_values.get(config, "critic.filters"), default=0) < 1:
         raise InputError(
             f"critic.filters={config_values.get(config, 'critic.filters')}: must be one or more, each >= 1"

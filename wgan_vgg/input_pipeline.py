@@ -75,10 +75,11 @@ class DataSet:
 
     @property
     def description(self) -> dict[str, Any]:
-        """What results say of the data: its source and, per split, the counts of patients and images."""
+        """What results say of the data: its source, its HU and, per split, the counts of patients and images."""
         patients = self.manifest["patients"]
         return {
             "source": self.manifest["source"],
+            **{name: self.manifest[name] for name in ("hu_slope", "hu_intercept")},
             "images": {split: entry["records"] for split, entry in self.manifest["splits"].items()},
             "patients": {split: len(ids) if isinstance(ids, list) else ids for split, ids in patients.items()},
             "patients_in_both": self.manifest["patients_in_both"],

@@ -13,24 +13,31 @@ def build_generator(config: GeneratorConfig, seed: int = 0, precision: str = "fl
     Weights are He-normal: with Keras's default (Glorot) the final ReLU kills nearly every start (FACTS).
 
     Args:
-      config: number of layers and filters; the default has 56,097 parameters.
+      config: number of layers and filters; the default has 56,097 parameters. Networks from elsewhere may lack the
+        last ReLU, or work on standardized values.
       seed: decides the starting weights.
       precision: "float32" or "bfloat16", see _policy; the last layer is float32 in any case, being the image.
 
     Returns:
-      Model from float32 (batch, height, width, 1), any height and width, to the same shape, values >= 0.
+      Model from float32 (batch, height, width, 1), any height and width, to the same shape, values >= 0 (with the
+      default's last ReLU).
     """
     low_dose = x = keras.Input((None, None, 1), name="low_dose")
+    standardized = (config.input_mean, config.input_std) != (0.0, 1.0)
+    if standardized:
+        x = keras.layers.Rescaling(1 / config.input_std, -config.input_mean / config.input_std, name="standardize")(x)
     for number in range(1, config.layers + 1):
         x = keras.layers.Conv2D(
             1 if number == config.layers else config.filters,
             3,
             padding="same",
-            activation="relu",
+            activation="relu" if number < config.layers or config.output_relu else None,
             kernel_initializer=keras.initializers.HeNormal(seed=derive(seed, "generator", number)),
             dtype=_policy("float32" if number == config.layers else precision),
             name="denoised" if number == config.layers else f"conv{number}",
         )(x)
+    if standardized:
+        x = keras.layers.Rescaling(config.input_std, config.input_mean, dtype="float32", name="destandardize")(x)
     return keras.Model(low_dose, x, name="generator")
 
 

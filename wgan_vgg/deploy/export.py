@@ -1,29 +1,40 @@
-"""A run's generator as a SavedModel that needs nothing but TensorFlow."""
+"""A run's generator in the formats that others read, each a folder that appears whole, with its metadata."""
 
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
-import tensorflow as tf
+import numpy as np
 
+import wgan_vgg
 from data_prep.errors import InputError
 from data_prep.staging import staged_folder
+from wgan_vgg.deploy import other_formats
+from wgan_vgg.deploy.hu import HuMapping
+from wgan_vgg.deploy.saved_model import SAVED_MODEL_METADATA, write_saved_model
 from wgan_vgg.run_dir import RunDir, read_json, write_json
 from wgan_vgg.trained_model import load_generator, saved_step
 
-# TensorFlow keeps its hands off this folder of a SavedModel.
-METADATA = Path("assets.extra") / "metadata.json"
+METADATA = "metadata.json"
+FORMATS = ("saved_model", "keras", "onnx", "tflite", "torch")
 
 
 def exported_step(saved_model: Path) -> int | None:
     """The training step of which a SavedModel is; None where there is none."""
-    return read_json(saved_model / METADATA)["step"] if (saved_model / METADATA).is_file() else None
+    path = saved_model / SAVED_MODEL_METADATA
+    return read_json(path)["step"] if path.is_file() else None
 
 
 def export_saved_model(run: RunDir, output_dir: Path, *, overwrite: bool = False, weights: str = "raw") -> Path:
-    """Writes the generator as a SavedModel with dynamic batch, height and width.
+    """Writes the generator as a SavedModel with dynamic batch, height and width, which needs nothing but TensorFlow.
 
-    Its signature `serving_default` takes `low_dose`, float32 (batch, height, width, 1) in the training range,
-    and returns `denoised`, the same shape.
+    Its signatures, images being (batch, height, width, 1) and the output `denoised` of the input's shape and type:
+      serving_default: `low_dose`, float32 in the training range;
+      denoise_hu: `low_dose_hu`, float32 HU, clipped to the training range;
+      denoise_hu_int16: the same in int16, rounded.
 
     Args:
       run: a trained run.
@@ -37,19 +48,88 @@ def export_saved_model(run: RunDir, output_dir: Path, *, overwrite: bool = False
     Raises:
       InputError: no trained run, no such weights, or `output_dir` is taken.
     """
+    return export(run, output_dir, "saved_model", overwrite=overwrite, weights=weights)
+
+
+def export(
+    run: RunDir,
+    output_dir: Path,
+    format: str,
+    *,
+    overwrite: bool = False,
+    weights: str = "raw",
+    precision: str = "float32",
+    data_dir: Path | None = None,
+) -> Path:
+    """Writes the generator in one of FORMATS: a SavedModel (see export_saved_model), or a file and its metadata.
+
+    All but the SavedModel work in the training range; the metadata say how HU map to it.
+
+    Args:
+      run, output_dir, overwrite, weights: see export_saved_model.
+      format: "saved_model"; "keras" (generator.keras), "onnx" (generator.onnx), "tflite" (generator.tflite) or "torch"
+        (generator.safetensors, a PyTorch state dict).
+      precision: of the TFLite weights, "float32", "float16" or "int8", which also quantizes what flows between.
+      data_dir: records to calibrate int8 on and to measure the cost of less precision with; by default the run's own.
+
+    Returns:
+      `output_dir`.
+
+    Raises:
+      InputError: as export_saved_model, an unknown format or precision, an extra that is not installed, or no records.
+    """
+    if format not in FORMATS:
+        raise InputError(f"format={format}: unknown; take one of {', '.join(FORMATS)}")
+    precisions = other_formats.PRECISIONS if format == "tflite" else ("float32",)
+    if precision not in precisions:
+        raise InputError(f"precision={precision}: format={format} takes {', '.join(precisions)}")
     if output_dir.exists() and not overwrite:
         raise InputError(f"output_dir {output_dir}: exists already; add --overwrite or choose another")
-    generator = load_generator(run, weights)
-    archive = keras.export.ExportArchive()
-    archive.track(generator)
-    archive.add_endpoint(
-        name="serving_default",
-        fn=lambda low_dose: {"denoised": generator(low_dose, training=False)},
-        input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="low_dose")],
-    )
+    mapping, generator = HuMapping.of_run(run), load_generator(run, weights)
+    metadata = describe(run, generator, mapping, weights)
+    records = data_dir or Path(run.stored()["data"].get("path", ""))
+    writers: dict[str, Callable[[Path], dict[str, Any] | None]] = {
+        "saved_model": lambda folder: write_saved_model(folder, generator, mapping),
+        "keras": lambda folder: other_formats.write_keras(folder, generator),
+        "onnx": lambda folder: other_formats.write_onnx(folder, generator, metadata),
+        "tflite": lambda folder: other_formats.write_tflite(folder, generator, mapping, precision, records),
+        "torch": lambda folder: other_formats.write_torch(folder, generator, metadata),
+    }
     with staged_folder(output_dir, replace=overwrite) as folder:
-        archive.write_out(str(folder), verbose=False)
-        write_json(
-            folder / METADATA, {"model": run.load_config().model, "step": saved_step(run, weights), "weights": weights}
-        )
+        metadata |= writers[format](folder) or {}
+        write_json(folder / (SAVED_MODEL_METADATA if format == "saved_model" else METADATA), metadata)
     return output_dir
+
+
+def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: str) -> dict[str, Any]:
+    """What travels with an exported model: where it comes from, its HU, its results."""
+    config, stored = run.load_config(), run.stored()
+    evaluations = {path.stem: read_json(path) for path in sorted(run.evaluations.glob("*.json"))}
+    rows = run.rows()
+    return {
+        "name": "wgan-vgg",
+        "version": wgan_vgg.__version__,
+        "model": config.model,
+        "preset": config.preset,
+        "seed": config.seed,
+        "step": saved_step(run, weights),
+        "weights": weights,
+        "fingerprint": fingerprint(generator, mapping),
+        "hu": mapping.describe(),
+        "warnings": [*mapping.warnings, "not for diagnostic use"],
+        "vgg_weights": stored.get("vgg_weights"),
+        "training_data": {name: value for name, value in stored["data"].items() if name != "path"},
+        "data_config": stored["config"]["data"],
+        "generator": stored["config"]["generator"],
+        "metrics": {split: summary["methods"] for split, summary in evaluations.items()} or (rows[-1] if rows else {}),
+    }
+
+
+def fingerprint(generator: keras.Model, mapping: HuMapping) -> str:
+    """Tells models apart by what they compute: the sha256 of their layers' settings, weights and HU mapping."""
+    digest = hashlib.sha256(json.dumps(mapping.describe()).encode())
+    for layer in generator.layers:
+        digest.update(json.dumps(layer.get_config(), default=str, sort_keys=True).encode())
+        for weight in layer.get_weights():
+            digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()

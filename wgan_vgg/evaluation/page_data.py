@@ -15,7 +15,7 @@ from wgan_vgg.evaluation.samples import slice_name
 from wgan_vgg.evaluation.style import WINDOW_HU, method_style
 
 # Of 16-bit pixels before compression; of larger images fewer slices are embedded, at least one.
-PIXEL_BYTES = 6 * 2**20
+PIXEL_BYTES = 3 * 2**20
 
 _COLUMNS = {  # of the table of images: label and digits
     "psnr": ("PSNR dB", 2),

@@ -1,0 +1,57 @@
+"""Makes a run directory of a generator that was trained elsewhere: PyTorch, safetensors, a TensorFlow checkpoint.
+
+python -m experiments.import_weights --input=FILE --output_dir=RUN
+
+What evaluate, export and denoise take is then RUN.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from experiments.flags import launch, quiet_tensorflow, required
+
+
+def define(values: flags.FlagValues) -> None:
+    """The script's flags."""
+    flags.DEFINE_string(
+        "input", None, "state dict (.pt, .safetensors), or prefix of a TensorFlow checkpoint", flag_values=values
+    )
+    flags.DEFINE_string("output_dir", None, "run directory", flag_values=values)
+    flags.DEFINE_string(
+        "layout",
+        None,
+        "whose file it is, so which values the network takes: notebook, ssinyu, ldct-benchmark or original (default: "
+        "by the tensors' names)",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "data_dir", None, "records it will be judged on, if they have another range of HU", flag_values=values
+    )
+    flags.DEFINE_boolean("overwrite", False, "replace what is there", flag_values=values)
+
+
+def job(values: flags.FlagValues) -> None:
+    """Imports and says what."""
+    source, output_dir = (Path(text) for text in required(values, "input", "output_dir"))
+    quiet_tensorflow()
+    from wgan_vgg.deploy.weights import import_generator
+
+    data_dir = Path(values.data_dir) if values.data_dir else None
+    stored = import_generator(source, output_dir, layout=values.layout, data_dir=data_dir, overwrite=values.overwrite)
+    data, generator = stored["data"], stored["config"]["generator"]
+    low, high = data["hu_intercept"], data["hu_intercept"] + data["hu_slope"]
+    print(
+        f"wrote {output_dir}: {generator['layers']} convolutions of {generator['filters']} filters, {data['source']}, "
+        f"for inputs of [{low:g}, {high:g}] HU"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    launch(__doc__, define, job, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""experiments.denoise on every kind of file: the same kind out; bad and hostile files."""
+
+import pickle
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+from conftest import smooth_images, write_part
+from deployed import hu_images, identity_run, write_run
+from dicom_files import write_series, write_slice
+from PIL import Image
+
+from data_prep.errors import InputError
+from wgan_vgg.deploy.denoise import Settings, denoise
+from wgan_vgg.deploy.inference import Denoiser
+from wgan_vgg.deploy.kinds import kind_of
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory):
+    """The folder of a run whose network gives back its input."""
+    return identity_run(tmp_path_factory.mktemp("identity")).path
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """The folder of a run whose network does not."""
+    return write_run(tmp_path_factory.mktemp("network")).path
+
+
+def npy(path, images):
+    np.save(path, images)
+
+
+def npz(path, images):
+    np.savez(path, scan=images[..., None], first=images[0], ids=np.arange(3))
+
+
+def nifti(path, images):
+    import nibabel
+
+    stored = np.rint((images - -500) / 0.5).astype(np.int16).T
+    image = nibabel.Nifti1Image(stored, np.diag([-0.7, -0.7, 3, 1]))
+    image.header.set_slope_inter(0.5, -500)
+    image.to_filename(path)
+
+
+def tiff(path, images):
+    tifffile.imwrite(path, np.rint((images + 1024) / 4096 * 65535).astype(np.uint16), photometric="minisblack")
+
+
+def png(path, images):
+    Image.fromarray(np.rint((images[0] + 1024) / 4096 * 65535).astype(np.uint16)).save(path)
+
+
+def png8(path, images):
+    Image.fromarray(np.rint((images[0] + 1024) / 4096 * 255).astype(np.uint8)).save(path)
+
+
+def read(path):
+    if path.suffix == ".npy":
+        return {"": np.load(path)}
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return dict(arrays)
+    if path.suffix == ".hdf5":
+        with h5py.File(path) as file:
+            return {"": file["data"][:]}
+    if ".nii" in path.name:
+        import nibabel
+
+        image = nibabel.load(path)
+        scale = np.array([image.dataobj.slope, image.dataobj.inter])
+        return {"": image.dataobj.get_unscaled(), "affine": image.affine, "scale": scale}
+    if path.suffix == ".png":
+        with Image.open(path) as image:
+            return {"": np.array(image)}
+    return {"": tifffile.imread(path)}
+
+
+KINDS = {
+    "a.npy": (npy, []),
+    "int.npy": (lambda path, images: np.save(path, images[0].astype(np.int16)), []),
+    "unit.npy": (lambda path, images: np.save(path, (images + 1024) / 4096), ["--hu_range=-1024,3072"]),
+    "a.npz": (npz, []),
+    "a.nii": (nifti, []),
+    "a.nii.gz": (nifti, []),
+    "a.tif": (tiff, ["--hu_range=-1024,3072"]),
+    "a.png": (png, ["--hu_range=-1024,3072"]),
+    "b.png": (png8, ["--hu_range=-1024,3072"]),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_comes_out_as_it_went_in(script, identity, network, tmp_path, name):
+    write, flags = KINDS[name]
+    write(tmp_path / name, hu_images())
+    for folder, model in (("same", identity), ("changed", network)):
+        output = tmp_path / folder / name
+        status, out, err = script(
+            "denoise", f"--model_dir={model}", f"--input={tmp_path / name}", f"--output={output}", *flags
+        )
+        assert status == 0, err
+        assert "Not for diagnostic use" in out
+        assert [path.name for path in output.parent.iterdir()] == [name]
+    before, same, changed = read(tmp_path / name), read(tmp_path / "same" / name), read(tmp_path / "changed" / name)
+    assert before.keys() == same.keys()
+    for key in before:
+        assert before[key] is not None
+        exact = np.asarray(before[key]).dtype.kind in "iu" or key
+        np.testing.assert_allclose(
+            same[key], before[key], atol=0 if exact and key != "scan" and key != "first" else 1e-3
+        )
+        assert np.asarray(same[key]).dtype == np.asarray(before[key]).dtype
+    main = "scan" if name == "a.npz" else ""
+    assert np.abs(changed[main].astype(float) - before[main]).max() > 1e-3
+
+
+def test_lodopabs_hdf5_keeps_its_range_and_its_padding(identity, network, tmp_path):
+    images = np.concatenate([smooth_images(3, 24, 0), np.zeros((2, 24, 24), np.float32)])
+    path = write_part(tmp_path, "test", images)
+    denoise(Denoiser.load(identity), path, tmp_path / "same.hdf5", Settings())
+    np.testing.assert_allclose(read(tmp_path / "same.hdf5")[""], images, atol=1e-6)
+    denoise(Denoiser.load(network), path, tmp_path / "changed.hdf5", Settings(batch=2))
+    changed = read(tmp_path / "changed.hdf5")[""]
+    assert changed.dtype == np.float32
+    assert not changed[3:].any()
+    assert np.abs(changed[:3] - images[:3]).max() > 1e-3
+
+
+def spoil(root):
+    """A tree with one bad file of each kind, and how its warning begins."""
+    write_series(root, 2)
+    (root / "cut.dcm").write_bytes((root / "0.dcm").read_bytes()[:500])
+    (root / "text.dcm").write_text("not DICOM")
+    (root / "text.nii").write_text("not NIfTI")
+    (root / "text.png").write_bytes(b"\x89PNG nothing")
+    (root / "text.hdf5").write_bytes(b"")
+    (root / "nan.npy").write_bytes(b"")
+    np.save(root / "nan.npy", np.full((3, 9, 9), np.nan))
+    late = hu_images()
+    late[2, 0, 0] = np.inf
+    np.save(root / "late.npy", late)
+    np.save(root / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(root / "colour.png")
+    return [
+        "cut.dcm",
+        "text.dcm",
+        "text.nii",
+        "text.png",
+        "text.hdf5",
+        "nan.npy",
+        "late.npy",
+        "objects.npy",
+        "colour.png",
+    ]
+
+
+def test_bad_files_are_named_counted_and_left_out(script, network, tmp_path, caplog):
+    bad = spoil(tmp_path / "in")
+    flags = (f"--model_dir={network}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
+    status, out, err = script("denoise", *flags, "--hu_range=-1024,3072", "--batch=8")
+    assert status == 0, err
+    assert "2 files" in out
+    assert f"{len(bad)} left out" in out
+    for name in bad:
+        assert f"in/{name}" in caplog.text, name
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.dcm", "1.dcm", "denoise.json"]
+
+
+def test_strict_ends_at_the_first_bad_file(script, network, tmp_path):
+    spoil(tmp_path / "in")
+    flags = (f"--model_dir={network}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}", "--strict")
+    status, out, err = script("denoise", *flags)
+    assert (status, out, "in/" in err) == (2, "", True)
+    assert not list((tmp_path / "out").rglob(".partial-*"))
+
+
+EXECUTED = Path(tempfile.gettempdir()) / "a-pickle-was-executed"
+
+
+class Bomb:
+    def __reduce__(self):
+        return (Path.touch, (EXECUTED,))
+
+
+def hostile_npy(path):
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": (1,)})
+        pickle.dump(Bomb(), file)
+
+
+def hostile_npz(path):
+    hostile_npy(path.with_suffix(".member"))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(path.with_suffix(".member"), "a.npy")
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("a.npy", hostile_npy), ("a.npz", hostile_npz), ("a.npy", lambda path: path.write_bytes(b"\x93NUMPY"))],
+)
+def test_hostile_files_are_refused_and_nothing_is_executed(script, network, tmp_path, name, write):
+    write(tmp_path / name)
+    output = tmp_path / "out" / name
+    status, out, err = script("denoise", f"--model_dir={network}", f"--input={tmp_path / name}", f"--output={output}")
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert str(tmp_path / name) in err
+    assert not EXECUTED.exists()
+    assert not output.exists()
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused_unread(network, tmp_path, monkeypatch):
+    from wgan_vgg.deploy import array_io
+
+    monkeypatch.setattr(array_io, "_LARGEST_ARCHIVE", 1000)
+    np.savez_compressed(tmp_path / "a.npz", np.zeros((1, 64, 64)))
+    with pytest.raises(InputError, match="unpacks to"):
+        denoise(Denoiser.load(network), tmp_path / "a.npz", tmp_path / "b.npz", Settings())
+
+
+def test_a_picture_whose_header_claims_too_much_is_refused_unread(network, tmp_path):
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[16:24] = (60000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.png"):
+        denoise(Denoiser.load(network), tmp_path / "a.png", tmp_path / "b.png", Settings(hu_range=(0, 1)))
+
+
+def test_a_dicom_file_that_begins_like_a_tiff_is_dicom(tmp_path):
+    path = write_slice(tmp_path / "a.tif", np.ones((8, 8), np.uint16))
+    path.write_bytes(b"II*\0" + path.read_bytes()[4:])
+    assert kind_of(path).__name__ == "DicomSlices"

@@ -1,0 +1,225 @@
+"""experiments.import_weights: generators of other programs, against those programs; files that are none."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from deployed import odd_images, write_run
+from foreign_files import (
+    EXECUTED,
+    Bomb,
+    convolutions,
+    run_torch,
+    state_dict,
+    torch_network,
+    write_pickled_npy,
+    write_tf1_checkpoint,
+)
+from safetensors.numpy import save_file
+
+from data_prep.errors import InputError
+from wgan_vgg.deploy.export import export
+from wgan_vgg.deploy.inference import Denoiser
+from wgan_vgg.deploy.weights import import_generator
+from wgan_vgg.run_dir import RunDir
+from wgan_vgg.trained_model import load_generator
+
+PARTS = convolutions()
+NAMES = {"notebook": ("convlayers.", 1), "ssinyu": ("generator.net.", 2), "ldct-benchmark": ("net.", 2)}
+
+
+def by_hand(parts, images, output_relu=True):
+    """The network computed by TensorFlow's own convolution."""
+    for number, (kernel, bias) in enumerate(parts):
+        images = tf.nn.conv2d(images, kernel, 1, "SAME") + bias
+        if output_relu or number < len(parts) - 1:
+            images = tf.nn.relu(images)
+    return images.numpy()
+
+
+def expected(layout, images):
+    """What the foreign program makes of images in this project's range."""
+    if layout != "ldct-benchmark":
+        return by_hand(PARTS, images)
+    stored = 4096 * images  # HU + 1024
+    return (by_hand(PARTS, (stored - 481.454) / 502.185, output_relu=False) * 502.185 + 481.454) / 4096
+
+
+@pytest.mark.parametrize("layout", NAMES)
+def test_safetensors_of_each_layout_compute_the_same(tmp_path, layout):
+    save_file(state_dict(PARTS, *NAMES[layout]), tmp_path / "weights.safetensors")
+    stored = import_generator(tmp_path / "weights.safetensors", tmp_path / "run")
+    assert stored["data"]["source"] == f"imported ({layout})"
+    assert stored["config"]["data"]["rescale_low_dose"] == (layout == "notebook")
+    images, wanted = odd_images(), expected(layout, odd_images())
+    assert wanted.std() > 0.01
+    np.testing.assert_allclose(load_generator(RunDir(tmp_path / "run"))(images), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("layout", NAMES)
+def test_torch_files_compute_what_torch_does(tmp_path, layout, wrapped):
+    torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'wgan-vgg[weights]')")
+    state = {name: torch.from_numpy(value) for name, value in state_dict(PARTS, *NAMES[layout]).items()}
+    if layout == "ssinyu":  # its file holds all three networks
+        state["discriminator.net.0.weight"] = torch.zeros(64, 1, 3, 3)
+        state["feature_extractor.feature_extractor.0.weight"] = torch.zeros(64, 3, 3, 3)
+    torch.save({"model_state_dict": state, "epoch": 3} if wrapped else state, tmp_path / "weights.ckpt")
+    import_generator(tmp_path / "weights.ckpt", tmp_path / "run", layout=layout)
+    network = torch_network(PARTS, output_relu=layout != "ldct-benchmark")
+    images = odd_images()
+    given = load_generator(RunDir(tmp_path / "run"))(images).numpy()
+    if layout == "ldct-benchmark":
+        wanted = (run_torch(network, (4096 * images - 481.454) / 502.185) * 502.185 + 481.454) / 4096
+    else:
+        wanted = run_torch(network, images)
+    np.testing.assert_allclose(given, wanted, atol=1e-5)
+
+
+def test_the_tf1_repositorys_checkpoint(tmp_path, script):
+    prefix = write_tf1_checkpoint(tmp_path / "model-200000", PARTS)
+    status, out, err = script("import_weights", f"--input={prefix}", f"--output_dir={tmp_path / 'run'}")
+    assert status == 0, err
+    assert "8 convolutions of 32 filters, imported (original), for inputs of [-1024, 3072] HU" in out
+    images = odd_images()
+    np.testing.assert_allclose(load_generator(RunDir(tmp_path / "run"))(images), by_hand(PARTS, images), atol=1e-5)
+    import_generator(prefix.with_suffix(".index"), tmp_path / "again")
+
+
+def test_hu_of_ldct_benchmark_have_no_bias(tmp_path):
+    # A network that passes its input on: of +-x in two channels, since there is a ReLU in between.
+    first, last = np.zeros((3, 3, 1, 2), np.float32), np.zeros((3, 3, 2, 1), np.float32)
+    first[1, 1, 0], last[1, 1, :, 0] = (1, -1), (1, -1)
+    save_file(
+        state_dict([(first, np.zeros(2, np.float32)), (last, np.zeros(1, np.float32))], "net.", 2), tmp_path / "w"
+    )
+    import_generator(tmp_path / "w", tmp_path / "run")
+    hu = np.random.default_rng(0).uniform(-1024, 3072, (1, 31, 17)).astype(np.float32)
+    np.testing.assert_allclose(Denoiser.load(tmp_path / "run")(hu), hu, atol=0.01)  # the peer is off by 20.73
+
+
+def test_the_range_is_converted_to_that_of_other_records(tmp_path, data_dir):
+    save_file(state_dict(PARTS, "net.", 2), tmp_path / "w.safetensors")
+    import_generator(tmp_path / "w.safetensors", tmp_path / "own")
+    import_generator(tmp_path / "w.safetensors", tmp_path / "converted", data_dir=data_dir)
+    hu = np.random.default_rng(0).uniform(-1000, 3000, (1, 31, 17)).astype(np.float32)
+    own, converted = (Denoiser.load(tmp_path / name) for name in ("own", "converted"))
+    assert own.mapping != converted.mapping
+    np.testing.assert_allclose(converted(hu), own(hu), atol=0.05)
+
+
+def test_evaluate_denoise_and_export_take_it(tmp_path, script, data_dir):
+    save_file(state_dict(PARTS, "generator.net.", 2), tmp_path / "w.safetensors")
+    run = tmp_path / "run"
+    assert script("import_weights", f"--input={tmp_path / 'w.safetensors'}", f"--output_dir={run}")[0] == 0
+    quick = ["--baselines=gaussian", "--vgg_weights=none", "--set=evaluation.tuning_images=2"]
+    status, out, err = script("evaluate", f"--workdir={run}", f"--data_dir={data_dir}", *quick)
+    assert status == 0, err
+    assert "wgan-vgg" in out
+    assert script("export", f"--workdir={run}", f"--output_dir={tmp_path / 'model'}")[0] == 0
+    np.save(tmp_path / "a.npy", np.zeros((9, 9), np.float32))
+    flags = (f"--input={tmp_path / 'a.npy'}", f"--output={tmp_path / 'b.npy'}")
+    assert script("denoise", f"--model_dir={tmp_path / 'model'}", *flags)[0] == 0
+
+
+def test_an_exported_state_dict_comes_back_whole(tmp_path):
+    values = {"generator.output_relu": False, "generator.input_std": 0.2, "generator.filters": 6, "generator.layers": 3}
+    run = write_run(tmp_path / "run", {"hu_intercept": -1000.0}, **values)
+    folder = export(run, tmp_path / "torch", "torch")
+    import_generator(folder / "generator.safetensors", tmp_path / "back")
+    first, second = (Denoiser.load(tmp_path / name) for name in ("run", "back"))
+    assert first.metadata["fingerprint"] == second.metadata["fingerprint"]
+    np.testing.assert_array_equal(first.network(odd_images()), second.network(odd_images()))
+
+
+def legacy_bomb(path):
+    path.write_bytes(pickle.dumps(Bomb(), protocol=2))
+
+
+def zipped_bomb(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"net.0.weight": Bomb()}, protocol=2))
+        archive.writestr("archive/version", "3\n")
+        archive.writestr("archive/byteorder", "little")
+
+
+def compressed(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(2**24))
+
+
+def number_array(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+def saved(**tensors):
+    return lambda path: save_file({name.replace("__", "."): value for name, value in tensors.items()}, path)
+
+
+NAN = [(kernel, np.full_like(bias, np.nan)) for kernel, bias in PARTS]
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (legacy_bomb, "not PyTorch weights and nothing else|needs torch"),
+        (zipped_bomb, "not PyTorch weights and nothing else|needs torch"),
+        (compressed, "compressed archive|needs torch"),
+        (lambda path: write_pickled_npy(path, Bomb()), "it asks for"),
+        (lambda path: write_pickled_npy(path, {"a": [np.zeros(3)], "b": Bomb()}), "it asks for"),
+        (lambda path: path.write_text("no weights"), "neither safetensors nor"),
+        (lambda path: path.write_bytes(b""), "neither safetensors nor"),
+        (lambda path: path.write_bytes((99).to_bytes(8, "little") + b"{" + bytes(200)), "not readable as safetensors"),
+        (number_array, "not a dict"),
+        (
+            saved(net__0__weight=np.zeros((64, 1, 3, 3), np.float32)),
+            r"found 1 tensors, of which kernels: net.0.weight \(64",
+        ),
+        (saved(), "of which kernels: none"),
+        (lambda path: save_file(state_dict(PARTS[:-1], "net.", 2), path), "1-32-...-32-1 channels"),
+        (lambda path: save_file(state_dict(NAN, "net.", 2), path), "NaN or infinite weights"),
+        (
+            lambda path: save_file(state_dict(PARTS, "g.", 2) | state_dict(PARTS, "h.", 2), path),
+            "2 of them, g.0.weight",
+        ),
+        (lambda path: save_file(state_dict(PARTS, "mine.", 2), path), "say it with --layout=notebook"),
+    ],
+)
+def test_what_is_no_generator_is_refused_and_nothing_executed(tmp_path, write, message):
+    write(tmp_path / "file")
+    with pytest.raises(InputError, match=message) as caught:
+        import_generator(tmp_path / "file", tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path / "file") in str(caught.value)
+    assert not EXECUTED.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_bomb_does_go_off_where_nobody_takes_care():
+    try:
+        pickle.loads(pickle.dumps(Bomb()))
+        assert EXECUTED.exists()
+    finally:
+        EXECUTED.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--input=/nowhere"], "no such file"),
+        (["--layout=mine"], "take one of notebook, ssinyu"),
+        (["--output_dir={root}"], "exists already; add --overwrite"),
+        (["--layout=notebook", "--data_dir=/nowhere"], "leave it out"),
+        (["--data_dir=/nowhere"], "no such folder"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, script, flags, message):
+    save_file(state_dict(convolutions(2, 4), "net.", 2), tmp_path / "w")
+    given = {"--input": str(tmp_path / "w"), "--output_dir": str(tmp_path / "run")}
+    given |= dict(flag.format(root=tmp_path).split("=", 1) for flag in flags)
+    status, out, err = script("import_weights", *(f"{key}={value}" for key, value in given.items()))
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert message in err

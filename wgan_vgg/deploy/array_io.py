@@ -1,0 +1,150 @@
+"""Slices in .npy and .npz files and in LoDoPaB-CT's HDF5 layout."""
+
+import contextlib
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from data_prep import lodopab
+from data_prep.errors import InputError
+from data_prep.hdf5_slices import new_images, open_images
+from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape
+
+# What numpy and zipfile raise for a wrong or a hostile file.
+_DAMAGE = (ValueError, EOFError, OSError, MemoryError, zipfile.BadZipFile, zlib.error)
+_LARGEST_ARCHIVE = 8 * 2**30  # bytes, unpacked
+
+
+class NpySlices(Slices):
+    """(height, width), (slices, height, width) or that with a last axis of 1; read and written slice by slice.
+
+    The values are HU or, with a HU range, fractions of it (whole numbers: of the type's highest value).
+    """
+
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path)
+        self._array = _checked_load(path, mmap_mode="r")
+        if not isinstance(self._array, np.ndarray):
+            raise InputError(f"{path}: an archive of arrays under the name of one array; rename it to .npz")
+        self._shape = image_shape(path, self._array)
+        self.count = self._shape[0]
+        self._scale = Scale.of(self._array.dtype, options.hu_range)
+
+    def read(self, index: int) -> np.ndarray:
+        return self._scale.to_hu(self._array.reshape(self._shape)[index], f"{self.path}: slice {index}")
+
+    def write(self, index: int, hu: np.ndarray) -> None:
+        self._written.reshape(self._shape)[index] = self._scale.to_stored(hu)
+
+    def _begin(self, partial: Path) -> None:
+        self._written = np.lib.format.open_memmap(partial, "w+", self._array.dtype, self._array.shape)
+
+    def _end(self, partial: Path) -> None:  # noqa: ARG002
+        self._written.flush()
+        self._close()
+
+    def _close(self) -> None:
+        del self._written
+
+
+class NpzSlices(Slices):
+    """Arrays as NpySlices takes them, one after the other; those of fewer than two dimensions are copied."""
+
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path)
+        self._arrays = _load_archive(path)
+        self._images = {name: a.reshape(image_shape(path, a)) for name, a in self._arrays.items() if a.ndim > 1}
+        if not self._images:
+            raise InputError(f"{path}: no array of images; expected (slices, height, width) or (height, width)")
+        self._scales = {name: Scale.of(image.dtype, options.hu_range) for name, image in self._images.items()}
+        self._places = [(name, row) for name, image in self._images.items() for row in range(len(image))]
+        self.count = len(self._places)
+
+    def read(self, index: int) -> np.ndarray:
+        name, row = self._places[index]
+        return self._scales[name].to_hu(self._images[name][row], f"{self.path}: slice {row} of {name!r}")
+
+    def write(self, index: int, hu: np.ndarray) -> None:
+        name, row = self._places[index]
+        self._images[name][row] = self._scales[name].to_stored(hu)  # in place: a slice is read before it is written
+
+    def _end(self, partial: Path) -> None:
+        denoised = {name: image.reshape(self._arrays[name].shape) for name, image in self._images.items()}
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **(self._arrays | denoised))
+
+
+class Hdf5Slices(Slices):
+    """LoDoPaB-CT's ground-truth layout, in its own range [0, 1]; rows that are zero everywhere are padding."""
+
+    def __init__(self, path: Path, options: Options) -> None:  # noqa: ARG002
+        super().__init__(path)
+        self._dataset = open_images(path)
+        self.count = len(self._dataset)
+        self._scale = Scale(lodopab.HU_SLOPE, lodopab.HU_INTERCEPT, self._dataset.dtype)
+        self._padding: set[int] = set()
+
+    def read(self, index: int) -> np.ndarray:
+        try:
+            image = self._dataset[index]
+        except OSError as error:
+            raise InputError(f"{self.path}: slice {index} cannot be read ({error}); copy the file again") from error
+        if not image.any():
+            self._padding.add(index)
+        return self._scale.to_hu(image, f"{self.path}: slice {index}")
+
+    def write(self, index: int, hu: np.ndarray) -> None:
+        if index not in self._padding:
+            self._write(index, self._scale.to_stored(hu))
+
+    def _begin(self, partial: Path) -> None:
+        self._stack = contextlib.ExitStack()
+        with contextlib.ExitStack() as stack:
+            attributes = {name: str(value) for name, value in self._dataset.file.attrs.items()}
+            self._write = stack.enter_context(new_images(partial, self._dataset.shape, attributes))
+            self._stack = stack.pop_all()
+
+    def _end(self, partial: Path) -> None:  # noqa: ARG002
+        self._close()
+
+    def _close(self) -> None:
+        self._stack.close()
+        self._dataset.file.close()
+
+
+def image_shape(path: Path, array: np.ndarray) -> tuple[int, int, int]:
+    """An array's shape as (slices, height, width).
+
+    Raises:
+      InputError: it is not one of images.
+    """
+    shape = array.shape[:-1] if array.ndim == 4 and array.shape[-1] == 1 else array.shape
+    shape = (1, *shape) if len(shape) == 2 else shape
+    check_shape(path, shape, array.dtype)
+    return shape
+
+
+def _checked_load(path: Path, **options: str) -> "np.ndarray | np.lib.npyio.NpzFile":
+    try:
+        return np.load(path, allow_pickle=False, **options)
+    except _DAMAGE as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not an array of numbers ({reason}); write it with numpy.save or savez") from error
+
+
+def _load_archive(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > _LARGEST_ARCHIVE:
+            raise InputError(
+                f"{path}: unpacks to {size:,} bytes, more than {_LARGEST_ARCHIVE:,}; store it as .npy files"
+            )
+        with _checked_load(path) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except _DAMAGE as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not an archive of arrays ({str(error).splitlines()[0]}); copy it again") from error

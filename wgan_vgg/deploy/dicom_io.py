@@ -1,0 +1,100 @@
+"""Denoised DICOM slices: the file they come from, with new pixels, and with all that no longer holds changed.
+
+Attributes are those of the DICOM standard, PS3.3: general image C.7.6.1, general series C.7.3.1, SOP common C.12.1.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from data_prep.dicom import load_pydicom, padding_range, read_stored
+from data_prep.errors import InputError
+from wgan_vgg.deploy.slices import Options, Scale, Slices
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+NOTICE = "not for diagnostic use"
+_TEXT_LENGTH, _SERIES_LENGTH = 1024, 64  # of the value representations ST and LO
+# True of the old pixels or of the old file only: extremes, thumbnail, signatures, when and by what it was made.
+_OUTDATED = (
+    *("SmallestImagePixelValue", "LargestImagePixelValue", "SmallestPixelValueInSeries", "LargestPixelValueInSeries"),
+    *("IconImageSequence", "MACParametersSequence", "DigitalSignaturesSequence"),
+    *("InstanceCreationDate", "InstanceCreationTime", "InstanceCreatorUID"),
+)
+
+
+class DicomSlices(Slices):
+    """One slice a file."""
+
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path)
+        self._options = options
+
+    def read(self, index: int) -> np.ndarray:  # noqa: ARG002
+        self._slice = read_stored(self.path)
+        if "LOCALIZER" in (self._slice.dataset.get("ImageType") or ()):
+            raise InputError(f"{self.path}: a localizer, not a slice; remove it")
+        return self._slice.hu(self._options.padding_hu)
+
+    def write(self, index: int, hu: np.ndarray) -> None:  # noqa: ARG002
+        dataset, raw = self._slice.dataset, self._slice.raw
+        bits, signed = int(dataset.BitsStored), raw.dtype.kind == "i"
+        low = -(2 ** (bits - 1)) if signed else 0
+        scale = Scale(self._slice.slope, self._slice.intercept, raw.dtype, low, low + 2**bits - 1)
+        stored = _off_padding(dataset, scale.to_stored(hu), scale).astype(raw.dtype)
+        # What did not change keeps its unused bits too.
+        self._pixels = np.where(self._slice.padding | (stored == self._slice.stored), raw, stored)
+
+    def _end(self, partial: Path) -> None:
+        dataset = self._slice.dataset
+        _set_pixels(dataset, self._pixels)
+        _describe(dataset, self._options)
+        dataset.save_as(partial, enforce_file_format=True)
+
+
+def _off_padding(dataset: "Dataset", stored: np.ndarray, scale: Scale) -> np.ndarray:
+    """A measurement must not become padding: values there go just above it, or below where there is no above."""
+    low, high = padding_range(dataset, stored.dtype) or (1, 0)
+    return np.where((stored >= low) & (stored <= high), high + 1 if high < scale.high else low - 1, stored)
+
+
+def _set_pixels(dataset: "Dataset", pixels: np.ndarray) -> None:
+    """Stores pixels uncompressed, in the byte order of the file."""
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+        dataset.file_meta.TransferSyntaxUID = load_pydicom().uid.ExplicitVRLittleEndian
+    order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+    content = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    dataset.PixelData = content + b"\0" * (len(content) % 2)
+    dataset["PixelData"].VR = "OW" if pixels.dtype.itemsize > 1 else "OB"
+    dataset["PixelData"].is_undefined_length = False
+
+
+def _describe(dataset: "Dataset", options: Options) -> None:
+    """New UIDs, which depend on the old ones and the model alone, and what was done."""
+    pydicom = load_pydicom()
+
+    def derived(old: str) -> str:
+        return pydicom.uid.generate_uid(entropy_srcs=["wgan-vgg", options.fingerprint, old])
+
+    source = pydicom.Dataset()
+    source.ReferencedSOPClassUID = dataset.SOPClassUID
+    source.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.SourceImageSequence = [source]
+    dataset.SOPInstanceUID = derived(str(dataset.SOPInstanceUID))
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    for name in ("ImplementationClassUID", "ImplementationVersionName"):  # of the writer, which is pydicom now
+        if name in dataset.file_meta:
+            delattr(dataset.file_meta, name)
+    dataset.SeriesInstanceUID = derived(str(dataset.get("SeriesInstanceUID") or dataset.get("StudyInstanceUID") or ""))
+    image_type = list(dataset.get("ImageType") or ())
+    dataset.ImageType = ["DERIVED", "SECONDARY", *(image_type[2:] or ["AXIAL"])]
+    before = str(dataset.get("DerivationDescription") or "")
+    text = f"{options.derivation}; {NOTICE}"
+    dataset.DerivationDescription = f"{before}; {text}"[-_TEXT_LENGTH:] if before else text[:_TEXT_LENGTH]
+    series, suffix = str(dataset.get("SeriesDescription") or ""), f"denoised, {NOTICE}"
+    dataset.SeriesDescription = f"{series[: _SERIES_LENGTH - len(suffix) - 1]} {suffix}".strip()
+    for name in _OUTDATED:
+        if name in dataset:
+            delattr(dataset, name)

@@ -1,0 +1,71 @@
+"""Volumes in NIfTI-1 and NIfTI-2 (.nii, .nii.gz); nibabel is the optional extra `nifti`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from data_prep.errors import InputError
+from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape
+
+if TYPE_CHECKING:
+    from nibabel import Nifti1Image
+
+
+class NiftiSlices(Slices):
+    """The slices of the third axis, in HU; read as (second axis, first axis), which is how images are stored.
+
+    The twin has the same header, so the same affine, type, slope and intercept; it is held in memory until the end.
+    """
+
+    def __init__(self, path: Path, options: Options) -> None:  # noqa: ARG002
+        super().__init__(path)
+        self._image = _load(path)
+        proxy = self._image.dataobj
+        shape = (*proxy.shape, 1) if len(proxy.shape) == 2 else proxy.shape
+        if len(shape) == 4 and shape[3] == 1:
+            shape = shape[:3]
+        check_shape(path, shape[::-1], proxy.dtype)
+        self._shape, self.count = shape, shape[2]
+        low, high = (
+            (np.iinfo(proxy.dtype).min, np.iinfo(proxy.dtype).max) if proxy.dtype.kind in "iu" else (-np.inf, np.inf)
+        )
+        self._scale = Scale(float(proxy.slope), float(proxy.inter), proxy.dtype, low, high)
+
+    def read(self, index: int) -> np.ndarray:
+        return self._scale.to_hu(self._stored()[:, :, index].T, f"{self.path}: slice {index}")
+
+    def write(self, index: int, hu: np.ndarray) -> None:
+        self._denoised[:, :, index] = self._scale.to_stored(hu).T
+
+    def _begin(self, partial: Path) -> None:  # noqa: ARG002
+        self._denoised = np.empty(self._shape, self._scale.dtype, order="F")
+
+    def _stored(self) -> np.ndarray:
+        if not hasattr(self, "_values"):
+            try:
+                self._values = np.asanyarray(self._image.dataobj.get_unscaled()).reshape(self._shape)
+            except Exception as error:  # zlib, gzip, nibabel and numpy raise many kinds for a damaged file
+                raise InputError(f"{self.path}: not readable ({str(error).splitlines()[0]}); copy it again") from error
+        return self._values
+
+    def _end(self, partial: Path) -> None:
+        image = self._image
+        twin = type(image)(self._denoised.reshape(image.shape), image.affine, image.header, dtype=self._scale.dtype)
+        twin.header.set_slope_inter(self._scale.slope, self._scale.intercept)
+        twin.header["cal_min"] = twin.header["cal_max"] = 0  # the range to show: unknown now
+        twin.to_filename(partial)
+
+
+def _load(path: Path) -> "Nifti1Image":
+    try:
+        import nibabel
+    except ImportError as error:
+        raise InputError(f"{path}: NIfTI needs nibabel: pip install 'wgan-vgg[nifti]'") from error
+    try:
+        image = nibabel.load(path)
+    except Exception as error:  # nibabel, gzip and numpy raise many kinds for a wrong file
+        raise InputError(f"{path}: not a NIfTI file ({str(error).splitlines()[0]}); copy it again") from error
+    if not isinstance(image, nibabel.Nifti1Image):  # NIfTI-2 is a subclass
+        raise InputError(f"{path}: {type(image).__name__}, expected NIfTI")
+    return image

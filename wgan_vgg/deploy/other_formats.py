@@ -1,0 +1,129 @@
+"""The generator as a .keras file, ONNX, TFLite and a PyTorch state dict, all in the training range."""
+
+import json
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from data_prep.errors import InputError
+from wgan_vgg.deploy.hu import HuMapping
+from wgan_vgg.deploy.saved_model import write_saved_model
+from wgan_vgg.deploy.state_dict import to_state_dict, write_safetensors
+from wgan_vgg.evaluation.metrics import psnr
+from wgan_vgg.input_pipeline import DataSet
+
+PRECISIONS = ("float32", "float16", "int8")
+_CALIBRATION_IMAGES = 32
+_JUDGED_IMAGES = 32
+_ONNX_AXES = ("batch", "height", "width")
+
+
+def write_keras(folder: Path, generator: keras.Model) -> None:
+    """Writes generator.keras, which needs Keras alone."""
+    generator.save(folder / "generator.keras")
+
+
+def write_onnx(folder: Path, generator: keras.Model, metadata: dict[str, Any]) -> None:
+    """Writes generator.onnx: `low_dose` -> `denoised`, float32 (batch, height, width, 1), all three dynamic.
+
+    Raises:
+      InputError: tf2onnx is not installed.
+    """
+    try:
+        import onnx
+        import tf2onnx  # noqa: F401  (Keras imports it)
+    except ImportError as error:
+        raise InputError("format=onnx needs tf2onnx: pip install 'wgan-vgg[onnx]'") from error
+    path = folder / "generator.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of Keras, which gives tf2onnx the np.object it misses
+        specification = tf.TensorSpec([None, None, None, 1], tf.float32, name="low_dose")
+        generator.export(path, format="onnx", verbose=False, input_signature=[specification])
+    model = onnx.load(path)
+    (output,) = model.graph.output
+    for node in model.graph.node:
+        node.output[:] = ["denoised" if name == output.name else name for name in node.output]
+    output.name = "denoised"
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, name in zip(value.type.tensor_type.shape.dim, _ONNX_AXES, strict=False):
+            axis.dim_param = name
+    model.graph.name = "wgan_vgg"
+    onnx.helper.set_model_props(model, {"wgan_vgg": json.dumps(metadata)})
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def write_torch(folder: Path, generator: keras.Model, metadata: dict[str, Any]) -> None:
+    """Writes generator.safetensors: the state dict of a torch.nn.Sequential of convolutions and ReLUs by turns.
+
+    Raises:
+      InputError: safetensors is not installed.
+    """
+    write_safetensors(folder / "generator.safetensors", to_state_dict(generator), {"wgan_vgg": json.dumps(metadata)})
+
+
+def write_tflite(
+    folder: Path, generator: keras.Model, mapping: HuMapping, precision: str, records: Path
+) -> dict[str, Any]:
+    """Writes generator.tflite, signature `low_dose` -> `denoised`, float32 whatever flows inside.
+
+    Args:
+      folder: where to.
+      generator, mapping: see export.export.
+      precision: see export.export.
+      records: calibrate int8 on their training split; the cost is measured on their test split.
+
+    Returns:
+      For the metadata: the precision, and what it costs: mean PSNR of the float32 generator and of this one.
+
+    Raises:
+      InputError: precision is not float32 and there are no records.
+    """
+    data = None
+    if precision != "float32":
+        try:
+            data = DataSet.open(records)
+        except InputError as error:
+            raise InputError(
+                f"precision={precision}: its cost is measured on records, and {error}; give --data_dir"
+            ) from error
+    with tempfile.TemporaryDirectory(dir=folder) as saved_model, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converter's own, about itself
+        write_saved_model(Path(saved_model), generator, mapping)
+        converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=["serving_default"])
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if precision == "int8":
+            converter.representative_dataset = lambda: _calibration(data)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        content = converter.convert()
+    (folder / "generator.tflite").write_bytes(content)
+    return {"precision": precision, **({"cost": _cost(content, generator, data)} if data else {})}
+
+
+def tflite_runner(content: bytes) -> Any:
+    """A TFLite model's signature, called as runner(low_dose=images)["denoised"]."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it will move to another package some day
+        return tf.lite.Interpreter(model_content=content).get_signature_runner("serving_default")
+
+
+def _calibration(data: DataSet) -> Iterator[list[np.ndarray]]:
+    for image in data.first("train", _CALIBRATION_IMAGES)[0].numpy():
+        yield [image[np.newaxis]]
+
+
+def _cost(content: bytes, generator: keras.Model, data: DataSet) -> dict[str, Any]:
+    low_dose, normal_dose = (images.numpy() for images in data.first("test", _JUDGED_IMAGES))
+    outputs = {"psnr_float32": generator(low_dose, training=False).numpy()}
+    outputs["psnr"] = tflite_runner(content)(low_dose=low_dose)["denoised"]
+    means = {name: float(np.mean(list(map(psnr, normal_dose, images)))) for name, images in outputs.items()}
+    return {**means, "psnr_cost_db": means["psnr_float32"] - means["psnr"], "images": len(low_dose), "split": "test"}

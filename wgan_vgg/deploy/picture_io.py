@@ -1,0 +1,78 @@
+"""Grey PNG and TIFF pictures, whose values stand for a range of HU that the user states."""
+
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import InputError
+from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape
+
+
+class _Picture(Slices):
+    """One slice, or in TIFF several pages; whole numbers go from 0 to their type's highest, fractions from 0 to 1."""
+
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path)
+        if options.hu_range is None:
+            raise InputError(
+                f"{path}: a picture does not say its HU; give those of black and white as --hu_range=LOW,HIGH"
+            )
+        try:
+            self._pages = self._load()
+        except InputError:
+            raise
+        except Exception as error:  # the decoders raise many kinds for a damaged file
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{path}: not a readable picture ({reason}); copy it again or remove it") from error
+        self.count = len(self._pages)
+        self._scale = Scale.of(self._pages.dtype, options.hu_range)
+
+    def _load(self) -> np.ndarray:
+        """The pages (count, height, width)."""
+        raise NotImplementedError
+
+    def read(self, index: int) -> np.ndarray:
+        return self._scale.to_hu(self._pages[index], f"{self.path}: page {index}")
+
+    def write(self, index: int, hu: np.ndarray) -> None:
+        self._pages[index] = self._scale.to_stored(hu)  # in place: a page is read before it is written
+
+
+class PngSlices(_Picture):
+    """8 or 16 bits, grey."""
+
+    def _load(self) -> np.ndarray:
+        from PIL import Image
+
+        with Image.open(self.path, formats=["PNG"]) as image:
+            if image.mode not in ("L", "I;16"):
+                raise InputError(
+                    f"{self.path}: a picture of mode {image.mode}, expected grey, 8 or 16 bits, no palette"
+                )
+            check_shape(self.path, (1, image.height, image.width), np.dtype(np.uint8))  # before it is unpacked
+            return np.array(image)[np.newaxis]
+
+    def _end(self, partial: Path) -> None:
+        from PIL import Image
+
+        Image.fromarray(self._pages[0]).save(partial, format="PNG")
+
+
+class TiffSlices(_Picture):
+    """Whole numbers or fractions, grey, one or more pages; the twin keeps the resolution, uncompressed."""
+
+    def _load(self) -> np.ndarray:
+        import tifffile
+
+        with tifffile.TiffFile(self.path) as file:
+            page, count = file.pages.first, len(file.pages)
+            if page.samplesperpixel != 1:
+                raise InputError(f"{self.path}: {page.samplesperpixel} samples a pixel, expected grey")
+            check_shape(self.path, (count, *page.shape), page.dtype)  # before it is unpacked
+            self._resolution = {"resolution": page.resolution, "resolutionunit": page.resolutionunit}
+            return np.stack([each.asarray() for each in file.pages])
+
+    def _end(self, partial: Path) -> None:
+        import tifffile
+
+        tifffile.imwrite(partial, self._pages, photometric="minisblack", **self._resolution)

@@ -1,0 +1,119 @@
+"""What all kinds of image files share: slices in HU, one by one, and a twin of the same kind to write them to."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.hdf5_slices import MAX_SIDE, MAX_SLICES
+
+PARTIAL = ".partial-"  # before the name, so that its ending still tells the kind
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How files are read, and what is said in those that are written.
+
+    Attributes:
+      hu_range: the HU of the lowest and the highest value, for kinds that do not say themselves.
+      padding_hu: what the network sees where pixels are no measurement.
+      fingerprint: tells apart what the pixels were denoised by.
+      derivation: says it in words.
+    """
+
+    hu_range: tuple[float, float] | None = None
+    padding_hu: float = -1024.0
+    fingerprint: str = ""
+    derivation: str = ""
+
+
+class Slices:
+    """One file: `count` slices to read, and to write, in order, into a twin that appears whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.count = path, 1
+
+    def read(self, index: int) -> np.ndarray:
+        """One slice in HU, float32 (height, width), finite.
+
+        Raises:
+          InputError: it cannot be read.
+        """
+        raise NotImplementedError
+
+    def begin(self, output: Path) -> None:
+        """Opens the twin under a temporary name."""
+        output.parent.mkdir(parents=True, exist_ok=True)
+        self._output, self._partial = output, output.with_name(PARTIAL + output.name)
+        self._begin(self._partial)
+
+    def write(self, index: int, hu: np.ndarray) -> None:
+        """Takes one denoised slice in HU, of the shape that was read; padding stays what it was."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Gives the whole twin its name."""
+        self._end(self._partial)
+        self._partial.replace(self._output)
+
+    def abandon(self) -> None:
+        """Leaves nothing behind."""
+        self._close()
+        self._partial.unlink(missing_ok=True)
+
+    def _begin(self, partial: Path) -> None:
+        """Opens what slices are written to one by one; kinds that are written at the end have nothing to do."""
+
+    def _end(self, partial: Path) -> None:
+        """Writes what is left to write."""
+
+    def _close(self) -> None:
+        """Closes what is open."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """HU = slope * stored + intercept; stored values are of `dtype`, whole ones rounded and kept in [low, high]."""
+
+    slope: float
+    intercept: float
+    dtype: np.dtype
+    low: float = -np.inf
+    high: float = np.inf
+
+    @classmethod
+    def of(cls, dtype: np.dtype, hu_range: tuple[float, float] | None) -> "Scale":
+        """For values that are HU themselves, or, with a range, go from its ends: 0 and 1, or 0 and a type's highest."""
+        low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-np.inf, np.inf)
+        if hu_range is None:
+            return cls(1.0, 0.0, dtype, low, high)
+        top = high if dtype.kind in "iu" else 1.0
+        return cls((hu_range[1] - hu_range[0]) / top, hu_range[0], dtype, low, high)
+
+    def to_hu(self, stored: np.ndarray, name: str) -> np.ndarray:
+        """float32 HU.
+
+        Raises:
+          InputError: a value, of what `name` says, is NaN or infinite.
+        """
+        hu = (self.slope * stored.astype(np.float64) + self.intercept).astype(np.float32)
+        wrong = hu.size - np.count_nonzero(np.isfinite(hu))
+        if wrong:
+            raise InputError(f"{name} has {wrong} NaN or infinite pixels; repair or remove it")
+        return hu
+
+    def to_stored(self, hu: np.ndarray) -> np.ndarray:
+        """The stored values of HU."""
+        stored = (hu.astype(np.float64) - self.intercept) / self.slope
+        if self.dtype.kind in "iu":
+            stored = np.clip(np.rint(stored), self.low, self.high)
+        return stored.astype(self.dtype)
+
+
+def check_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Raises InputError unless (slices, height, width) and the type are those of images."""
+    if len(shape) != 3 or 0 in shape or max(shape[1:]) > MAX_SIDE or shape[0] > MAX_SLICES or dtype.kind not in "iuf":
+        raise InputError(
+            f"{path}: {dtype} {shape}, expected numbers (slices, height, width) or (height, width), sides to {MAX_SIDE}"
+        )

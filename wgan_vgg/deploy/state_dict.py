@@ -1,0 +1,36 @@
+"""A generator's weights in PyTorch's layout, as safetensors."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from data_prep.errors import InputError
+
+
+def to_state_dict(generator: keras.Model) -> dict[str, np.ndarray]:
+    """The convolutions as a torch.nn.Sequential called `net` has them, a ReLU after each: `net.0.weight`, `net.2...`.
+
+    Weights are float32 (out, in, height, width), where Keras has (height, width, in, out).
+    """
+    convolutions = [layer for layer in generator.layers if isinstance(layer, keras.layers.Conv2D)]
+    state = {}
+    for number, layer in enumerate(convolutions):
+        kernel, bias = layer.get_weights()
+        state[f"net.{2 * number}.weight"] = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+        state[f"net.{2 * number}.bias"] = bias
+    return state
+
+
+def write_safetensors(path: Path, state: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    """Writes tensors and texts about them as one safetensors file.
+
+    Raises:
+      InputError: safetensors is not installed.
+    """
+    try:
+        from safetensors.numpy import save_file
+    except ImportError as error:
+        raise InputError("format=torch needs safetensors: pip install 'wgan-vgg[weights]'") from error
+    save_file(dict(state), path, dict(metadata))

@@ -1,0 +1,151 @@
+"""Named tensors from files of other programs, told apart by content and read without running anything in them.
+
+safetensors (the extra `weights`, without torch), PyTorch's files (torch 2.10 or later, weights_only), TensorFlow
+checkpoints of any version, and pickled dicts in .npy files (the tensorflow-vgg `vgg19.npy`).
+"""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tensorflow as tf
+
+from data_prep.errors import InputError
+
+_LARGEST = 4 * 2**30  # bytes; VGG19 with its dense layers has 0.6 * 2**30
+_SAFE_TORCH = (2, 10)
+# All that pickled numpy arrays need; numpy 2 has renamed one module.
+_RECONSTRUCT = np.empty(0).__reduce__()[0]
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+
+
+def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors of a file by name, names of nested dicts joined by dots; and the texts that safetensors hold too.
+
+    Args:
+      path: a file; a TensorFlow checkpoint by its prefix or its .index file.
+
+    Raises:
+      InputError: no such file, none of these kinds, damaged, hostile, or a package is missing.
+    """
+    prefix = path.with_suffix("") if path.suffix == ".index" else path
+    if Path(f"{prefix}.index").is_file():
+        return _read_checkpoint(prefix), {}
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.stat().st_size > _LARGEST:
+        raise InputError(f"{path}: {path.stat().st_size:,} bytes, more than any network here has")
+    with path.open("rb") as file:
+        beginning = file.read(9)
+    if beginning[8:9] == b"{" and int.from_bytes(beginning[:8], "little") < path.stat().st_size:
+        return _read_safetensors(path)
+    if beginning.startswith(b"\x93NUMPY"):
+        return _flat(_read_pickled_npy(path)), {}
+    if beginning.startswith((b"PK", b"\x80")):
+        return _flat(_read_torch(path)), {}
+    raise InputError(f"{path}: neither safetensors nor a file of PyTorch, TensorFlow or numpy")
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, np.ndarray]:
+    """Every array in nested dicts and lists."""
+    if isinstance(values, np.ndarray):
+        return {prefix: values} if values.dtype.kind in "iuf" else {}
+    items = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
+    found: dict[str, np.ndarray] = {}
+    for name, value in items:
+        found |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
+    return found
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise InputError(f"{path}: needs safetensors: pip install 'wgan-vgg[weights]'") from error
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, TypeError, ValueError) as error:  # TypeError: bfloat16, which numpy does not have
+        raise InputError(f"{path}: not readable as safetensors ({str(error).splitlines()[0]}); save float32") from error
+
+
+def _read_checkpoint(prefix: Path) -> dict[str, np.ndarray]:
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        names = [name for name, kind in reader.get_variable_to_dtype_map().items() if kind.is_floating]
+        return {name: reader.get_tensor(name) for name in names}
+    except (tf.errors.OpError, ValueError, IndexError) as error:
+        raise InputError(
+            f"{prefix}: not a readable checkpoint ({str(error).splitlines()[0]}); copy it again"
+        ) from error
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(
+            f"{path}: a PyTorch file needs torch: pip install 'wgan-vgg[weights]', or save it as safetensors"
+        ) from error
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if version < _SAFE_TORCH:
+        raise InputError(f"{path}: torch {torch.__version__} is not safe against hostile files; 2.10 or later is")
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if sum(member.file_size for member in archive.infolist()) > 2 * path.stat().st_size + 2**20:
+                    raise InputError(f"{path}: a compressed archive, which PyTorch does not write; refused")
+        return _as_numpy(torch.load(path, map_location="cpu", weights_only=True))
+    except InputError:
+        raise
+    except Exception as error:  # torch raises many kinds for a wrong or hostile file
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: not PyTorch weights and nothing else ({reason}); save the state dict") from error
+
+
+def _as_numpy(value: Any) -> Any:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return value.detach().to(torch.float32).numpy() if value.is_floating_point() else value.numpy()
+    if isinstance(value, Mapping):
+        return {str(name): _as_numpy(item) for name, item in value.items()}
+    return [_as_numpy(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Makes numpy arrays and plain containers; asked for anything else, it raises."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return _ALLOWED[module, name]
+
+
+def _read_pickled_npy(path: Path) -> Any:
+    with path.open("rb") as file:
+        try:
+            _skip_header(file)
+            # latin1: the file was written by Python 2.
+            content = _ArrayUnpickler(file, encoding="latin1").load()
+            return content.item() if isinstance(content, np.ndarray) and content.size == 1 else content
+        except Exception as error:  # a pickle can raise any kind
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"{path}: not a pickled dict of numpy arrays and nothing else ({reason})") from error
+
+
+def _skip_header(file: BinaryIO) -> None:
+    """Leaves the file where the pickle begins."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    _, _, dtype = read(file)
+    if not dtype.hasobject:
+        raise ValueError(f"an array of {dtype}, not a dict")
