@@ -8,10 +8,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from foreign_files import EXECUTED, Bomb, write_pickled_npy
+from safetensors.numpy import save_file
 
 from data_prep.errors import InputError
 from wgan_vgg import config, config_rules, vgg
 from wgan_vgg.config import VggConfig
+from wgan_vgg.tensor_files import read_tensors
 
 RANDOM = VggConfig(weights="random")
 EARLY = dataclasses.replace(RANDOM, layer="block1_conv2")
@@ -110,3 +113,96 @@ def test_layer_names_and_smallest_sides_are_those_of_the_built_network(network):
     assert tuple(layer.name for layer in network.layers[1:]) == config_rules.VGG_LAYERS
     for name, least in (("block1_conv2", 1), ("block5_conv4", 16), ("block5_pool", 32)):
         assert vgg.smallest_side(dataclasses.replace(RANDOM, layer=name)) == least
+
+
+def parts(network: keras.Model) -> list[tuple[str, list[np.ndarray]]]:
+    """The convolutions, as tensorflow-vgg names them."""
+    found = [(layer.name, layer.get_weights()) for layer in network.layers if layer.weights]
+    return [(name.replace("block", "conv").replace("_conv", "_"), weights) for name, weights in found]
+
+
+def torchvision_state(network: keras.Model) -> dict[str, np.ndarray]:
+    state = {}
+    indices = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
+    for index, (_, (kernel, bias)) in zip(indices, parts(network), strict=True):
+        state[f"features.{index}.weight"] = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+        state[f"features.{index}.bias"] = bias
+    return state | {"classifier.0.weight": np.zeros((8, 4), np.float32), "classifier.0.bias": np.zeros(8, np.float32)}
+
+
+def first_features(network: keras.Model, channels: np.ndarray) -> np.ndarray:
+    """block1_conv1 of three channels as the network wants them, after its ReLU."""
+    kernel, bias = network.get_layer("block1_conv1").get_weights()
+    return tf.nn.relu(tf.nn.conv2d(channels, kernel, 1, "SAME") + bias).numpy()
+
+
+FIRST = dataclasses.replace(RANDOM, layer="block1_conv1")
+IMAGE = np.random.default_rng(0).uniform(size=(1, 19, 17, 1)).astype(np.float32)
+
+
+def test_tensorflow_vggs_npy_is_the_same_network_as_kerass(tmp_path, network):
+    content = dict(parts(network)[::-1])  # a dict of Python 2 has no order
+    content["fc6"] = [np.zeros((9, 8), np.float32), np.zeros(8, np.float32)]
+    npy = write_pickled_npy(tmp_path / "vgg19.npy", content)
+    h5 = write_notop_h5(tmp_path / "vgg.h5", network)
+    first, second = (vgg.build_vgg(dataclasses.replace(EARLY, weights=str(path)))(IMAGE) for path in (npy, h5))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_pickle_of_python_2_is_read(tmp_path, network):
+    # What Python 2 wrote is bytes in a `str`, which arrives as text.
+    content = b"".join(
+        [b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I2\ntcnumpy\ndtype\n"]
+        + [b"(S'f4'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nS'\\x00\\x00\\x80?\\x00\\x00\\x00\\xc0'\ntb."]
+    )
+    path = tmp_path / "a.npy"
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        file.write(content)
+    assert [array.tolist() for array in read_tensors(path)[0].values()] == [[1.0, -2.0]]
+
+
+def test_torchvisions_weights_come_with_torchvisions_preprocessing(tmp_path, network):
+    save_file(torchvision_state(network), tmp_path / "vgg.safetensors")
+    model = vgg.build_vgg(dataclasses.replace(FIRST, weights=str(tmp_path / "vgg.safetensors")))
+    channels = (np.repeat(IMAGE, 3, axis=-1) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(model(IMAGE), first_features(network, channels.astype(np.float32)), atol=1e-4)
+    # The notebook gave them Caffe's means in the order red, green, blue.
+    notebook = vgg.build_vgg(dataclasses.replace(FIRST, weights=str(tmp_path / "vgg.safetensors"), mean_order="rgb"))
+    channels = 255 * np.repeat(IMAGE, 3, axis=-1) - [123.68, 116.779, 103.939]
+    np.testing.assert_allclose(
+        notebook(IMAGE), first_features(network, channels.astype(np.float32)), rtol=1e-3, atol=1e-2
+    )
+
+
+def test_the_md5_of_a_file_that_is_not_the_official_one_is_named(tmp_path, network, caplog):
+    path = write_notop_h5(tmp_path / "vgg.h5", network)
+    vgg.build_vgg(dataclasses.replace(EARLY, weights=str(path)))
+    assert f"not the official file's {vgg.IMAGENET_MD5}" in caplog.text
+    assert str(path) in caplog.text
+
+
+def drop_last(network):
+    return dict(list(torchvision_state(network).items())[:-4])
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path, network: save_file(drop_last(network), path), "found 15 kernels"),
+        (lambda path, _network: save_file({"a": np.zeros(3, np.float32)}, path), "found 0 kernels"),
+        (lambda path, _network: write_pickled_npy(path, {"conv1_1": Bomb()}), "it asks for"),
+        (lambda path, _network: path.write_text("nothing"), "neither safetensors nor"),
+        (
+            lambda path, network: save_file(
+                {name: np.full_like(value, np.nan) for name, value in torchvision_state(network).items()}, path
+            ),
+            "NaN or infinite",
+        ),
+    ],
+)
+def test_other_files_are_refused_and_nothing_executed(tmp_path, network, write, message):
+    write(tmp_path / "file", network)
+    with pytest.raises(InputError, match=message):
+        vgg.build_vgg(dataclasses.replace(RANDOM, weights=str(tmp_path / "file")))
+    assert not EXECUTED.exists()

@@ -105,7 +105,7 @@ class VggConfig:
 
     layer: str = "block5_conv4"  # paper II-B: "the 16th convolutional layer"
     before_relu: bool = False
-    mean_order: str = "bgr"  # Keras's preprocessing; "rgb" subtracts the same means in the other order
+    mean_order: str = "bgr"  # the weights' own preprocessing; "rgb" subtracts Keras's means in the other order
     weights: str = "imagenet"  # "imagenet", "random" or a path
 
 

@@ -1,16 +1,20 @@
 """Frozen VGG19 features of CT images: the only place that knows VGG's weights and preprocessing."""
 
 import hashlib
+import logging
 import os
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
-import tensorflow as tf
 
 from data_prep.errors import InputError
 from wgan_vgg.config import VggConfig
 from wgan_vgg.seeds import derive
+from wgan_vgg.vgg_files import load_weights
+
+logger = logging.getLogger(__name__)
 
 IMAGENET_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
@@ -19,6 +23,8 @@ IMAGENET_URL = (
 IMAGENET_MD5 = "253f8cb515780f3b799900260a226db6"
 # Caffe's channel means on [0, 255], in the order blue, green, red.
 _BGR_MEANS = (103.939, 116.779, 123.68)
+# torchvision.models.vgg19's, on [0, 1], in the order red, green, blue.
+_TORCHVISION_MEANS, _TORCHVISION_DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _RANDOM_SEED = 19  # fixed: random features are the same in every run, whatever its seed
 
 
@@ -27,7 +33,8 @@ def build_vgg(config: VggConfig, precision: str = "float32") -> keras.Model:
 
     The image in [0, 1] is scaled to [0, 255], repeated to three channels, and has the means subtracted as
     keras.applications.vgg19.preprocess_input does (grey: red, green and blue are the same, only the means'
-    order matters).
+    order matters). torchvision's weights were trained on another scale, mean and deviation, which are taken for them,
+    unless `mean_order` is "rgb": the notebook gave them Caffe's means in that order.
 
     Args:
       config: the layer, whether before its ReLU, the means' order, and where the weights come from.
@@ -41,24 +48,34 @@ def build_vgg(config: VggConfig, precision: str = "float32") -> keras.Model:
     """
     weights = find_weights(config)
     network = keras.applications.VGG19(include_top=False, weights=None, input_shape=(None, None, 3))
+    torchvision = False
     if weights is None:
         _randomize(network)
     else:
-        _load(network, weights)
+        torchvision = load_weights(network, weights)
     layer = network.get_layer(config.layer)
     if config.before_relu:
         if not isinstance(layer, keras.layers.Conv2D):
             raise InputError(f"vgg.before_relu: {config.layer} is no convolution, it has no ReLU")
         layer.activation = keras.activations.linear
     frozen = _in_precision(keras.Model(network.input, layer.output, name="vgg19"), precision)
-    means = _BGR_MEANS if config.mean_order == "bgr" else _BGR_MEANS[::-1]
+    scales, offsets = _preprocessing(config, torchvision)
     image = keras.Input((None, None, 1), name="image")
     channels = keras.layers.Concatenate(name="grey_to_rgb")([image, image, image])
-    scaled = keras.layers.Rescaling(255.0, offset=[-mean for mean in means], name="preprocess")(channels)
+    scaled = keras.layers.Rescaling(scales, offsets, name="preprocess")(channels)
     features = keras.layers.Activation("linear", dtype="float32", name="features")(frozen(scaled))
     model = keras.Model(image, features, name="vgg_features")
     model.trainable = False
     return model
+
+
+def _preprocessing(config: VggConfig, torchvision: bool) -> tuple[list[float], list[float]]:
+    """Scale and offset of each channel."""
+    if torchvision and config.mean_order == "bgr":
+        scales = [1 / deviation for deviation in _TORCHVISION_DEVIATIONS]
+        return scales, [-mean * scale for mean, scale in zip(_TORCHVISION_MEANS, scales, strict=True)]
+    means = _BGR_MEANS if config.mean_order == "bgr" else _BGR_MEANS[::-1]
+    return [255.0] * 3, [-mean for mean in means]
 
 
 def smallest_side(config: VggConfig) -> int:
@@ -104,13 +121,18 @@ def find_weights(config: VggConfig) -> Path | None:
     if weights != "imagenet":
         path = Path(weights)
         if not path.is_file():
-            raise InputError(f"vgg_weights={weights}: no such file; give imagenet, random or a Keras no-top .h5 file")
+            raise InputError(
+                f"vgg_weights={weights}: no such file; give imagenet, random or a file (Keras no-top .h5, vgg19.npy of "
+                "tensorflow-vgg, torchvision's state dict)"
+            )
+        actual = _md5(path)
+        if h5py.is_hdf5(path) and actual != IMAGENET_MD5:
+            logger.warning("%s: md5 %s, not the official file's %s", path, actual, IMAGENET_MD5)
         return path
     path = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / IMAGENET_URL.rsplit("/", 1)[1]
     if path.exists():
         # get_file with a hash would delete a file that does not match; it is the user's.
-        with path.open("rb") as file:
-            actual = hashlib.file_digest(file, "md5").hexdigest()
+        actual = _md5(path)
         if actual != IMAGENET_MD5:
             raise InputError(f"{path}: md5 {actual}, expected {IMAGENET_MD5}; move it away to have it downloaded anew")
         return path
@@ -123,11 +145,6 @@ def find_weights(config: VggConfig) -> Path | None:
         ) from error
 
 
-def _load(network: keras.Model, path: Path) -> None:
-    try:
-        network.load_weights(str(path))
-    except Exception as error:  # h5py and Keras raise many kinds for a wrong file
-        reason = str(error).splitlines()[0]
-        raise InputError(f"vgg_weights={path}: not VGG19's Keras no-top .h5 weights ({reason})") from error
-    if not all(tf.reduce_all(tf.math.is_finite(weight)) for weight in network.weights):
-        raise InputError(f"vgg_weights={path}: NaN or infinite weights")
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
