@@ -3,7 +3,6 @@
 python -m experiments.train --preset=report --model=wgan-vgg --data_dir=RECORDS --workdir=RUN
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,6 @@ def job(values: flags.FlagValues) -> int:
             devices=Devices(values.strategy, values.virtual_devices),
             max_steps=values.max_steps,
             profile_steps=values.profile,
-            command=sys.argv,
         )
     quality = ", ".join(f"{name} {last['test'][name]:.4g}" for name in ("psnr", "ssim"))
     reached = newest_step(RunDir(workdir))

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,6 @@ def train(
     devices: Devices | None = None,
     max_steps: int | None = None,
     profile_steps: int = 0,
-    command: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Trains one model, resuming what `workdir` holds.
 
@@ -53,7 +52,6 @@ def train(
       devices: what to run on; by default what the machine has.
       max_steps: where this call ends at the latest; the same call with a higher one goes on.
       profile_steps: so many steps, from the second on, are profiled for TensorBoard.
-      command: for environment.json.
 
     Returns:
       The last row of metrics.jsonl. Its `collapsed` is true where the generator's output has died, `stopped_early`
@@ -92,7 +90,7 @@ def train(
         with StopRequest() as stop:
             session = Session(config, data, run, own, state, monitor, strategy, stop)
             resumed = session.restore()
-            _describe_run(own, config, data, strategy, command)  # not before: a run that cannot begin leaves no trace
+            _describe_run(own, config, data, strategy)  # not before: a run that cannot begin leaves no trace
             if resumed:
                 session.go_on()
             else:
@@ -125,9 +123,7 @@ def check_sizes(config: Config, image_shape: tuple[int, int]) -> tuple[int, int]
     return shape
 
 
-def _describe_run(
-    own: RunDir, config: Config, data: DataSet, strategy: tf.distribute.Strategy, command: Sequence[str]
-) -> None:
+def _describe_run(own: RunDir, config: Config, data: DataSet, strategy: tf.distribute.Strategy) -> None:
     run_dir.write_json(
         own.config,
         {
@@ -138,7 +134,6 @@ def _describe_run(
     )
     launches = run_dir.read_json(own.environment) if own.environment.exists() else []
     launch = describe_environment() | {
-        "command": list(command),
         "seed": config.seed,
         "strategy": type(strategy).__name__,
         "replicas": strategy.num_replicas_in_sync,
