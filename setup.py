@@ -13,7 +13,7 @@ ONNX = ["tf2onnx>=1.17"]
 NIFTI = ["nibabel"]
 SAFETENSORS = ["safetensors"]
 TORCH = ["torch>=2.10"]  # an earlier one runs code in files that weights_only should have refused
-SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "import_weights", "reproduce")
+SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "import_weights", "reproduce", "report")
 
 setup(
     name="wgan-vgg",
@@ -25,6 +25,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=["data_prep", "experiments", "wgan_vgg", "wgan_vgg.deploy", "wgan_vgg.evaluation", "wgan_vgg.training"],
+    package_data={"wgan_vgg.evaluation": ["page/*"]},
     install_requires=[
         "tensorflow>=2.21",
         "numpy",
@@ -43,7 +44,7 @@ setup(
         "weights": [*SAFETENSORS, *TORCH],
         # Without torch, which brings gigabytes of CUDA from the usual index: the tests that need it skip.
         "test": [
-            *("pytest", "ruff", "tensorflow-datasets", "onnxruntime", "nbclient", "ipykernel"),
+            *("pytest", "ruff", "playwright", "tensorflow-datasets", "onnxruntime", "nbclient", "ipykernel"),
             *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI, *SAFETENSORS),
         ],
     },

@@ -76,7 +76,7 @@ def _prepare_lodopab(
     from data_prep.geometry import Geometry
     from data_prep.observations import write_observations
     from data_prep.prepare import prepare_lodopab
-    from wgan_vgg.reproduce import write_phantoms
+    from wgan_vgg.data_stage import write_phantoms
 
     if values.source == "phantoms":
         write_phantoms(config, input_dir, lambda *now: report("make phantoms", *now, {}))

@@ -2,6 +2,8 @@
 
 python -m experiments.reproduce --preset=demo --workdir=FOLDER
 python -m experiments.reproduce --preset=report --source=lodopab --input_dir=HDF5_FILES --workdir=FOLDER
+
+With --study=protocol: one model instead, under the report's protocol and under one change of it at a time.
 """
 
 from collections.abc import Sequence
@@ -23,7 +25,8 @@ from experiments.flags import (
     required,
 )
 from experiments.progress import Reporter
-from wgan_vgg.config import REPORT_MODELS
+from wgan_vgg.config import REPORT_MODELS, Config, override
+from wgan_vgg.study import STUDIES
 
 SOURCES = ("phantoms", "lodopab")  # DICOM pairs: experiments.prepare, then --data_dir
 
@@ -32,6 +35,8 @@ def define(values: flags.FlagValues) -> None:
     """The script's flags."""
     define_config(values, [*DATA_FLAGS, *TRAINING_FLAGS])
     flags.DEFINE_list("models", list(REPORT_MODELS), "models to train, with commas", flag_values=values)
+    flags.DEFINE_string("study", None, f"a study instead of the tables: {', '.join(STUDIES)}", flag_values=values)
+    flags.DEFINE_string("model", None, "the study's model (default: the preset's)", flag_values=values)
     flags.DEFINE_string("workdir", None, "folder for everything that is made", flag_values=values)
     flags.DEFINE_string("source", "phantoms", f"where slices come from: {', '.join(SOURCES)}", flag_values=values)
     flags.DEFINE_string("input_dir", None, "folder of LoDoPaB-CT's HDF5 files", flag_values=values)
@@ -39,12 +44,20 @@ def define(values: flags.FlagValues) -> None:
 
 
 def job(values: flags.FlagValues) -> int:
-    """Reproduces and prints Table 3."""
+    """Reproduces and prints Table 3, or runs a study and prints its table."""
+    if values.study is not None:
+        for name in ("models", "data_dir"):
+            if values[name].present:
+                raise InputError(f"--{name}: not used with --study, which trains one --model on data it makes; drop it")
     config = read_config(values, forbidden_section="data" if values.data_dir else "")
     models = [check_model(name) for name in values.models]
     (workdir,) = (Path(text) for text in required(values, "workdir"))
     if values.source not in SOURCES:
         raise InputError(f"--source={values.source}: unknown; take one of {', '.join(SOURCES)}")
+    if values.study is not None:
+        return _study(values, config, workdir)
+    if values.model is not None:
+        raise InputError(f"--model={values.model}: goes with --study; name what to train with --models")
     quiet_tensorflow()
     from wgan_vgg.evaluation.tables import test_table
     from wgan_vgg.reproduce import reproduce
@@ -61,6 +74,28 @@ def job(values: flags.FlagValues) -> int:
         )
     print(f"{results['caption']}\n\n{test_table(results)}\n\nwrote {workdir / 'results.md'} and {workdir / 'figures'}")
     return FAILED_TRAINING if any(model["collapsed"] for model in results["models"].values()) else DONE
+
+
+def _study(values: flags.FlagValues, config: Config, workdir: Path) -> int:
+    """Runs a study and prints its page."""
+    if values.model is not None:
+        config = override(config, {"model": check_model(values.model)})
+    quiet_tensorflow()
+    from wgan_vgg.evaluation.study_tables import study_markdown
+    from wgan_vgg.run_dir import StudyDir
+    from wgan_vgg.run_study import run_study
+
+    with Reporter().shown() as report:
+        results = run_study(
+            values.study,
+            config,
+            workdir,
+            source=values.source,
+            input_dir=Path(values.input_dir) if values.input_dir else None,
+            progress=report,
+        )
+    print(f"{study_markdown(results)}\nwrote {StudyDir(workdir).results_md}")
+    return DONE if all(row["status"] == "done" for row in results["rows"]) else FAILED_TRAINING
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -3,7 +3,6 @@
 python -m experiments.train --preset=report --model=wgan-vgg --data_dir=RECORDS --workdir=RUN
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,8 @@ def job(values: flags.FlagValues) -> int:
     data_dir, workdir = (Path(text) for text in required(values, "data_dir", "workdir"))
     quiet_tensorflow()
     from wgan_vgg.input_pipeline import DataSet
+    from wgan_vgg.run_dir import RunDir
+    from wgan_vgg.trained_model import newest_step
     from wgan_vgg.training.distribute import Devices
     from wgan_vgg.training.train_loop import train
 
@@ -56,10 +57,11 @@ def job(values: flags.FlagValues) -> int:
             devices=Devices(values.strategy, values.virtual_devices),
             max_steps=values.max_steps,
             profile_steps=values.profile,
-            command=sys.argv,
         )
     quality = ", ".join(f"{name} {last['test'][name]:.4g}" for name in ("psnr", "ssim"))
-    print(f"step {last['step']}: test {quality}. {_ending(last)}".rstrip())
+    reached = newest_step(RunDir(workdir))
+    later = f"trained to step {reached}; " if reached and reached > last["step"] else ""
+    print(f"{later}step {last['step']}: test {quality}. {_ending(last)}".rstrip())
     return FAILED_TRAINING if last["collapsed"] else DONE
 
 

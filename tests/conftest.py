@@ -129,3 +129,18 @@ def script(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, 
         return exit_info.value.code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def reproduction(hdf5_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two tiny models, trained, judged and reported by experiments.reproduce; to be read, not changed."""
+    from test_reproduce import chain
+
+    from experiments.reproduce import main
+
+    folder = tmp_path_factory.mktemp("reproduction")
+    windows = "--set=evaluation.windows=lung"
+    with pytest.raises(SystemExit) as exit_info:
+        main(chain(hdf5_dir, folder, "--models=generator-mse,wgan-mse", windows))
+    assert exit_info.value.code == 0
+    return folder

@@ -8,15 +8,15 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from replicas import REPO, cluster
 from training_runs import checkpoint_digest, tiny, without_times
 
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import checkpoint_prefixes, newest_step
-from wgan_vgg.training import session
-from wgan_vgg.training.checkpoints import Checkpoints
+from wgan_vgg.trained_model import checkpoint_prefixes, load_generator, newest_step
+from wgan_vgg.training import checkpoints, session
 
 
 def start(arguments, environment=None):
@@ -98,14 +98,30 @@ def test_two_workers_of_which_one_is_stopped(data_dir, tmp_path, how, others_sta
     assert not list(broken.glob(".worker-*"))
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_in_the_middle_of_an_epoch(script, data_dir, tmp_path, monkeypatch, number, status):
+def test_workers_whose_runs_differ_are_told(data_dir, tmp_path):
+    processes = [
+        start(tiny("generator-mse", data_dir, tmp_path, f"--seed={seed}"), environment)
+        for seed, environment in enumerate(cluster(2))
+    ]
+    for process in processes:
+        status, err = finish(process)
+        assert (status, err.count("\n")) == (2, 1), err
+        assert "workers: their runs differ" in err
+    assert not (tmp_path / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "at", "status"),
+    [(signal.SIGTERM, 8, 143), (signal.SIGINT, 2, 130), (signal.SIGTERM, 4, 143), (signal.SIGTERM, 10, 0)],
+)
+def test_a_signal_saves_wherever_it_comes(script, data_dir, tmp_path, monkeypatch, number, at, status):
+    """In an epoch of 6 steps of 12: in its middle; such that its last step, or the run's, is the one it stops at."""
     flags = ("--ema_decay=0.9", "--schedule=step", "--set=optimizer.decay_steps=5", "--warmup_steps=2")
     assert script("train", *tiny("wgan-mse", data_dir, tmp_path / "whole", *flags))[0] == 0
     take = session.Session._take
 
     def take_and_signal(self, step, tensors):
-        if step == 8:
+        if step == at:
             os.kill(os.getpid(), number)
         return take(self, step, tensors)
 
@@ -114,8 +130,10 @@ def test_a_signal_saves_in_the_middle_of_an_epoch(script, data_dir, tmp_path, mo
         patch.setattr(session.Session, "_take", take_and_signal)
         result, _, err = script("train", *arguments)
     saved = newest_step(RunDir(tmp_path / "parts"))
-    assert (result, err) == (status, f"error: stopped at step {saved}, which is saved; the same command goes on\n")
-    assert 8 <= saved <= 11
+    assert result == status, err
+    if status:
+        assert err == f"error: stopped at step {saved}, which is saved; the same command goes on\n"
+    assert at < saved <= at + 3
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "the handlers are given back"
     assert script("train", *arguments)[0] == 0
     assert_same_run(tmp_path / "whole", tmp_path / "parts", 12)
@@ -163,17 +181,37 @@ def test_a_second_run_on_one_workdir_is_refused(script, data_dir, tmp_path):
 
 
 def test_the_best_checkpoint_is_linked_after_a_kill_between_save_and_link(script, data_dir, tmp_path, monkeypatch):
-    def killed(*_):
-        raise KeyboardInterrupt
+    def killed_at_the_end(run, step):
+        if newest_step(run) == 6:
+            raise KeyboardInterrupt
+        return checkpoints.keep_best(run, step)
 
-    arguments = tiny("generator-mse", data_dir, tmp_path, "--epochs=1", "--set=training.best_metric=train/mse")
+    arguments = tiny("generator-mse", data_dir, tmp_path, "--epochs=1", "--generator_lr=1e-3")
     run = RunDir(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(Checkpoints, "keep_best", killed)
+        patch.setattr(session, "keep_best", killed_at_the_end)
         assert script("train", *arguments)[0] == 130
-    assert not run.best.exists()
+    assert [p.name for p in checkpoint_prefixes(run.best)] == ["step-000000000"]
     assert script("train", *arguments)[0] == 0
-    best = session.best_row(run.rows(), "train/mse")["step"]
-    assert [p.name for p in checkpoint_prefixes(run.best)] == [f"step-{best:09d}"]
-    launches = json.loads(run.environment.read_text())
+    assert session.best_row(run.rows(), "train/psnr")["step"] == 6
+    assert [p.name for p in checkpoint_prefixes(run.best)] == ["step-000000006"]
+
+
+def test_a_damaged_best_checkpoint_is_made_anew(script, data_dir, tmp_path, caplog):
+    """The last one of a run that had ended; its links in best/ are damaged with it."""
+    arguments = tiny("generator-mse", data_dir, tmp_path, "--generator_lr=1e-3", "--checkpoint_steps=4")
+    assert script("train", *arguments)[0] == 0
+    rows = RunDir(tmp_path).rows()
+    assert session.best_row(rows, "train/psnr")["step"] == 12
+    expected = load_generator(RunDir(tmp_path), "best").get_weights()
+    data = tmp_path / "checkpoints" / "step-000000012.data-00000-of-00001"
+    with data.open("r+b") as file:
+        file.truncate(1000)
+    assert script("train", *arguments)[0] == 0
+    assert "falling back" in caplog.text
+    assert without_times(RunDir(tmp_path).rows()) == without_times(rows)
+    for weights in ("raw", "best"):
+        for ours, theirs in zip(load_generator(RunDir(tmp_path), weights).get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    launches = json.loads(RunDir(tmp_path).environment.read_text())
     assert [launch["seed"] for launch in launches] == [0, 0], "each launch is on record"

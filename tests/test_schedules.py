@@ -41,6 +41,11 @@ def test_the_critic_follows_the_step_not_its_own_count():
     assert found == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
 
 
+def test_a_critic_that_is_trained_first_is_so_at_its_full_rate():
+    found = rates([0, 5, 6, 7, 8], {"optimizer.warmup_steps": 4}, updates_before=6)
+    assert found == pytest.approx([1.0, 1.0, 0.25, 0.5, 0.75])
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -58,11 +58,12 @@ def test_an_infinite_gradient_is_named_with_its_step_before_anything_is_saved(sc
 
 
 def test_a_nan_of_the_monitor_stops_too_and_an_infinite_psnr_does_not(tmp_path):
-    looking = session.Session(*[None] * 7)
-    looking.run = RunDir(tmp_path)
-    looking._check_finite(1, {"train": {"mse": 0.0, "psnr": np.inf, "average_psnr": np.inf}})
-    with pytest.raises(Diverged, match=r"step 3: mse \(test\) is nan"):
-        looking._check_finite(3, {"train": {"mse": 0.0}, "test": {"mse": np.nan}})
+    run = RunDir(tmp_path)
+    session.check_finite("step 1", {"train": {"mse": 0.0, "psnr": np.inf, "average_psnr": np.inf}}, run)
+    with pytest.raises(Diverged, match=r"step 3: mse \(test\) is nan; nothing was saved"):
+        session.check_finite("step 3", {"train": {"mse": 0.0}, "test": {"mse": np.nan}}, run)
+    with pytest.raises(Diverged, match=r"psnr \(train\) is nan"):
+        session.check_finite("step 3", {"train": {"psnr": np.nan}}, run)
 
 
 def test_an_output_that_stays_black_ends_the_run_within_the_epoch(script, data_dir, tmp_path):
@@ -131,7 +132,8 @@ def run_steps(data_dir, count, **values):
     data = DataSet.open(data_dir)
     state = train_step.create_state(settings, data.image_shape, 24)
     strategy = tf.distribute.get_strategy()
-    start.warm_up_critic(state, settings, data, strategy)
+    warmed = list(start.warm_up_critic(state, settings, data, strategy))
+    assert len(warmed) == values.get("training.critic_warmup_steps", 0)
     step = train_step.build_train_step(state, settings, strategy)
     generator_sums = []
     batches = distribute.distributed(training_batches(settings, data, 0), strategy)
@@ -171,6 +173,17 @@ def test_warm_up_is_a_flag_and_part_of_the_start(script, data_dir, tmp_path):
     assert reader.get_tensor(name) == 5
 
 
+def test_a_warm_up_that_diverges_or_is_stopped_is_told_as_such(script, data_dir, tmp_path, monkeypatch):
+    arguments = tiny("wgan-mse", data_dir, tmp_path, "--critic_warmup_steps=9")
+    status, _, err = script("train", *arguments, "--critic_lr=1e30")
+    assert status == 3
+    assert "critic warm-up 2: critic_wasserstein (training) is " in err
+    assert "nothing was saved" in err
+    monkeypatch.setattr(session.Session, "_remark", lambda _: 1.0)
+    status, _, err = script("train", *arguments[:-1], "--critic_warmup_steps=5", f"--workdir={tmp_path / 'new'}")
+    assert (status, "stopped in the critic's warm-up, nothing saved yet" in err) == (143, True)
+
+
 def test_profile_and_tensorboard(script, data_dir, tmp_path):
     assert script("train", *tiny("generator-mse", data_dir, tmp_path, "--epochs=1", "--profile=2"))[0] == 0
     assert list((tmp_path / "tensorboard").rglob("*.xplane.pb"))
@@ -198,6 +211,14 @@ def test_bfloat16_trains_with_float32_weights_and_losses(script, data_dir, tmp_p
     reader = tf.train.load_checkpoint(str(tmp_path / "b" / "checkpoints" / "step-000000006"))
     types = {name: kind for name, kind in reader.get_variable_to_dtype_map().items() if kind.is_floating}
     assert set(types.values()) == {tf.float32}
+    settings = config.override(config.preset("demo"), CRITIC | {"training.precision": "bfloat16", "model": "wgan-vgg"})
+    state = train_step.create_state(settings, (32, 32), 24)
+    images = tuple(tf.random.stateless_uniform([4, 32, 32, 1], [0, number]) for number in range(2))
+    terms = train_step.build_train_step(state, settings, tf.distribute.get_strategy())(images, (images,) * 3, 0.0)
+    found = [*terms.values(), state.generator(images[0]), state.critic(images[0]), state.vgg(images[0])]
+    assert {value.dtype for value in found} == {tf.float32}
+    layers = (state.vgg.get_layer("vgg19").layers[1], state.critic.layers[1], state.generator.layers[1])
+    assert {layer.compute_dtype for layer in layers} == {"bfloat16"}
     half, full = (RunDir(tmp_path / name).rows()[-1]["train"] for name in "bf")
     assert half["vgg"] != full["vgg"], "it does compute otherwise"
     assert half["psnr"] == pytest.approx(full["psnr"], abs=0.5)

@@ -107,11 +107,11 @@ def test_critic_takes_fresh_batches_where_given():
 
 def test_interpolation_weights_are_uniform_one_a_sample_and_differ_between_updates():
     settings = small_config("wgan-mse", **{"training.batch_size": 512})
-    first = train_step.interpolation_weights(settings, tf.constant(0, tf.int64), 0, 512).numpy()
+    first = train_step.interpolation_weights(settings, 0, tf.constant(0, tf.int64), 512).numpy()
     assert first.shape == (512, 1, 1, 1)
     assert (first >= 0).all()
     assert (first < 1).all()
     assert first.std() == pytest.approx(12**-0.5, rel=0.1)
     for step, number in ((0, 1), (1, 0)):
-        other = train_step.interpolation_weights(settings, tf.constant(step, tf.int64), number, 512).numpy()
+        other = train_step.interpolation_weights(settings, number, tf.constant(step, tf.int64), 512).numpy()
         assert not np.array_equal(first, other)

@@ -30,6 +30,11 @@ def without_times(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
+def files_with_times(folder: Path) -> dict[Path, int]:
+    """Every file below a folder and when it was written: what a command that has nothing to do leaves alone."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
 def checkpoint_digest(workdir: Path, step: int) -> str:
     """Tells apart what two checkpoints hold: every variable, bit for bit, but for the loop's notes with their times."""
     reader = tf.train.load_checkpoint(str(workdir / "checkpoints" / f"step-{step:09d}"))

@@ -146,7 +146,8 @@ class TrainingConfig:
     init_tries: int = 20  # report 6.2, note: "we just reset the generator till obtaining acceptable G(z)"
     init_mean_ratio: float = 0.1  # acceptable: mean G(z) >= this * mean z on the first batch
     collapse_ratio: float = 0.01  # a generator whose mean output falls below this * mean truth is dead
-    collapse_steps: int = 50  # so is one whose output was all zero in so many steps on end
+    collapse_steps: int | None = 50  # so is one whose output was all zero for so long on end
+    collapse_epochs: float | None = None
     critic_warmup_steps: int | None = None  # critic updates before the first step (report 5.3)
     critic_warmup_epochs: float | None = None
     checkpoint_steps: int | None = None  # between two checkpoints, besides the one at each epoch's end
@@ -175,6 +176,7 @@ class EvaluationConfig:
     perceptual_layer: str = "block3_conv4"  # not the one that generator-vgg and wgan-vgg minimise
     confidence: float = 0.95
     resamples: int = 2000  # of the bootstrap over patients
+    sample_slices: int = 8  # spread over the patients, for the report's page; besides the most detailed one
     baselines: tuple[str, ...] = ("gaussian", "tv", "non-local means", "bilateral", "wavelet", "bm3d")
     tuning_images: int = 8  # of the training split
     tuning_crop: int = 128  # their middle, at most so many pixels a side

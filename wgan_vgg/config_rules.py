@@ -12,7 +12,7 @@ OPTIONAL = tuple(
     (f"{name}_epochs", f"{name}_steps")
     for name in (
         *("optimizer.warmup", "optimizer.decay", "training.critic_warmup", "training.checkpoint"),
-        "training.early_stopping",
+        *("training.early_stopping", "training.collapse"),
     )
 )
 VGG_LAYERS = tuple(
@@ -61,10 +61,10 @@ POSITIVE = (
     *("data.photons", "data.projection_coarseness"),
     *("data.shards", "generator.layers", "generator.filters", "critic.dense_units", "training.batch_size"),
     *("training.epochs", "training.steps", "training.critic_steps", "training.eval_images", "training.init_tries"),
-    *("training.collapse_steps", *(steps for _, steps in OPTIONAL)),
+    *(steps for _, steps in OPTIONAL),
     *("evaluation.report_batch_size", "evaluation.flat_regions", "evaluation.flat_divisor"),
     *("evaluation.flat_smallest_side", "evaluation.edges", "evaluation.edge_reach", "evaluation.resamples"),
-    *("evaluation.tuning_images", "evaluation.tuning_crop", "evaluation.bm3d_fft_size"),
+    *("evaluation.tuning_images", "evaluation.tuning_crop", "evaluation.bm3d_fft_size", "evaluation.sample_slices"),
 )
 
 

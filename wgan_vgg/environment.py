@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "scikit-image")
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, devices and the state of the source tree."""
+    """The command with its flags, versions, devices and the state of the source tree."""
     return {
         "wgan_vgg": wgan_vgg.__version__,
+        "command": sys.argv,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),

@@ -61,24 +61,58 @@ class ReferencesDir(_Folder):
         return self.path / f"{split}.json"
 
 
-class ReproductionDir(_Folder):
+class ReportDir(_Folder):
+    """What is made for people to look at."""
+
+    def __init__(self, workdir: Path) -> None:
+        super().__init__(workdir)
+        self.figures = workdir / "figures"
+        self.results_md = workdir / "results.md"
+        self.report_html = workdir / "report.html"
+
+
+class ReproductionDir(ReportDir):
     """The layout above several runs, one a model."""
 
     def __init__(self, workdir: Path) -> None:
         super().__init__(workdir)
         self.phantoms = workdir / "phantoms"
         self.data = workdir / "data"
-        self.figures = workdir / "figures"
         self.references = ReferencesDir(workdir / "references")
         self.results_json = workdir / "results.json"
-        self.results_md = workdir / "results.md"
 
     def model(self, name: str) -> Path:
         """The run directory of a model."""
         return self.path / name
 
 
-class RunDir(_Folder):
+class StudyDir(_Folder):
+    """The layout of a study under a work directory: a run directory a variant, and what they share."""
+
+    def __init__(self, workdir: Path) -> None:
+        super().__init__(workdir / "study")
+        self.phantoms = self.path / "phantoms"
+        self.results_json = self.path / "study.json"
+        self.results_md = self.path / "study.md"
+
+    def run(self, variant: str) -> "RunDir":
+        """The run of a variant."""
+        return RunDir(self.path / variant)
+
+    def data(self, variant: str) -> Path:
+        """The records of a variant, and of those that change nothing in them."""
+        return self.path / "data" / variant
+
+    def references(self, variant: str) -> ReferencesDir:
+        """What is judged beside the runs on those records."""
+        return ReferencesDir(self.path / "references" / variant)
+
+    def on_other_data(self, variant: str) -> "RunDir":
+        """The evaluation of a variant's run on the records of the study's first one."""
+        return RunDir(self.path / variant / "on_first_data")
+
+
+class RunDir(ReportDir):
     """The layout of one training run."""
 
     def __init__(self, workdir: Path) -> None:
@@ -91,7 +125,6 @@ class RunDir(_Folder):
         self.tensorboard = workdir / "tensorboard"
         self.evaluations = workdir / "eval"
         self.references = ReferencesDir(workdir / "eval" / "references")
-        self.figures = workdir / "figures"
         self.export = workdir / "export" / "saved_model"
 
     def of_worker(self, index: int) -> "RunDir":
@@ -120,11 +153,20 @@ class RunDir(_Folder):
         return stored
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl, one an epoch; a last line cut short by a kill is left out."""
+        """The rows of metrics.jsonl, one an epoch; a last line cut short by a kill is left out.
+
+        Raises:
+          InputError: another line is not JSON.
+        """
         if not self.metrics.is_file():
             return []
         lines = self.metrics.read_text().split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise InputError(
+                f"{self.metrics}: a line is not JSON ({error}); restore it or take another workdir"
+            ) from error
 
     def write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces metrics.jsonl."""
@@ -132,7 +174,7 @@ class RunDir(_Folder):
 
     def append_row(self, row: Mapping[str, Any]) -> None:
         """Adds one row to metrics.jsonl."""
-        with self.metrics.open("a") as file:
+        with _naming(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def exports(self, averaged: bool) -> dict[str, Path]:
@@ -211,9 +253,28 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_via(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a file of a temporary name, then renames: readers see the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Lets `write` fill a file of a temporary name, then renames: readers see the old one or the new one, whole.
+
+    Raises:
+      InputError: it cannot be written.
+    """
     partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as file:
-        write(file)
-    partial.replace(path)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                write(file)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Writing to a full disk raises an error that names no file."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); make room or choose another"
+        ) from error

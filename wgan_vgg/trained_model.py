@@ -42,6 +42,17 @@ def newest_step(run: RunDir) -> int | None:
     return saved_step(run, "raw")
 
 
+def is_whole(prefix: Path) -> bool:
+    """Whether every tensor of a checkpoint can be read; TensorFlow checks their sums."""
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except _DAMAGE:
+        return False
+    return True
+
+
 def read_newest(folder: Path, read: Callable[[str], object]) -> Path | None:
     """Calls `read` with checkpoint prefixes, newest first, until one is not damaged; None where none is left."""
     for prefix in reversed(checkpoint_prefixes(folder)):

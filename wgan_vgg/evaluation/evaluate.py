@@ -11,12 +11,13 @@ import numpy as np
 
 from wgan_vgg import config_values
 from wgan_vgg.config import Config
-from wgan_vgg.evaluation import metrics, perceptual, statistics
+from wgan_vgg.evaluation import baselines, metrics, perceptual, statistics
 from wgan_vgg.evaluation.judge import per_image
 from wgan_vgg.evaluation.methods import Method
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.panel import Batch, Panel, batches
 from wgan_vgg.evaluation.references import TRUTH, Progress, judged_references
+from wgan_vgg.evaluation.samples import RULE, Samples
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import ReferencesDir, RunDir, write_json, write_text, write_via
 from wgan_vgg.seeds import derive
@@ -62,16 +63,23 @@ def evaluate(
         data, split, config.evaluation, distance, references or results.references, progress
     )
     panel = Panel(data, config.evaluation, distance, {one.name: True for one in (method, *beside)})
-    best: dict[str, Any] = {"energy": -1.0}
+    of_noisy = [row for row in judged_before["rows"] if row["method"] == NOISY]
+    samples = Samples([row["patient_id"] for row in of_noisy], config.evaluation.sample_slices)
     for batch in batches(data, split):
         denoised = method.denoise(batch)
         panel.add(batch, {method.name: denoised} | {other.name: other.denoise(batch) for other in beside})
-        best = _most_detailed(best, batch, denoised)
+        samples.add(batch, denoised)
         if save_images:
             _save(save_images, batch, denoised)
         done += len(batch.rows)
         if progress:
             progress(f"evaluate {method.name}", done, total)
+    arrays = samples.arrays()
+    tuned = judged_before["baselines"]
+    baseline = max(tuned, key=lambda name: tuned[name]["psnr"], default=None)
+    if baseline:
+        with baselines.workers() as pool:
+            arrays["baseline"] = baselines.apply(baseline, tuned[baseline]["parameters"], arrays["low_dose"], pool)
     judged = judged_before["methods"] | panel.judgements()
     patients = data.description["patients"][split]
     patient_values = {name: values["patients"] for name, values in judged.items()}
@@ -85,6 +93,7 @@ def evaluate(
         "report_batch_size": config.evaluation.report_batch_size,
         "images": total,
         "patients": patients,
+        "data": _describe(data),
         "data_range": metrics.DATA_RANGE,
         "windows": {name: metrics.WINDOWS[name] for name in config.evaluation.windows},
         "perceptual": distance and distance.description,
@@ -98,11 +107,11 @@ def evaluate(
             "unit": "HU^2 mm^2, cycles/mm" if known_pixel else "HU^2 pixel^2, cycles/pixel",
             "methods": {TRUTH: judged_before["truth"]["noise_power"], **noise_power},
         },
-        "sample": _sample_metrics(best, method.name, judged_before["rows"]),
+        "sample": _sample_metrics(samples.most_detailed, method.name, judged_before["rows"]) | {"baseline": baseline},
     }
     columns = ["patient_id", "slice_index", "source", "method", *per_image(config.evaluation)]
     write_text(results.eval_csv(split), _csv(columns, judged_before["rows"] + panel.rows))
-    write_via(results.eval_samples(split), lambda file: np.savez_compressed(file, **best))
+    write_via(results.eval_samples(split), lambda file: np.savez_compressed(file, **arrays))
     write_json(results.eval_json(split), summary)
     return summary
 
@@ -129,12 +138,10 @@ def warn_of_other_data(config: Config, data: DataSet) -> None:
             logger.warning("these records are not as those the run was trained on: %s", difference)
 
 
-def _most_detailed(best: dict[str, Any], batch: Batch, denoised: np.ndarray) -> dict[str, Any]:
-    for row, low_dose, truth, output in zip(batch.rows, batch.low_dose, batch.normal_dose, denoised, strict=True):
-        energy = metrics.gradient_energy(truth)
-        if energy > best["energy"]:
-            best = {"energy": energy, **row, "low_dose": low_dose, "normal_dose": truth, "denoised": output}
-    return best
+def _describe(data: DataSet) -> dict[str, Any]:
+    """What tables, captions and the HU of figures need of the data, which may be elsewhere when they are made."""
+    kept = ("image_shape", "hu_slope", "hu_intercept", "pixel_spacing_mm")
+    return data.description | {name: data.manifest[name] for name in kept} | {"settings": data.manifest["data"]}
 
 
 def _sample_metrics(best: dict[str, Any], method: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -153,7 +160,7 @@ def _sample_metrics(best: dict[str, Any], method: str, rows: Sequence[Mapping[st
             "ssim": metrics.ssim(truth, image),
             "report_ssim": metrics.report_global_ssim(truth, image),
         }
-    return {"rule": "the slice whose truth has the highest mean squared gradient", **place, "methods": methods}
+    return {"rule": RULE, **place, "methods": methods}
 
 
 def _save(folder: Path, batch: Batch, denoised: np.ndarray) -> None:

@@ -18,7 +18,8 @@ def duration(seconds: float) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose columns stand under each other in plain text too."""
+    """A table whose columns stand under each other in plain text too; a `|` in a cell is escaped."""
+    header, *rows = ([cell.replace("|", "\\|") for cell in row] for row in (header, *rows))
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:

@@ -29,62 +29,101 @@ LOSSES = {
     "wgan-mse": "min_G max_D L_WGAN(G, D) + λ1 L_MSE(G)",
     "wgan-vgg": "min_G max_D L_WGAN(G, D) + λ1 L_VGG(G)",
 }
+# Report, Table 1, letter by letter.
+PUBLISHED_LOSSES = {
+    "generator-mse": LOSSES["generator-mse"],
+    "generator-vgg": LOSSES["generator-vgg"],
+    "wgan-mse": "min_G max_G L_WGAN(G, D) + λ1 L_MSE(G)",
+    "wgan-vgg": "min_G max_G L_WGAN(G, D) + λ1 L_VGG(G)",
+}
 # Report 6.3, "strictly no overfitting": here, training images at most this much better than test images.
 NO_OVERFITTING_DB = 1.0
 
 Results = Mapping[str, Any]
 
 
+HONEST, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
+    "All methods, with intervals and tests",
+    "Table 1: the models",
+    "Table 2: the sample image",
+    "Table 3: means over the test set",
+    "Training",
+)
+
+
 def results_markdown(results: Results) -> str:
     """results.md from the content of results.json."""
-    models = results["models"]
-    parts = [
-        f"# Results: preset {results['preset']}",
-        results["caption"],
-        *(f"**Warning:** {warning}" for warning in results["warnings"]),
-        "## All methods, with intervals and tests",
-        honest_markdown(results["evaluation"]),
-        "## Table 1: the models",
-        markdown_table(["Network", "Loss"], [[name, LOSSES[name]] for name in models]),
-        f"## Table 2: the sample image ({results['sample_rule']})",
-        sample_table(results),
-        f"## Table 3: means over the test set ({results['test_images']} images, patients: {results['test_patients']})",
-        test_table(results),
-        "PSNR and SSIM per image: data range 1, unclipped, SSIM of Wang et al. 2004. RMSE in HU. The report's own "
-        f"definitions: over batches of {results['report_batch_size']}, PSNR of the batch's MSE, one global SSIM with "
-        "C1 = .01 and C2 = .03. A dash: "
-        "not published, illegible, or not defined.",
-        "## Training",
-        training_table(results),
-        f"The report's remark that there is no overfitting holds where training images are less than "
-        f"{NO_OVERFITTING_DB:g} dB better than test images. These are the epochs' fixed images, not the whole split.",
-    ]
+    parts = [f"# {title(results)}", results["caption"], *(f"**Warning:** {text}" for text in results["warnings"])]
+    for heading, body in sections(results).items():
+        parts += [f"## {heading}", body]
     return "\n\n".join(parts) + "\n"
+
+
+def title(results: Results) -> str:
+    """The title of results.md and report.html."""
+    return f"Results: preset {results['preset']}" if results["preset"] else f"Results: {', '.join(results['models'])}"
+
+
+def sections(results: Results) -> dict[str, str]:
+    """The Markdown beneath each heading of results.md; models that were not trained here have no training."""
+    models = results["models"]
+    parts = {
+        HONEST: [honest_markdown(results["evaluation"])],
+        TABLE_1: [model_table(results)],
+        TABLE_2: [
+            f"Ours: {results['sample_rule']}; not the report's image.",
+            sample_table(results),
+        ],
+        TABLE_3: [
+            f"{results['test_images']} images, patients: {results['test_patients']}.",
+            test_table(results),
+            "Difference: by the report's own definitions, ours minus published. PSNR and SSIM: per image, data "
+            "range 1, unclipped, SSIM of Wang et al. 2004. RMSE in HU. The report's own definitions: over batches of "
+            f"{results['report_batch_size']}, PSNR of the batch's MSE, one global SSIM with C1 = .01 and C2 = .03. "
+            "A dash: not published, illegible, or not defined.",
+        ],
+    }
+    if any(model["last_epoch"] for model in models.values()):
+        parts[TRAINING] = [
+            training_table(results),
+            "The report's remark that there is no overfitting holds where training images are less than "
+            f"{NO_OVERFITTING_DB:g} dB better than test images. These are the epochs' fixed images, not the whole "
+            "split.",
+        ]
+    return {heading: "\n\n".join(body) for heading, body in parts.items()}
+
+
+def model_table(results: Results) -> str:
+    """Table 1: each model's loss."""
+    rows = []
+    for name in results["models"]:
+        published, ours = PUBLISHED_LOSSES.get(name, DASH), LOSSES.get(name, DASH)
+        difference = DASH if DASH in (published, ours) else "none" if published == ours else "D for the misprint G"
+        rows.append([name, published, ours, difference])
+    return markdown_table(["Network", "published loss", "our loss", "difference"], rows)
 
 
 def test_table(results: Results) -> str:
     """Table 3 with both definitions, the noisy input and the baselines as rows."""
     noisy = results["noisy"]
-    header = ["", "published SSIM", "published PSNR", "report's SSIM", "report's PSNR", "SSIM", "PSNR", "RMSE HU"]
+    header = ["", *_COMPARED, "SSIM", "PSNR", "RMSE HU"]
     rows = []
     for name, means in results["evaluation"]["methods"].items():
-        published = PUBLISHED_TEST.get(name, (None, None))
         gain = DASH if name == NOISY else f"{means['psnr'] - noisy['psnr']:+.2f} dB"
         status = _status(results["models"].get(name, {}))
-        rows.append([name, number(published[0], 4), number(published[1], 3), *_means(means), gain, status])
+        compared = _compared(PUBLISHED_TEST.get(name), (means["report_ssim"], means["report_psnr"]), 4)
+        honest = [number(means["ssim"], 4), number(means["psnr"], 3), number(means["rmse_hu"], 1)]
+        rows.append([name, *compared, *honest, gain, status])
     return markdown_table([*header, "above noisy", ""], rows)
 
 
 def sample_table(results: Results) -> str:
-    """Table 2, on our sample image."""
+    """Table 2, on our sample image; of one image, the report's PSNR is everybody's."""
     rows = []
     for name, ours in results["samples"].items():
-        ssim, psnr = PUBLISHED_SAMPLE.get(name, (None, None))
-        rows.append(
-            [name, number(ssim, 6), number(psnr, 3)]
-            + [number(ours["report_ssim"], 4), number(ours["ssim"], 4), number(ours["psnr"], 3)]
-        )
-    return markdown_table(["", "published SSIM", "published PSNR", "report's SSIM", "SSIM", "PSNR"], rows)
+        compared = _compared(PUBLISHED_SAMPLE.get(name), (ours["report_ssim"], ours["psnr"]), 6)
+        rows.append([name, *compared, number(ours["ssim"], 4)])
+    return markdown_table(["", *_COMPARED, "SSIM"], rows)
 
 
 def training_table(results: Results) -> str:
@@ -93,6 +132,8 @@ def training_table(results: Results) -> str:
     rows = []
     for name, model in results["models"].items():
         last, tries = model["last_epoch"], len(model["initialisation_means"])
+        if not last:
+            continue
         difference = last["train"]["psnr"] - last["test"]["psnr"]
         verdict = "holds" if difference < NO_OVERFITTING_DB else f"does not hold ({difference:+.2f} dB)"
         rows.append(
@@ -102,14 +143,18 @@ def training_table(results: Results) -> str:
     return markdown_table(header, rows)
 
 
-def _means(means: Mapping[str, float | None]) -> list[str]:
-    return [
-        number(means["report_ssim"], 4),
-        number(means["report_psnr"], 3),
-        number(means["ssim"], 4),
-        number(means["psnr"], 3),
-        number(means["rmse_hu"], 1),
+_COMPARED = ("published SSIM", "published PSNR", "report's SSIM", "report's PSNR", "SSIM difference", "PSNR difference")
+
+
+def _compared(
+    published: tuple[float | None, float | None] | None, ours: tuple[float | None, float | None], ssim_digits: int
+) -> list[str]:
+    """SSIM and PSNR: published, ours by the report's definitions, ours minus published."""
+    pairs = list(zip(published or (None, None), ours, (ssim_digits, 3), strict=True))
+    differences = [
+        DASH if theirs is None or value is None else f"{value - theirs:+.{digits}f}" for theirs, value, digits in pairs
     ]
+    return [number(pair[i], pair[2]) for i in (0, 1) for pair in pairs] + differences
 
 
 def _status(model: Mapping[str, Any]) -> str:

@@ -17,14 +17,14 @@ _KEEP = 2
 
 
 class Checkpoints:
-    """Saves a TrainState in `own.checkpoints`, keeping the newest two, and the best one apart; restores from `run`.
+    """Saves a TrainState in `own.checkpoints`, keeping the newest two; restores from `run`.
 
     The two differ for workers other than the chief: they take part in every save, but theirs are not the run's.
     """
 
     def __init__(self, run: RunDir, own: RunDir, state: TrainState) -> None:
         self._run = run
-        self._folder, self._best = own.checkpoints, own.best
+        self._folder = own.checkpoints
         parts = {name: value for name, value in vars(state).items() if value is not None and name != "vgg"}
         self._epoch = tf.Variable("", dtype=tf.string, trainable=False)  # what the loop knows of an epoch not ended
         self._checkpoint = tf.train.Checkpoint(**parts, epoch=self._epoch)
@@ -58,19 +58,6 @@ class Checkpoints:
             for file in checkpoint_files(prefix):
                 file.unlink()
 
-    def keep_best(self, step: int) -> None:
-        """Makes the checkpoint of `step`, if it is still there, the only one in `own.best`: links, not copies."""
-        newest = next((p for p in checkpoint_prefixes(self._folder) if step_of(p) == step), None)
-        if newest is None or newest.name in (prefix.name for prefix in checkpoint_prefixes(self._best)):
-            return
-        self._best.mkdir(exist_ok=True)
-        for file in reversed(checkpoint_files(newest)):  # the index last: its presence means a whole one
-            _link(file, self._best / file.name)
-        for prefix in checkpoint_prefixes(self._best):
-            if step_of(prefix) != step:
-                for file in checkpoint_files(prefix):
-                    file.unlink()
-
     def restore(self) -> dict[str, Any] | None:
         """Restores the newest checkpoint that is whole.
 
@@ -86,6 +73,29 @@ class Checkpoints:
         if checkpoint_prefixes(folder) or any(row["step"] > 0 for row in self._run.rows()):
             raise InputError(f"{folder}: no checkpoint there can be read; restore one, or take another workdir")
         return None
+
+    def set_damaged_aside(self) -> None:
+        """Renames checkpoints newer than the one restored: among the newest they would push good ones out."""
+        for prefix in checkpoint_prefixes(self._folder):
+            if step_of(prefix) > int(self._step.numpy()):
+                for file in checkpoint_files(prefix):
+                    file.rename(file.with_name(f"damaged-{file.name}"))
+
+
+def keep_best(run: RunDir, step: int) -> None:
+    """Makes the checkpoint of `step` the only one in `run.best`, by links; it stays so when it is no longer new."""
+    newest = next((prefix for prefix in checkpoint_prefixes(run.checkpoints) if step_of(prefix) == step), None)
+    if newest is not None:
+        run.best.mkdir(exist_ok=True)
+        for file in reversed(checkpoint_files(newest)):  # the index last: its presence means a whole one
+            target = run.best / file.name
+            if not (target.exists() and target.samefile(file)):
+                _link(file, target)
+    if step in map(step_of, checkpoint_prefixes(run.best)):
+        for prefix in checkpoint_prefixes(run.best):
+            if step_of(prefix) != step:
+                for file in checkpoint_files(prefix):
+                    file.unlink()
 
 
 def _link(file: Path, target: Path) -> None:

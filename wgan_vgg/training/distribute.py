@@ -2,8 +2,11 @@
 
 import dataclasses
 import functools
+import hashlib
 import json
+import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +14,9 @@ import tensorflow as tf
 
 from data_prep.errors import InputError
 
+logger = logging.getLogger(__name__)
+
+_LONG_WAIT_SECONDS = 15.0
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
@@ -43,7 +49,9 @@ def make_strategy(devices: Devices) -> tf.distribute.Strategy:
     if name == "multi_worker":
         if not workers:
             raise InputError('strategy=multi_worker: TF_CONFIG is not set; see "Several hosts" in README.md')
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        if devices.virtual_devices:
+            raise InputError("virtual_devices: a worker has one CPU; start more workers, or take strategy=mirrored")
+        return _join_workers()
     if name == "tpu":
         return _tpu_strategy()
     places = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")[: devices.virtual_devices]
@@ -77,6 +85,21 @@ def _check_cluster() -> int:
     if not known:
         raise InputError(f"TF_CONFIG: task {task} is not in its cluster; task.index counts from 0")
     return len(workers)
+
+
+def _join_workers() -> tf.distribute.Strategy:
+    cluster = os.environ["TF_CONFIG"]
+    waiting = threading.Timer(
+        _LONG_WAIT_SECONDS, logger.warning, ("still waiting for the workers of TF_CONFIG=%s", cluster)
+    )
+    waiting.daemon = True
+    waiting.start()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        raise InputError(f"TF_CONFIG={cluster}: {str(error).splitlines()[0]}; take a free address") from error
+    finally:
+        waiting.cancel()
 
 
 def _tpu_strategy() -> tf.distribute.Strategy:
@@ -134,12 +157,12 @@ def any_worker(strategy: tf.distribute.Strategy, remark: bool) -> bool:
     return _sum(strategy, float(remark)) > 0
 
 
-def check_same_step(strategy: tf.distribute.Strategy, step: int) -> None:
-    """Raises InputError on every worker unless all of them are at the same step."""
-    replicas = strategy.num_replicas_in_sync
-    if replicas * _sum(strategy, float(step) ** 2) != _sum(strategy, float(step)) ** 2:
+def check_same_run(strategy: tf.distribute.Strategy, what: str) -> None:
+    """Raises InputError on every worker unless `what`, which describes its run, is the same on all of them."""
+    number = float(int.from_bytes(hashlib.sha256(what.encode()).digest()[:3]))  # its square is exact in float64
+    if strategy.num_replicas_in_sync * _sum(strategy, number**2) != _sum(strategy, number) ** 2:
         raise InputError(
-            f"workdir: the workers found different checkpoints (here step {step}); it must be on a shared disk"
+            f"workers: their runs differ ({what} here); give all the same flags, data and a shared workdir"
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
@@ -15,6 +16,7 @@ from wgan_vgg.seeds import derive
 from wgan_vgg.training.train_step import Images, Terms, TrainState, critic_terms, generator_terms
 
 _STRIP = 4  # images a TensorBoard strip
+_PIXELS = 2**20  # denoised at once: 32 filters of them take 128 MB
 
 
 class Monitor:
@@ -44,12 +46,12 @@ class Monitor:
         parts = [self._terms(tuple(part[i : i + size] for part in middle)) for i in range(0, len(low_dose), size)]
         values = {name: float(np.mean(np.concatenate([part[name] for part in parts]))) for name in parts[0]}
         truths = normal_dose.numpy()[..., 0]
-        outputs = self._state.generator(low_dose, training=False).numpy()[..., 0]
+        outputs = _outputs(self._state.generator, low_dose)
         values["psnr"] = _mean_psnr(truths, outputs)
         values["ssim"] = float(np.mean([metrics.ssim(t, o) for t, o in zip(truths, outputs, strict=True)]))
         values["brightness"] = float(outputs.mean() / max(truths.mean(), np.finfo(np.float32).tiny))
         if self._state.average is not None:
-            values["average_psnr"] = _mean_psnr(truths, self._state.average(low_dose, training=False).numpy()[..., 0])
+            values["average_psnr"] = _mean_psnr(truths, _outputs(self._state.average, low_dose))
         return values
 
     def write_summaries(self, folder: Path, step: int, values: dict[str, dict[str, float]]) -> None:
@@ -62,6 +64,13 @@ class Monitor:
                 for name, value in terms.items():
                     tf.summary.scalar(f"{name}/{split}", value)
             tf.summary.image("noisy | denoised | truth", tf.clip_by_value(strip, 0.0, 1.0), max_outputs=_STRIP)
+
+
+def _outputs(generator: keras.Model, low_dose: tf.Tensor) -> np.ndarray:
+    """Images (count, height, width), some at a time."""
+    size = max(1, _PIXELS // (low_dose.shape[1] * low_dose.shape[2]))
+    parts = [generator(low_dose[i : i + size], training=False) for i in range(0, len(low_dose), size)]
+    return np.concatenate([part.numpy()[..., 0] for part in parts])
 
 
 def _mean_psnr(truths: np.ndarray, outputs: np.ndarray) -> float:

@@ -11,9 +11,9 @@ from wgan_vgg.config import Config
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """A network's learning rate at one of its optimizer's updates.
 
-    With s the step (generator updates so far), w the warm-up and T the run's length:
-    rate * min(1, (s + 1) / w) * f(s), where f is 1 ("constant"), (1 + cos(pi s / T)) / 2 ("cosine") or
-    decay_factor ^ floor(s / decay) ("step").
+    With s the step (generator updates so far), w the warm-up and T the run's length: rate * min(1, (s + 1) / w) * f(s),
+    where f is 1 ("constant"), (1 + cos(pi s / T)) / 2 ("cosine") or decay_factor ^ floor(s / decay) ("step"). Updates
+    before the first step have f(0) and no warm-up.
     """
 
     def __init__(
@@ -30,8 +30,9 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, update: tf.Tensor) -> tf.Tensor:
         """The rate, float32, of the `update`-th update from 0."""
         per_step, before = self._updates
-        step = tf.cast(tf.maximum(tf.cast(update, tf.int64) - before, 0) // per_step, tf.float32)
-        rate = self._rate * tf.minimum(1.0, (step + 1.0) / self._warmup)
+        since = tf.cast(update, tf.int64) - before
+        step = tf.cast(tf.maximum(since, 0) // per_step, tf.float32)
+        rate = self._rate * tf.where(since < 0, 1.0, tf.minimum(1.0, (step + 1.0) / self._warmup))
         if self._kind == "cosine":
             rate *= 0.5 + 0.5 * tf.cos(math.pi * tf.minimum(1.0, step / self._total))
         elif self._kind == "step":

@@ -4,20 +4,21 @@ import dataclasses
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from data_prep.errors import InputError
+from wgan_vgg import config_values
 from wgan_vgg.config import Config
 from wgan_vgg.endings import Diverged, Terminated
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.trained_model import newest_step
 from wgan_vgg.training.batches import generator_batches, training_batches
-from wgan_vgg.training.checkpoints import Checkpoints
-from wgan_vgg.training.distribute import any_worker, check_same_step, distributed
+from wgan_vgg.training.checkpoints import Checkpoints, keep_best
+from wgan_vgg.training.distribute import any_worker, check_same_run, distributed
 from wgan_vgg.training.monitor import Monitor
 from wgan_vgg.training.profiling import Profiler
 from wgan_vgg.training.signals import StopRequest
@@ -30,21 +31,10 @@ from wgan_vgg.training.train_step import (
     build_train_step,
 )
 
-# Called as progress(step, total, terms); terms only now and then, and after a few seconds of a single step.
+# Called as progress(step, total, terms); the terms only now and then.
 Progress = Callable[[int, int, dict[str, float]], None]
 _LOOK_EVERY = 10
-
-
-def has_ended(row: Mapping[str, Any], total: int) -> bool:
-    """Whether the row of metrics.jsonl is a run's last."""
-    return row["collapsed"] or row["stopped_early"] or row["step"] >= total
-
-
-def best_row(rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
-    """The row, the earliest of equals, with the highest PSNR or SSIM, or the lowest error, as "split/metric" says."""
-    split, name = metric.split("/")
-    sign = -1.0 if name == "mse" else 1.0
-    return max(rows, key=lambda row: sign * row[split][name])
+_BLACK = 1.0 - 1e-6  # a sum of shares of 1 is not always 1
 
 
 @dataclasses.dataclass
@@ -57,152 +47,184 @@ class Notes:
     black_steps: int = 0  # on end, up to now, in which the whole output was zero
 
 
-@dataclasses.dataclass
 class Session:
-    """One training run in this process."""
+    """One training run in this process: `run` is what all workers read, `own` where this one writes."""
 
-    config: Config
-    data: DataSet
-    run: RunDir
-    state: TrainState
-    checkpoints: Checkpoints
-    monitor: Monitor
-    strategy: tf.distribute.Strategy
-    notes: Notes = dataclasses.field(default_factory=Notes)
-    step: int = 0
-    progress: Progress | None = None
+    def __init__(
+        self,
+        config: Config,
+        data: DataSet,
+        run: RunDir,
+        own: RunDir,
+        state: TrainState,
+        monitor: Monitor,
+        strategy: tf.distribute.Strategy,
+        stop: StopRequest,
+    ) -> None:
+        self._config, self._data, self._run, self._own = config, data, run, own
+        self._state, self._monitor, self._strategy, self._stop = state, monitor, strategy, stop
+        self._checkpoints = Checkpoints(run, own, state)
+        self._train_step = build_train_step(state, config, strategy)
+        self._notes = Notes()
+        self._step = 0
+        self._asked_to_stop = False
+        self._show: Callable[[int, dict[str, float]], None] | None = None
+        self.rows: list[dict[str, Any]] = []
 
-    def restore(self, source: RunDir) -> dict[str, Any] | None:
-        """Reads the newest checkpoint and the rows up to it, before anything is written.
-
-        Returns:
-          The notes in the checkpoint; None where the run has not begun.
+    def restore(self) -> bool:
+        """Reads the newest checkpoint and the rows up to it, before anything is written; False for a new run.
 
         Raises:
           InputError: the rows are gone, or the workers see different runs.
         """
-        notes = self.checkpoints.restore()
-        self.step = int(self.state.step.numpy())
-        self._rows = [row for row in source.rows() if row["step"] <= self.step] if notes is not None else []
-        if notes is not None and not self._rows:
-            raise InputError(f"{source.metrics}: its rows are gone; restore it, or take another workdir")
-        check_same_step(self.strategy, self.step if notes is not None else -1)
-        return notes
-
-    def begin(self, notes: dict[str, Any] | None) -> None:
-        """Drops later rows; without a checkpoint, initialises, warms the critic up and judges the start."""
-        self.run.write_rows(self._rows)
+        notes = self._checkpoints.restore()
         if notes is not None:
-            self.notes = Notes(**notes)
-            self._keep_best()
-            return
-        first_batch = next(iter(generator_batches(self.config, self.data, 0)))
-        means = initialise_generator(self.state, self.config, first_batch[0])
-        warm_up_critic(self.state, self.config, self.data, self.strategy)
+            self._notes, self._step = Notes(**notes), int(self._state.step.numpy())
+            self.rows = [row for row in self._run.rows() if row["step"] <= self._step]
+            if not self.rows:
+                raise InputError(f"{self._run.metrics}: its rows are gone; restore it, or take another workdir")
+        settings = config_values.to_dict(self._config)
+        check_same_run(self._strategy, f"step {self._step}, data {self._data.fingerprint[:8]}, config {settings}")
+        return notes is not None
+
+    def go_on(self) -> None:
+        """Drops what is later than the restored checkpoint."""
+        self._checkpoints.set_damaged_aside()
+        self._own.write_rows(self.rows)
+        self._keep_best()
+
+    def begin(self, progress: Progress | None = None) -> None:
+        """Initialises a new run, warms its critic up and judges the start."""
+        self._own.write_rows([])
+        first_batch = next(iter(generator_batches(self._config, self._data, 0)))
+        means = initialise_generator(self._state, self._config, first_batch[0])
+        warmup = warm_up_critic(self._state, self._config, self._data, self._strategy, self._remark)
+        for number, count, terms in warmup:
+            values = {name: float(value) for name, value in terms.items()}
+            check_finite(f"critic warm-up {number}", {"training": values}, self._run)
+            if values["remarks"]:
+                raise Terminated("stopped in the critic's warm-up, nothing saved yet", self._signal())
+            if progress:
+                progress(number, count, values if number % _LOOK_EVERY == 0 else {})
         self._close_epoch({"epoch": 0, "step": 0, "seconds": 0.0, "initialisation_means": means})
 
-    def run_epochs(
-        self, stop_at: int, total: int, progress: Progress | None = None, profile_steps: int = 0
-    ) -> dict[str, Any]:
-        """Trains to step `stop_at` of `total`, or to an earlier end; returns the last row."""
-        self.progress = progress and (lambda step, terms: progress(step, total, terms))
-        per_epoch = self.config.steps_per_epoch(self.data.size("train"))
-        self._train_step = build_train_step(self.state, self.config, self.strategy)
-        self._batches = distributed(training_batches(self.config, self.data, self.step), self.strategy)
-        self._profiler = Profiler(self.run.tensorboard, self.step + 1, profile_steps)
-        with StopRequest() as self._stop, self._profiler:
-            while not has_ended(self._rows[-1], total) and self.step < stop_at:
-                epoch_end = min(total, (self.step // per_epoch + 1) * per_epoch)
-                self._train_until(min(epoch_end, stop_at))
-                if self.step == epoch_end or self._is_black():
-                    self._close_epoch(
-                        {
-                            "epoch": -(-self.step // per_epoch),
-                            "step": self.step,
-                            "seconds": self.notes.seconds,
-                            "losses": {name: value / self.notes.steps for name, value in self.notes.sums.items()},
-                        }
-                    )
+    def run_epochs(self, stop_at: int, total: int, progress: Progress | None = None, profile_steps: int = 0) -> None:
+        """Trains to step `stop_at` of `total`, or to an earlier end.
+
+        Raises:
+          Terminated: a signal asked for it; the state is saved.
+        """
+        num_train = self._data.size("train")
+        per_epoch = self._config.steps_per_epoch(num_train)
+        save_every = self._config.in_steps("training.checkpoint_", num_train) or total
+        self._batches = distributed(training_batches(self._config, self._data, self._step), self._strategy)
+        self._show = progress and (lambda step, terms: progress(step, total, terms))
+        with Profiler(self._own.tensorboard, self._step + 1, profile_steps) as self._profiler:
+            while not (has_ended(self.rows[-1], total) or self._step >= stop_at or self._asked_to_stop):
+                epoch_end, next_save = ((self._step // length + 1) * length for length in (per_epoch, save_every))
+                started = time.monotonic()
+                self._train_until(min(epoch_end, next_save, stop_at, total))
+                self._notes.seconds += time.monotonic() - started
+                if self._step in (epoch_end, total) or self._is_black():
+                    losses = {name: value / self._notes.steps for name, value in self._notes.sums.items()}
+                    row = {"epoch": -(-self._step // per_epoch), "step": self._step, "seconds": self._notes.seconds}
+                    self._close_epoch(row | {"losses": losses})
                 else:
-                    self.checkpoints.save(dataclasses.asdict(self.notes))
-        return self._rows[-1]
+                    self._checkpoints.save(dataclasses.asdict(self._notes))
+        if self._asked_to_stop and not has_ended(self.rows[-1], total):
+            raise Terminated(f"stopped at step {self._step}, which is saved; the same command goes on", self._signal())
 
     def _train_until(self, last: int) -> None:
-        """Trains to step `last`, unless the output stays black; a step's terms are read while the next one runs."""
-        save_every = self.config.in_steps("training.checkpoint_", self.data.size("train"))
-        started, unread = time.monotonic(), None
-        while self.step < last and not self._is_black():
-            self._profiler.before(self.step)
-            remark = tf.constant(float(self._stop.number is not None))
-            terms = self._train_step(*next(self._batches), remark)
-            self.step += 1
-            asked_to_stop = unread is not None and self._take(*unread)
-            unread = (self.step, terms)
-            save = save_every and self.step % save_every == 0
-            if save or asked_to_stop or self.step == last or self.step % _LOOK_EVERY == 0:
-                asked_to_stop = self._take(*unread) or asked_to_stop
+        """Trains to step `last`, a black output or a wish to stop; reads a step's terms while the next one runs."""
+        unread = None
+        while not (self._step == last or self._is_black() or self._asked_to_stop):
+            self._profiler.before(self._step)
+            terms = self._train_step(*next(self._batches), tf.constant(self._remark()))
+            self._step += 1
+            if unread:
+                self._take(*unread)
+            unread = (self._step, terms)
+            if self._step % _LOOK_EVERY == 0:
+                self._take(*unread)
                 unread = None
-            if (save and self.step < last) or asked_to_stop:
-                now = time.monotonic()
-                self.notes.seconds += now - started
-                started = now
-                self.checkpoints.save(dataclasses.asdict(self.notes))
-            if asked_to_stop:
-                number = self._stop.number or signal.SIGTERM
-                raise Terminated(f"stopped at step {self.step}, which is saved; the same command goes on", number)
-        self.notes.seconds += time.monotonic() - started
+        if unread:
+            self._take(*unread)
 
-    def _take(self, step: int, tensors: Terms) -> bool:
-        """Reads a step's terms into the notes; returns whether a worker was asked to stop.
+    def _take(self, step: int, tensors: Terms) -> None:
+        """Reads a step's terms into the notes.
 
         Raises:
           Diverged: one is NaN or infinite.
         """
         terms = {name: float(value) for name, value in tensors.items()}
-        self._check_finite(step, {"training": terms})
-        remarks = terms.pop("remarks")
+        check_finite(f"step {step}", {"training": terms}, self._run)
+        self._asked_to_stop |= terms.pop("remarks") > 0
         for name in (CRITIC_GRADIENTS, GENERATOR_GRADIENTS):
             terms.pop(name, None)
-        sums = self.notes.sums
-        self.notes.sums = {name: sums.get(name, 0.0) + value for name, value in terms.items()}
-        self.notes.steps += 1
-        self.notes.black_steps = self.notes.black_steps + 1 if terms["zero_share"] == 1.0 else 0
-        if self.progress:
-            self.progress(step, terms if step % _LOOK_EVERY == 0 else {})
-        return remarks > 0
+        sums = self._notes.sums
+        self._notes.sums = {name: sums.get(name, 0.0) + value for name, value in terms.items()}
+        self._notes.steps += 1
+        self._notes.black_steps = self._notes.black_steps + 1 if terms["zero_share"] > _BLACK else 0
+        if self._show:
+            self._show(step, terms if step % _LOOK_EVERY == 0 else {})
 
     def _is_black(self) -> bool:
         """Looked at where all terms are read, however often the run was interrupted."""
-        return self.step % _LOOK_EVERY == 0 and self.notes.black_steps >= self.config.training.collapse_steps
+        limit = self._config.in_steps("training.collapse_", self._data.size("train")) or math.inf
+        return self._step % _LOOK_EVERY == 0 and self._notes.black_steps >= limit
 
     def _close_epoch(self, row: dict[str, Any]) -> None:
         """Judges the state and saves it; a run killed after the row and before the checkpoint takes both again."""
-        values = self.monitor.evaluate()
-        self._check_finite(row["step"], values)
-        self.monitor.write_summaries(self.run.tensorboard, row["step"], values)
-        training = self.config.training
+        values = self._monitor.evaluate()
+        check_finite(f"step {self._step}", values, self._run)
+        self._monitor.write_summaries(self._own.tensorboard, self._step, values)
+        training = self._config.training
         black = values["train"]["brightness"] < training.collapse_ratio or self._is_black()
-        self._rows.append(row | values)
-        patience = self.config.in_steps("training.early_stopping_", self.data.size("train"))
-        waited = row["step"] - best_row(self._rows, training.best_metric)["step"]
-        self._rows[-1] |= {
-            "collapsed": any_worker(self.strategy, row["step"] > 0 and black),
-            "stopped_early": any_worker(self.strategy, patience is not None and waited >= patience),
+        self.rows.append(row | values)
+        patience = self._config.in_steps("training.early_stopping_", self._data.size("train"))
+        waited = self._step - best_row(self.rows, training.best_metric)["step"]
+        self.rows[-1] |= {
+            "collapsed": any_worker(self._strategy, self._step > 0 and black),
+            "stopped_early": any_worker(self._strategy, patience is not None and waited >= patience),
         }
-        self.run.append_row(self._rows[-1])
-        self.notes = Notes(seconds=self.notes.seconds, black_steps=self.notes.black_steps)
-        self.checkpoints.save(dataclasses.asdict(self.notes))
+        self._own.append_row(self.rows[-1])
+        self._notes = Notes(seconds=self._notes.seconds, black_steps=self._notes.black_steps)
+        self._checkpoints.save(dataclasses.asdict(self._notes))
         self._keep_best()
 
     def _keep_best(self) -> None:
-        self.checkpoints.keep_best(best_row(self._rows, self.config.training.best_metric)["step"])
+        keep_best(self._own, best_row(self.rows, self._config.training.best_metric)["step"])
 
-    def _check_finite(self, step: int, terms: Mapping[str, Mapping[str, float]]) -> None:
-        """Raises Diverged, before anything is saved, where a term is NaN or infinite."""
-        for where, values in terms.items():
-            for name, value in values.items():
-                if not math.isfinite(value) and not name.endswith("psnr"):  # equal images have an infinite PSNR
-                    raise Diverged(
-                        f"step {step}: {name} ({where}) is {value}; the last good checkpoint is step "
-                        f"{newest_step(self.run)}; lower optimizer.generator_lr or critic_lr in a new workdir"
-                    )
+    def _remark(self) -> float:
+        """What this worker tells the others in each step: 1 if it was asked to stop."""
+        return float(self._stop.number is not None)
+
+    def _signal(self) -> int:
+        """The signal; where another worker had it, SIGTERM."""
+        return self._stop.number or signal.SIGTERM
+
+
+def has_ended(row: Mapping[str, Any], total: int) -> bool:
+    """Whether the row of metrics.jsonl is a run's last."""
+    return row["collapsed"] or row["stopped_early"] or row["step"] >= total
+
+
+def best_row(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
+    """The row, the earliest of equals, with the highest PSNR or SSIM, or the lowest error, as "split/metric" says."""
+    split, name = metric.split("/")
+    sign = -1.0 if name == "mse" else 1.0
+    return max(rows, key=lambda row: sign * row[split][name])
+
+
+def check_finite(when: str, terms: Mapping[str, Mapping[str, float]], run: RunDir) -> None:
+    """Raises Diverged where a term is NaN or infinite; to be called before anything is saved."""
+    for where, values in terms.items():
+        for name, value in values.items():
+            # Equal images have an infinite PSNR.
+            if math.isnan(value) or (math.isinf(value) and not name.endswith("psnr")):
+                good = newest_step(run)
+                rest = "nothing was saved" if good is None else f"the last good checkpoint is step {good}"
+                raise Diverged(
+                    f"{when}: {name} ({where}) is {value}; {rest}; lower optimizer.generator_lr or critic_lr in a new "
+                    "workdir"
+                )

@@ -1,6 +1,7 @@
 """What happens before a run's first step: a generator that is not black, and a critic that has seen something."""
 
 import logging
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -10,7 +11,7 @@ from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.seeds import derive
 from wgan_vgg.training.batches import warmup_batches
 from wgan_vgg.training.distribute import distributed
-from wgan_vgg.training.train_step import TrainState, build_critic_warmup
+from wgan_vgg.training.train_step import Terms, TrainState, build_critic_warmup
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +40,22 @@ def initialise_generator(state: TrainState, config: Config, low_dose: tf.Tensor)
     return means
 
 
-def warm_up_critic(state: TrainState, config: Config, data: DataSet, strategy: tf.distribute.Strategy) -> None:
-    """Trains the critic alone for `training.critic_warmup_steps` updates, each on a batch of its own."""
+def warm_up_critic(
+    state: TrainState,
+    config: Config,
+    data: DataSet,
+    strategy: tf.distribute.Strategy,
+    remark: Callable[[], float] = lambda: 0.0,
+) -> Iterator[tuple[int, int, Terms]]:
+    """Trains the critic alone for `training.critic_warmup_steps` updates, each on a batch of its own.
+
+    Yields:
+      After each update: its number from 1, how many there will be, its terms.
+    """
     count = config.in_steps("training.critic_warmup_", data.size("train"))
     if state.critic is None or not count:
         return
     update = build_critic_warmup(state, config, strategy)
-    for images, number in distributed(warmup_batches(config, data, count), strategy):
-        update(images, number)
+    batches = distributed(warmup_batches(config, data, count), strategy)
+    for done, (images, number) in enumerate(batches, start=1):
+        yield done, count, update(images, number, tf.constant(remark()))

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from wgan_vgg.environment import describe_environment
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet, crop_shape
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import newest_step
+from wgan_vgg.trained_model import checkpoint_prefixes, is_whole, newest_step, step_of
 from wgan_vgg.training import distribute
-from wgan_vgg.training.checkpoints import Checkpoints
+from wgan_vgg.training.checkpoints import keep_best
 from wgan_vgg.training.distribute import Devices
 from wgan_vgg.training.monitor import Monitor
-from wgan_vgg.training.session import Progress, Session, has_ended
+from wgan_vgg.training.session import Progress, Session, best_row, has_ended
+from wgan_vgg.training.signals import StopRequest
 from wgan_vgg.training.train_step import create_state
 from wgan_vgg.vgg import describe_weights, smallest_side
 
@@ -40,7 +41,6 @@ def train(
     devices: Devices | None = None,
     max_steps: int | None = None,
     profile_steps: int = 0,
-    command: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Trains one model, resuming what `workdir` holds.
 
@@ -52,7 +52,6 @@ def train(
       devices: what to run on; by default what the machine has.
       max_steps: where this call ends at the latest; the same call with a higher one goes on.
       profile_steps: so many steps, from the second on, are profiled for TensorBoard.
-      command: for environment.json.
 
     Returns:
       The last row of metrics.jsonl. Its `collapsed` is true where the generator's output has died, `stopped_early`
@@ -68,8 +67,8 @@ def train(
     num_train = data.size("train")
     total = config.total_steps(num_train)
     shape = check_sizes(config, data.image_shape)
-    if max_steps is not None and max_steps < 1:
-        raise InputError(f"max_steps={max_steps}: must be at least 1")
+    if (max_steps is not None and max_steps < 1) or profile_steps < 0:
+        raise InputError(f"max_steps={max_steps}, profile_steps={profile_steps}: must be at least 1 and 0")
     strategy = distribute.make_strategy(devices or Devices())
     distribute.check_batch_size(config.training.batch_size, strategy.num_replicas_in_sync)
     run = RunDir(workdir)
@@ -80,18 +79,29 @@ def train(
         if run.config.exists():
             run_dir.check_same_config(run, config, data.fingerprint)
         rows = run.rows()
-        if rows and newest_step(run) == rows[-1]["step"] and has_ended(rows[-1], total):
+        if rows and has_ended(rows[-1], total) and _is_saved(run, rows[-1]["step"]):
+            if own is run:
+                keep_best(run, best_row(rows, config.training.best_metric)["step"])
             return rows[-1]
         images = {split: data.first(split, config.training.eval_images) for split in ("train", "test")}
         with strategy.scope():
             state = create_state(config, shape, num_train)
-        session = Session(
-            config, data, own, state, Checkpoints(run, own, state), Monitor(state, config, images, shape), strategy
-        )
-        notes = session.restore(run)
-        _describe_run(own, config, data, strategy, command)  # only now: a run that could not begin leaves no trace
-        session.begin(notes)
-        return session.run_epochs(min(total, max_steps or total), total, progress, profile_steps)
+        monitor = Monitor(state, config, images, shape)
+        with StopRequest() as stop:
+            session = Session(config, data, run, own, state, monitor, strategy, stop)
+            resumed = session.restore()
+            _describe_run(own, config, data, strategy)  # not before: a run that cannot begin leaves no trace
+            if resumed:
+                session.go_on()
+            else:
+                session.begin(progress)
+            session.run_epochs(min(total, max_steps or total), total, progress, profile_steps)
+        return session.rows[-1]
+
+
+def _is_saved(run: RunDir, step: int) -> bool:
+    newest = checkpoint_prefixes(run.checkpoints)[-1:]
+    return [step_of(prefix) for prefix in newest] == [step] and is_whole(newest[0])
 
 
 def check_sizes(config: Config, image_shape: tuple[int, int]) -> tuple[int, int]:
@@ -113,9 +123,7 @@ def check_sizes(config: Config, image_shape: tuple[int, int]) -> tuple[int, int]
     return shape
 
 
-def _describe_run(
-    own: RunDir, config: Config, data: DataSet, strategy: tf.distribute.Strategy, command: Sequence[str]
-) -> None:
+def _describe_run(own: RunDir, config: Config, data: DataSet, strategy: tf.distribute.Strategy) -> None:
     run_dir.write_json(
         own.config,
         {
@@ -126,7 +134,6 @@ def _describe_run(
     )
     launches = run_dir.read_json(own.environment) if own.environment.exists() else []
     launch = describe_environment() | {
-        "command": list(command),
         "seed": config.seed,
         "strategy": type(strategy).__name__,
         "replicas": strategy.num_replicas_in_sync,
@@ -153,15 +160,10 @@ def _naming_lost_workers(strategy: tf.distribute.Strategy, run: RunDir) -> Itera
     """
     try:
         yield
-    except (
-        tf.errors.UnavailableError,
-        tf.errors.AbortedError,
-        tf.errors.InternalError,
-        tf.errors.CancelledError,
-    ) as error:
+    except _PEER_GONE as error:
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             raise
         raise WorkerLost(
-            f"another worker has gone ({type(error).__name__}); the last checkpoint of {run.path} is step "
+            f"another worker has gone ({str(error).splitlines()[0][-120:]}); the last checkpoint of {run.path} is step "
             f"{newest_step(run)}; start all workers again with the same commands"
         ) from error

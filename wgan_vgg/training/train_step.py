@@ -228,19 +228,20 @@ def build_train_step(
 
 def build_critic_warmup(
     state: TrainState, config: Config, strategy: tf.distribute.Strategy
-) -> Callable[[Images, tf.Tensor], Terms]:
+) -> Callable[[Images, tf.Tensor, tf.Tensor], Terms]:
     """The critic's updates before the first step (report 5.3: "D is trained ... for a few epochs").
 
-    The function takes (images, number), `number` being the update's, once a sample, and returns the critic's terms.
+    The function takes (images, number, remark), `number` being the update's, once a sample; see build_train_step.
     """
 
-    def replica_update(images: Images, number: tf.Tensor) -> Terms:
+    def replica_update(images: Images, number: tf.Tensor, remark: tf.Tensor) -> Terms:
         weights = interpolation_weights(config, "warm-up", number[0], tf.shape(images[0])[0])
-        return critic_update(state, config, images, weights, config.training.batch_size)
+        terms = critic_update(state, config, images, weights, config.training.batch_size)
+        return terms | {"remarks": tf.identity(remark)}
 
     @tf.function(autograph=False)
-    def update(images: Images, number: tf.Tensor) -> Terms:
-        terms = strategy.run(replica_update, args=(images, number))
+    def update(images: Images, number: tf.Tensor, remark: tf.Tensor) -> Terms:
+        terms = strategy.run(lambda *batch: replica_update(*batch, remark), args=(images, number))
         return {name: strategy.reduce("SUM", value, axis=None) for name, value in terms.items()}
 
     return update

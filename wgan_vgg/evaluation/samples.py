@@ -1,0 +1,81 @@
+"""The slices that figures and the report's page show; which they are does not depend on any method."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from wgan_vgg.evaluation.metrics import gradient_energy
+from wgan_vgg.evaluation.panel import Batch
+from wgan_vgg.run_dir import RunDir
+
+RULE = "the slice whose truth has the highest mean squared gradient"
+_PLACE = ("position", "patient_id", "slice_index")
+_IMAGES = ("low_dose", "normal_dose", "denoised")
+
+
+class Samples:
+    """Collects them from a split's batches: some that are spread over the patients, and the most detailed one."""
+
+    def __init__(self, patients: Sequence[str], count: int) -> None:
+        """`patients`: of each record of the split, in order; `count`: how many are spread over them."""
+        self._wanted = set(spread_over_patients(patients, count))
+        self._position = 0
+        self._spread: list[dict[str, Any]] = []
+        self._energy = -1.0
+        self.most_detailed: dict[str, Any] = {}
+
+    def add(self, batch: Batch, denoised: np.ndarray) -> None:
+        """Takes the next batch of the split and what was made of it, (batch, height, width)."""
+        for row, low_dose, truth, output in zip(batch.rows, batch.low_dose, batch.normal_dose, denoised, strict=True):
+            energy, position = gradient_energy(truth), self._position
+            images = dict(zip(_IMAGES, (low_dose, truth, output), strict=True))
+            if energy > self._energy:
+                self._energy, self.most_detailed = energy, {"position": position, **row, **images}
+            if position in self._wanted:
+                self._spread.append({"position": position, **row, **images})
+            self._position += 1
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What the .npz holds, the most detailed slice first.
+
+        Returns:
+          `position` in the split, `patient_id` and `slice_index`, each (slices,), and `low_dose`, `normal_dose` and
+          `denoised`, each (slices, height, width) in the training range.
+        """
+        first = self.most_detailed
+        slices = [first, *(one for one in self._spread if one["position"] != first["position"])]
+        return {name: np.stack([one[name] for one in slices]) for name in (*_PLACE, *_IMAGES)}
+
+
+def spread_over_patients(patients: Sequence[str], count: int) -> list[int]:
+    """Positions of `count` records (or all, if fewer): each patient's middle one first, then at its quarters, ..."""
+    by_patient: dict[str, list[int]] = {}
+    for position, patient in enumerate(patients):
+        by_patient.setdefault(patient, []).append(position)
+    queues = [_middles(positions) for positions in by_patient.values()]
+    rounds = range(max(map(len, queues), default=0))
+    return [queue[i] for i in rounds for queue in queues if i < len(queue)][:count]
+
+
+def load_samples(run: RunDir, split: str) -> dict[str, np.ndarray]:
+    """See Samples.arrays; besides, `baseline`, if any: what the baseline that was best in tuning makes of them."""
+    with np.load(run.eval_samples(split), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def slice_name(samples: Mapping[str, np.ndarray], index: int = 0) -> str:
+    """What captions call a slice."""
+    return f"patient {samples['patient_id'][index]}, slice {samples['slice_index'][index]}"
+
+
+def _middles(positions: Sequence[int]) -> list[int]:
+    """The middle, then the middles of both halves, and so on: an order in which any beginning is spread evenly."""
+    parts, order = [positions], []
+    while parts:
+        part = parts.pop(0)
+        if part:
+            middle = len(part) // 2
+            order.append(part[middle])
+            parts += [part[:middle], part[middle + 1 :]]
+    return order
