@@ -13,7 +13,7 @@ ONNX = ["tf2onnx>=1.17"]
 NIFTI = ["nibabel"]
 SAFETENSORS = ["safetensors"]
 TORCH = ["torch>=2.10"]  # an earlier one runs code in files that weights_only should have refused
-SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "import_weights", "reproduce", "report")
+SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "import-weights", "reproduce", "report")
 
 setup(
     name="wgan-vgg",
@@ -48,5 +48,7 @@ setup(
             *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI, *SAFETENSORS),
         ],
     },
-    entry_points={"console_scripts": [f"wgan-vgg-{name.replace('_', '-')} = experiments.{name}:main" for name in SCRIPTS]},
+    entry_points={
+        "console_scripts": [f"wgan-vgg-{name} = experiments.{name.replace('-', '_')}:main" for name in SCRIPTS],
+    },
 )
