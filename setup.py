@@ -48,5 +48,7 @@ setup(
             *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI, *SAFETENSORS),
         ],
     },
-    entry_points={"console_scripts": [f"wgan-vgg-{name.replace('_', '-')} = experiments.{name}:main" for name in SCRIPTS]},
+    entry_points={
+        "console_scripts": [f"wgan-vgg-{name.replace('_', '-')} = experiments.{name}:main" for name in SCRIPTS]
+    },
 )
