@@ -61,6 +61,7 @@ def job(values: flags.FlagValues) -> int:
     quiet_tensorflow()
     from wgan_vgg.evaluation.tables import test_table
     from wgan_vgg.reproduce import reproduce
+    from wgan_vgg.run_dir import ReproductionDir
 
     with Reporter().shown() as report:
         results = reproduce(
@@ -72,7 +73,7 @@ def job(values: flags.FlagValues) -> int:
             data_dir=Path(values.data_dir) if values.data_dir else None,
             progress=report,
         )
-    print(f"{results['caption']}\n\n{test_table(results)}\n\nwrote {workdir / 'results.md'} and {workdir / 'figures'}")
+    print(f"{results['caption']}\n\n{test_table(results)}\n\nwrote {ReproductionDir(workdir).report_html}")
     return FAILED_TRAINING if any(model["collapsed"] for model in results["models"].values()) else DONE
 
 
