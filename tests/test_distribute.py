@@ -104,6 +104,7 @@ def test_a_batch_that_does_not_divide_names_the_near_sizes():
         distribute.check_batch_size(10, 4)
 
 
+@pytest.mark.slow
 def test_virtual_devices_by_flag_end_as_one_device_does(script, data_dir, tmp_path):
     """Roughly: under Adam rounding grows to whole rates. The tests above are exact."""
     arguments = tiny("wgan-mse", data_dir, tmp_path / "two", "--virtual_devices=2", "--strategy=mirrored")

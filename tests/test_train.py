@@ -205,6 +205,7 @@ def test_four_processes_with_the_full_critic_end_bit_equal(data_dir, tmp_path):
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_end_bit_equal(data_dir, tmp_path):
     runs = [tmp_path / "first", tmp_path / "second"]
     for workdir in runs:
