@@ -144,3 +144,19 @@ def reproduction(hdf5_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         main(chain(hdf5_dir, folder, "--models=generator-mse,wgan-mse", windows))
     assert exit_info.value.code == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run whose network gives back its input."""
+    from deployed import identity_run
+
+    return identity_run(tmp_path_factory.mktemp("identity")).path
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run whose network does not."""
+    from deployed import write_run
+
+    return write_run(tmp_path_factory.mktemp("network")).path

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pydicom
 import pytest
-from deployed import hu_images, identity_run, write_run
+from deployed import hu_images
 from dicom_files import write_series
 from PIL import Image
 
@@ -14,18 +14,6 @@ from data_prep.errors import InputError
 from wgan_vgg.deploy.denoise import Settings, denoise
 from wgan_vgg.deploy.export import export_saved_model
 from wgan_vgg.deploy.inference import Denoiser, tiled
-
-
-@pytest.fixture(scope="module")
-def identity(tmp_path_factory):
-    """The folder of a run whose network gives back its input."""
-    return identity_run(tmp_path_factory.mktemp("identity")).path
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    """The folder of a run whose network does not."""
-    return write_run(tmp_path_factory.mktemp("network")).path
 
 
 def test_a_saved_model_and_its_run_denoise_alike(network, tmp_path):

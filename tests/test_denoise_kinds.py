@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import smooth_images, write_part
-from deployed import hu_images, identity_run, write_run
+from deployed import hu_images
 from dicom_files import write_series, write_slice
 from PIL import Image
 
@@ -19,18 +19,6 @@ from data_prep.errors import InputError
 from wgan_vgg.deploy.denoise import Settings, denoise
 from wgan_vgg.deploy.inference import Denoiser
 from wgan_vgg.deploy.kinds import kind_of
-
-
-@pytest.fixture(scope="module")
-def identity(tmp_path_factory):
-    """The folder of a run whose network gives back its input."""
-    return identity_run(tmp_path_factory.mktemp("identity")).path
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    """The folder of a run whose network does not."""
-    return write_run(tmp_path_factory.mktemp("network")).path
 
 
 def npy(path, images):

@@ -1,6 +1,5 @@
 """Frozen VGG19 features of CT images: the only place that knows VGG's weights and preprocessing."""
 
-import hashlib
 import logging
 import os
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from data_prep.errors import InputError
 from wgan_vgg.config import VggConfig
 from wgan_vgg.seeds import derive
-from wgan_vgg.vgg_files import load_weights
+from wgan_vgg.vgg_files import IMAGENET_MD5, load_weights, md5
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +19,6 @@ IMAGENET_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
     "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
 )
-IMAGENET_MD5 = "253f8cb515780f3b799900260a226db6"
 # Caffe's channel means on [0, 255], in the order blue, green, red.
 _BGR_MEANS = (103.939, 116.779, 123.68)
 # torchvision.models.vgg19's, on [0, 1], in the order red, green, blue.
@@ -125,14 +123,14 @@ def find_weights(config: VggConfig) -> Path | None:
                 f"vgg_weights={weights}: no such file; give imagenet, random or a file (Keras no-top .h5, vgg19.npy of "
                 "tensorflow-vgg, torchvision's state dict)"
             )
-        actual = _md5(path)
+        actual = md5(path)
         if h5py.is_hdf5(path) and actual != IMAGENET_MD5:
             logger.warning("%s: md5 %s, not the official file's %s", path, actual, IMAGENET_MD5)
         return path
     path = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / IMAGENET_URL.rsplit("/", 1)[1]
     if path.exists():
         # get_file with a hash would delete a file that does not match; it is the user's.
-        actual = _md5(path)
+        actual = md5(path)
         if actual != IMAGENET_MD5:
             raise InputError(f"{path}: md5 {actual}, expected {IMAGENET_MD5}; move it away to have it downloaded anew")
         return path
@@ -143,8 +141,3 @@ def find_weights(config: VggConfig) -> Path | None:
             f"vgg_weights=imagenet: the download failed ({str(error).splitlines()[0]}); put {path.name} into "
             f"{path.parent}, or give --vgg_weights=PATH or --vgg_weights=random"
         ) from error
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()

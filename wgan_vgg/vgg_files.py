@@ -1,5 +1,6 @@
 """VGG19's convolutions from the files that users have: Keras's, tensorflow-vgg's, torchvision's."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from data_prep.errors import InputError
 from wgan_vgg.tensor_files import read_tensors
+
+IMAGENET_MD5 = "253f8cb515780f3b799900260a226db6"
 
 
 def load_weights(network: keras.Model, path: Path) -> bool:
@@ -32,7 +35,10 @@ def load_weights(network: keras.Model, path: Path) -> bool:
             network.load_weights(str(path))
         except Exception as error:  # h5py and Keras raise many kinds for a wrong file
             reason = str(error).splitlines()[0]
-            raise InputError(f"vgg_weights={path}: not VGG19's Keras no-top .h5 weights ({reason})") from error
+            raise InputError(
+                f"vgg_weights={path}: not VGG19's Keras no-top .h5 weights ({reason}); md5 {md5(path)}, the official "
+                f"file's {IMAGENET_MD5}; give that one"
+            ) from error
     else:
         arrays, torchvision = _convolutions(path, [weight.shape for weight in network.weights])
         network.set_weights(arrays)
@@ -63,3 +69,9 @@ def _convolutions(path: Path, shapes: list[tuple[int, ...]]) -> tuple[list[np.nd
 def _numbers(name: str) -> tuple[bool, list[int]]:
     """Sorts features.2 before features.10, and conv5_4 before fc6 and classifier.0."""
     return name.startswith(("classifier", "fc")), [int(number) for number in re.findall(r"\d+", name)]
+
+
+def md5(path: Path) -> str:
+    """The md5 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()

@@ -21,6 +21,7 @@ from wgan_vgg.training import distribute
 from wgan_vgg.training.checkpoints import keep_best
 from wgan_vgg.training.distribute import Devices
 from wgan_vgg.training.monitor import Monitor
+from wgan_vgg.training.same_run import check_same_config
 from wgan_vgg.training.session import Progress, Session, best_row, has_ended
 from wgan_vgg.training.signals import StopRequest
 from wgan_vgg.training.train_step import create_state
@@ -77,7 +78,7 @@ def train(
     own.create()
     with own.locked(), data.naming_bad_shards(), _naming_lost_workers(strategy, run), _temporary(own, run):
         if run.config.exists():
-            run_dir.check_same_config(run, config, data.fingerprint)
+            check_same_config(run, config, data.fingerprint)
         rows = run.rows()
         if rows and has_ended(rows[-1], total) and _is_saved(run, rows[-1]["step"]):
             if own is run:
