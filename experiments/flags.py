@@ -118,6 +118,9 @@ def define_devices(values: flags.FlagValues) -> None:
         "one_device, mirrored (all GPUs), multi_worker (TF_CONFIG's hosts), tpu",
         flag_values=values,
     )
+    flags.DEFINE_integer(
+        "steps_per_call", 1, "steps without Python between them, up to 10, on one device", flag_values=values
+    )
     flags.DEFINE_integer("virtual_devices", 0, "split the CPU into so many devices, to try it out", flag_values=values)
 
 
@@ -194,6 +197,7 @@ def launch(
     # Before TensorFlow is imported: its notices are not for users.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("pydicom").propagate = False  # it logs the tracebacks of what is reported here in one line
     values = flags.FlagValues()
     flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
     define(values)

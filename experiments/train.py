@@ -54,7 +54,7 @@ def job(values: flags.FlagValues) -> int:
             data,
             workdir,
             lambda *now: report(f"train {config.model}", *now),
-            devices=Devices(values.strategy, values.virtual_devices),
+            devices=Devices(values.strategy, values.virtual_devices, values.steps_per_call),
             max_steps=values.max_steps,
             profile_steps=values.profile,
         )

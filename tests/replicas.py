@@ -42,7 +42,7 @@ def run_sgd(strategy: tf.distribute.Strategy, data_dir: Path) -> dict[str, list]
     Plain SGD: Adam divides rounding by rounding, so that after ten of its steps weights differ by whole rates.
     """
     data = DataSet.open(data_dir)
-    plain = mock.patch.object(keras.optimizers, "Adam", lambda *_, **__: keras.optimizers.SGD(0.01, momentum=0.1))
+    plain = mock.patch.object(train_step, "FusedAdam", lambda *_, **__: keras.optimizers.SGD(0.01, momentum=0.1))
     with plain, strategy.scope():
         state = train_step.create_state(SETTINGS, (32, 32), 24)
     step = train_step.build_train_step(state, SETTINGS, strategy)

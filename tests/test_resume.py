@@ -118,16 +118,16 @@ def test_a_signal_saves_wherever_it_comes(script, data_dir, tmp_path, monkeypatc
     """In an epoch of 6 steps of 12: in its middle; such that its last step, or the run's, is the one it stops at."""
     flags = ("--ema_decay=0.9", "--schedule=step", "--set=optimizer.decay_steps=5", "--warmup_steps=2")
     assert script("train", *tiny("wgan-mse", data_dir, tmp_path / "whole", *flags))[0] == 0
-    take = session.Session._take
+    note = session.Session._note
 
-    def take_and_signal(self, step, tensors):
+    def note_and_signal(self, step, terms):
         if step == at:
             os.kill(os.getpid(), number)
-        return take(self, step, tensors)
+        return note(self, step, terms)
 
     arguments = tiny("wgan-mse", data_dir, tmp_path / "parts", *flags)
     with monkeypatch.context() as patch:
-        patch.setattr(session.Session, "_take", take_and_signal)
+        patch.setattr(session.Session, "_note", note_and_signal)
         result, _, err = script("train", *arguments)
     saved = newest_step(RunDir(tmp_path / "parts"))
     assert result == status, err

@@ -1,11 +1,16 @@
 """wgan_vgg.training.train_step: what moves, how often, by how much; composition of the five models."""
 
+from collections import Counter
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from wgan_vgg import config, losses
+from wgan_vgg import config, losses, models
 from wgan_vgg.training import train_step
+from wgan_vgg.training.adam import FusedAdam
+from wgan_vgg.training.distribute import Devices, make_strategy
 
 SMALL = {
     "training.batch_size": 4,
@@ -94,6 +99,79 @@ def test_critic_gradient_is_that_of_the_whole_loss():
         loss += 10.0 * tf.reduce_mean(losses.gradient_penalty(losses.gradient_norms(state.critic, interpolated)))
     for ours, whole in zip(seen, tape.gradient(loss, variables), strict=True):
         np.testing.assert_allclose(ours, whole, rtol=1e-4, atol=1e-6)
+
+
+def penalty_graph(critic):
+    """Operations of the penalty's gradient at the critic's weights, and that gradient at fixed images."""
+
+    @tf.function
+    def gradients(images):
+        with tf.GradientTape() as tape:
+            penalty = tf.reduce_mean(losses.gradient_penalty(losses.gradient_norms(critic, images)))
+        weights = [weight.value for weight in critic.trainable_weights]
+        return tape.gradient(penalty, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    images = batch(3)[0]
+    needed, found = [tensor.op for tensor in gradients.get_concrete_function(images).graph.outputs], set()
+    while needed:
+        operation = needed.pop()
+        if operation not in found:
+            found.add(operation)
+            needed += [tensor.op for tensor in operation.inputs]
+    return Counter(operation.type for operation in found), gradients(images)
+
+
+def test_the_penalty_costs_four_passes_and_its_gradient_is_that_of_keras_own_layer(monkeypatch):
+    settings = small_config("wgan-mse").critic
+    counts, ours = penalty_graph(models.build_critic(settings, (8, 8), seed=1))
+    assert counts["Conv2D"] == 2 * 2, "forward, and through the gradient at the images"
+    assert (counts["Conv2DBackpropInput"], counts["Conv2DBackpropFilter"]) == (2, 2)
+    monkeypatch.setattr(models, "PiecewiseLeakyReLU", keras.layers.LeakyReLU)
+    counts, plain = penalty_graph(models.build_critic(settings, (8, 8), seed=1))
+    assert counts["Conv2DBackpropFilter"] > 2, "Keras's own takes more: else ours is not needed any longer"
+    for one, other in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_fused_adam_is_keras_adam():
+    found = {}
+    for kind in (keras.optimizers.Adam, FusedAdam):
+        variable = keras.Variable(np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4))
+        rate = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
+        optimizer = kind(rate, beta_1=0.5, beta_2=0.9)
+        optimizer.build([variable])
+        for step in range(5):
+            optimizer.apply([tf.sin(variable.value * (step + 1))], [variable])
+        found[kind] = [value.numpy() for value in (variable, *optimizer.variables)]
+    for ours, keras_own in zip(found[FusedAdam], found[keras.optimizers.Adam], strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-5, atol=1e-7)
+    assert not np.allclose(found[FusedAdam][0], np.linspace(-1, 1, 12).reshape(3, 4), atol=0.1)
+
+
+def test_fused_adam_on_two_replicas_is_keras_adam_on_the_summed_gradient():
+    strategy = make_strategy(Devices("mirrored", virtual_devices=2))
+    start = np.linspace(-1, 1, 6, dtype=np.float32)
+    with strategy.scope():
+        mirrored = keras.Variable(start)
+        optimizer = FusedAdam(0.1, beta_1=0.5, beta_2=0.9)
+        optimizer.build([mirrored])
+
+    @tf.function
+    def step(number):
+        def replica():
+            share = 1.0 + 2.0 * tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.float32)
+            optimizer.apply([share * tf.sin(tf.constant(start) * number)], [mirrored])
+
+        strategy.run(replica)
+
+    alone = keras.Variable(start)
+    plain = keras.optimizers.Adam(0.1, beta_1=0.5, beta_2=0.9)
+    for number in range(1, 5):
+        step(tf.constant(float(number)))
+        plain.apply([4.0 * tf.sin(tf.constant(start) * float(number))], [alone])  # 1 + 3, what the replicas have
+    for variable, single in zip((mirrored, *optimizer.variables), (alone, *plain.variables), strict=True):
+        for copy in strategy.experimental_local_results(variable.value):
+            np.testing.assert_allclose(copy.numpy(), single.numpy(), rtol=1e-5, atol=1e-7)
 
 
 def test_critic_takes_fresh_batches_where_given():

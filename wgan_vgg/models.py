@@ -1,6 +1,9 @@
 """The two networks of the report's Figures 1 and 2, as Keras functional models."""
 
+from collections.abc import Callable
+
 import keras
+import tensorflow as tf
 
 from data_prep.errors import InputError
 from wgan_vgg.config import CriticConfig, GeneratorConfig
@@ -77,7 +80,7 @@ def build_critic(
             dtype=policy,
             name=f"conv{number}",
         )(x)
-        x = keras.layers.LeakyReLU(negative_slope=config.conv_slope, dtype=policy, name=f"leaky{number}")(x)
+        x = PiecewiseLeakyReLU(negative_slope=config.conv_slope, dtype=policy, name=f"leaky{number}")(x)
     x = keras.layers.Flatten(dtype=policy, name="flatten")(x)
     x = keras.layers.Dense(
         config.dense_units,
@@ -85,7 +88,7 @@ def build_critic(
         dtype=policy,
         name="dense",
     )(x)
-    x = keras.layers.LeakyReLU(negative_slope=config.dense_slope, dtype=policy, name="leaky_dense")(x)
+    x = PiecewiseLeakyReLU(negative_slope=config.dense_slope, dtype=policy, name="leaky_dense")(x)
     score = keras.layers.Dense(
         1,
         activation="sigmoid" if config.sigmoid_output else None,
@@ -94,6 +97,29 @@ def build_critic(
         name="score",
     )(x)
     return keras.Model(images, score, name="critic")
+
+
+class PiecewiseLeakyReLU(keras.layers.LeakyReLU):
+    """Keras's, whose second derivative is known to be zero.
+
+    TensorFlow returns it as a tensor of zeros, and sends that back through the whole critic once more: with it, the
+    gradient penalty costs six passes instead of four.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """max(x, slope x), any shape."""
+        return _leaky_relu(inputs, float(self.negative_slope))
+
+
+def _leaky_relu(inputs: tf.Tensor, slope: float) -> tf.Tensor:
+    @tf.custom_gradient
+    def function(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            return tf.raw_ops.LeakyReluGrad(gradients=upstream, features=tf.stop_gradient(x), alpha=slope)
+
+        return tf.nn.leaky_relu(x, slope), gradient
+
+    return function(inputs)
 
 
 def _policy(precision: str) -> keras.DTypePolicy:

@@ -26,10 +26,12 @@ class Devices:
 
     `strategy` is one of STRATEGIES; "auto" takes several hosts where TF_CONFIG names them, else all GPUs of this one,
     else its one device. `virtual_devices` splits the CPU into so many, for trying out what several devices do.
+    `steps_per_call` steps follow each other without Python between them; a profiled run takes one at a time.
     """
 
     strategy: str = "auto"
     virtual_devices: int = 0
+    steps_per_call: int = 1
 
 
 def make_strategy(devices: Devices) -> tf.distribute.Strategy:
@@ -51,13 +53,18 @@ def make_strategy(devices: Devices) -> tf.distribute.Strategy:
             raise InputError('strategy=multi_worker: TF_CONFIG is not set; see "Several hosts" in README.md')
         if devices.virtual_devices:
             raise InputError("virtual_devices: a worker has one CPU; start more workers, or take strategy=mirrored")
-        return _join_workers()
+        return _join_workers(os.environ["TF_CONFIG"])
     if name == "tpu":
         return _tpu_strategy()
     places = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")[: devices.virtual_devices]
     if name == "mirrored" or (name == "auto" and len(places) > 1):
-        return tf.distribute.MirroredStrategy([place.name for place in places] or ["/cpu:0"])
+        return _mirrored(tuple(place.name for place in places) or ("/cpu:0",))
     return tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0")
+
+
+@functools.cache  # a second one would number its sums from 1 again, and TensorFlow takes them for the first one's
+def _mirrored(places: tuple[str, ...]) -> tf.distribute.Strategy:
+    return tf.distribute.MirroredStrategy(list(places))
 
 
 def _split_cpu(count: int) -> None:
@@ -87,8 +94,8 @@ def _check_cluster() -> int:
     return len(workers)
 
 
-def _join_workers() -> tf.distribute.Strategy:
-    cluster = os.environ["TF_CONFIG"]
+@functools.cache
+def _join_workers(cluster: str) -> tf.distribute.Strategy:
     waiting = threading.Timer(
         _LONG_WAIT_SECONDS, logger.warning, ("still waiting for the workers of TF_CONFIG=%s", cluster)
     )

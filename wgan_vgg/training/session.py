@@ -23,6 +23,7 @@ from wgan_vgg.training.monitor import Monitor
 from wgan_vgg.training.profiling import Profiler
 from wgan_vgg.training.signals import StopRequest
 from wgan_vgg.training.start import initialise_generator, warm_up_critic
+from wgan_vgg.training.steps_per_call import MOST, build_train_steps
 from wgan_vgg.training.train_step import (
     CRITIC_GRADIENTS,
     GENERATOR_GRADIENTS,
@@ -33,7 +34,7 @@ from wgan_vgg.training.train_step import (
 
 # Called as progress(step, total, terms); the terms only now and then.
 Progress = Callable[[int, int, dict[str, float]], None]
-_LOOK_EVERY = 10
+_LOOK_EVERY = MOST
 _BLACK = 1.0 - 1e-6  # a sum of shares of 1 is not always 1
 
 
@@ -60,11 +61,13 @@ class Session:
         monitor: Monitor,
         strategy: tf.distribute.Strategy,
         stop: StopRequest,
+        steps_per_call: int = 1,
     ) -> None:
         self._config, self._data, self._run, self._own = config, data, run, own
         self._state, self._monitor, self._strategy, self._stop = state, monitor, strategy, stop
         self._checkpoints = Checkpoints(run, own, state)
-        self._train_step = build_train_step(state, config, strategy)
+        self._train_steps = build_train_steps(build_train_step(state, config, strategy))
+        self._per_call = steps_per_call
         self._notes = Notes()
         self._step = 0
         self._asked_to_stop = False
@@ -84,7 +87,10 @@ class Session:
             if not self.rows:
                 raise InputError(f"{self._run.metrics}: its rows are gone; restore it, or take another workdir")
         settings = config_values.to_dict(self._config)
-        check_same_run(self._strategy, f"step {self._step}, data {self._data.fingerprint[:8]}, config {settings}")
+        check_same_run(
+            self._strategy,
+            f"step {self._step}, data {self._data.fingerprint[:8]}, steps per call {self._per_call}, config {settings}",
+        )
         return notes is not None
 
     def go_on(self) -> None:
@@ -135,28 +141,33 @@ class Session:
             raise Terminated(f"stopped at step {self._step}, which is saved; the same command goes on", self._signal())
 
     def _train_until(self, last: int) -> None:
-        """Trains to step `last`, a black output or a wish to stop; reads a step's terms while the next one runs."""
+        """Trains to step `last`, a black output or a wish to stop; reads a call's terms while the next one runs."""
         unread = None
         while not (self._step == last or self._is_black() or self._asked_to_stop):
             self._profiler.before(self._step)
-            terms = self._train_step(*next(self._batches), tf.constant(self._remark()))
-            self._step += 1
+            count = min(self._per_call, last - self._step, _LOOK_EVERY - self._step % _LOOK_EVERY)
+            terms = self._train_steps(self._batches, count, tf.constant(self._remark()))
+            self._step += count
             if unread:
                 self._take(*unread)
-            unread = (self._step, terms)
+            unread = (self._step - count, terms)
             if self._step % _LOOK_EVERY == 0:
                 self._take(*unread)
                 unread = None
         if unread:
             self._take(*unread)
 
-    def _take(self, step: int, tensors: Terms) -> None:
-        """Reads a step's terms into the notes.
+    def _take(self, before: int, tensors: Terms) -> None:
+        """Reads the terms of one call's steps, which follow step `before`, into the notes.
 
         Raises:
           Diverged: one is NaN or infinite.
         """
-        terms = {name: float(value) for name, value in tensors.items()}
+        columns = {name: values.numpy().tolist() for name, values in tensors.items()}
+        for step, values in enumerate(zip(*columns.values(), strict=True), start=before + 1):
+            self._note(step, dict(zip(columns, values, strict=True)))
+
+    def _note(self, step: int, terms: dict[str, float]) -> None:
         check_finite(f"step {step}", {"training": terms}, self._run)
         self._asked_to_stop |= terms.pop("remarks") > 0
         for name in (CRITIC_GRADIENTS, GENERATOR_GRADIENTS):

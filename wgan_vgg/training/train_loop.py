@@ -24,6 +24,7 @@ from wgan_vgg.training.monitor import Monitor
 from wgan_vgg.training.same_run import check_same_config
 from wgan_vgg.training.session import Progress, Session, best_row, has_ended
 from wgan_vgg.training.signals import StopRequest
+from wgan_vgg.training.steps_per_call import MOST
 from wgan_vgg.training.train_step import create_state
 from wgan_vgg.vgg import describe_weights, smallest_side
 
@@ -70,7 +71,13 @@ def train(
     shape = check_sizes(config, data.image_shape)
     if (max_steps is not None and max_steps < 1) or profile_steps < 0:
         raise InputError(f"max_steps={max_steps}, profile_steps={profile_steps}: must be at least 1 and 0")
-    strategy = distribute.make_strategy(devices or Devices())
+    devices = devices or Devices()
+    per_call = devices.steps_per_call
+    if not 1 <= per_call <= MOST:
+        raise InputError(f"steps_per_call={per_call}: must be from 1 to {MOST}")
+    strategy = distribute.make_strategy(devices)
+    if per_call > 1 and not isinstance(strategy, tf.distribute.OneDeviceStrategy):
+        raise InputError(f"steps_per_call={per_call}: on one device only; leave it out, or take strategy=one_device")
     distribute.check_batch_size(config.training.batch_size, strategy.num_replicas_in_sync)
     run = RunDir(workdir)
     run.create()
@@ -89,7 +96,7 @@ def train(
             state = create_state(config, shape, num_train)
         monitor = Monitor(state, config, images, shape)
         with StopRequest() as stop:
-            session = Session(config, data, run, own, state, monitor, strategy, stop)
+            session = Session(config, data, run, own, state, monitor, strategy, stop, 1 if profile_steps else per_call)
             resumed = session.restore()
             _describe_run(own, config, data, strategy)  # not before: a run that cannot begin leaves no trace
             if resumed:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from wgan_vgg import losses, models, vgg
 from wgan_vgg.config import Config
 from wgan_vgg.seeds import derive
+from wgan_vgg.training.adam import FusedAdam
 from wgan_vgg.training.schedules import Schedule
 
 Images = tuple[tf.Tensor, tf.Tensor]  # low_dose, normal_dose: (batch, height, width, 1)
@@ -41,7 +42,7 @@ def create_state(config: Config, image_shape: tuple[int, int], num_train: int) -
     """
 
     def adam(schedule: Schedule, betas: tuple[float, float], model: keras.Model) -> keras.optimizers.Optimizer:
-        optimizer = keras.optimizers.Adam(schedule, beta_1=betas[0], beta_2=betas[1])
+        optimizer = FusedAdam(schedule, beta_1=betas[0], beta_2=betas[1])
         optimizer.build(model.trainable_variables)
         return optimizer
 
