@@ -66,7 +66,7 @@ def load_pydicom() -> ModuleType:
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Turns whatever a malformed file drives pydicom's parser and decoders to into one line that names it."""
     try:
         yield
@@ -108,7 +108,7 @@ def read_description(path: Path) -> str:
     Raises:
       InputError: not DICOM, or malformed.
     """
-    with _naming(path):
+    with naming(path):
         dataset = _read(path, stop_before_pixels=True, specific_tags=["SeriesDescription"])
         return str(dataset.get("SeriesDescription") or "")
 
@@ -119,7 +119,7 @@ def read_header(path: Path) -> SliceHeader:
     Raises:
       InputError: not DICOM (no preamble), malformed, an absurd size, or no position.
     """
-    with _naming(path):
+    with naming(path):
         dataset = _read(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
         origin = _floats(dataset, "ImagePositionPatient", 3)
         orientation = _floats(dataset, "ImageOrientationPatient", 6)
@@ -188,7 +188,7 @@ def read_stored(path: Path) -> StoredSlice:
       InputError: not a readable DICOM image, multi-frame, not one grey channel, an absurd size, no rescale slope
         or intercept, or HU that are not finite.
     """
-    with _naming(path):
+    with naming(path):
         dataset = _read(path)
         shape = _shape(dataset, path)  # before decoding, which is where a false header would cost memory
         _check_image(dataset, path)

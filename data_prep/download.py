@@ -4,14 +4,11 @@
 -> entry in the receipt -> archive deleted. A kill anywhere costs at most the step it hits.
 """
 
-import contextlib
 import errno
-import fcntl
 import json
-import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +78,8 @@ def download_lodopab(
             return f"nothing to download, {output_dir} has it all; checksums from {' and '.join(sources)}"
         _, requests = transfer.import_libraries()
         output_dir.mkdir(parents=True, exist_ok=True)
-        with _locked(output_dir), requests.Session() as session:
+        taken = f"output_dir {output_dir}: another download into it is running; wait for its end"
+        with staging.locked(output_dir, taken), requests.Session() as session:
             return _download(session, output_dir, names, base_url.rstrip("/"), progress or (lambda *_: None))
     except OSError as error:
         why = f"the disk {staging.disk(output_dir)} is full" if error.errno == errno.ENOSPC else error.strerror or error
@@ -181,19 +179,3 @@ def _write_receipt(output_dir: Path, name: str, entry: dict[str, Any]) -> None:
     path = output_dir / RECEIPT
     transfer.partial(path).write_text(json.dumps(_read_receipt(output_dir) | {name: entry}, indent=1) + "\n")
     transfer.partial(path).replace(path)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise InputError(f"output_dir {folder}: another download into it is running; wait for its end") from error
-    except OSError:
-        pass  # some network file systems cannot lock a folder; the checksums still hold
-    try:
-        yield
-    finally:
-        os.close(handle)

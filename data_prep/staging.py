@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from data_prep.errors import InputError
@@ -24,9 +24,66 @@ def check_free(output_dir: Path, argument: str = "output_dir") -> None:
         Path(tempfile.mkdtemp(prefix=_prefix(output_dir), dir=parent)).rmdir()
 
 
+def check_replaced(output_dir: Path, ours: Callable[[Path], bool], source: Path, *, overwrite: bool) -> None:
+    """Refuses a folder that is there, unless it is to be replaced and nothing else can be lost with it.
+
+    Args:
+      output_dir: the folder.
+      ours: whether a folder is of the sort that replaces it.
+      source: what the new one is made of.
+      overwrite: replace what is there.
+
+    Raises:
+      InputError: it may not be replaced.
+    """
+    if not output_dir.exists():
+        return
+    if not overwrite:
+        raise InputError(f"output_dir {output_dir}: exists already; add --overwrite or choose another")
+    if output_dir.resolve() in (source.resolve(), *source.resolve().parents):
+        raise InputError(f"output_dir {output_dir}: {source}, which it would be made of, lies there; choose another")
+    if not output_dir.is_dir() or (any(output_dir.iterdir()) and not ours(output_dir)):
+        raise InputError(f"output_dir {output_dir}: holds something else; remove it or choose another")
+
+
 def disk(path: Path) -> Path:
     """The mount point of the disk on which `path` lies or will lie."""
     return next(folder for folder in (path.resolve(), *path.resolve().parents) if folder.is_mount())
+
+
+@contextlib.contextmanager
+def naming_full_disk(place: str, folder: Path) -> Iterator[None]:
+    """Turns the errors of a full disk, that of `folder`, into one line that names `place`.
+
+    Raises:
+      InputError: the disk is full.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_disk_full(error):
+            raise
+        raise InputError(f"{place}: no space left on the disk {disk(folder)}; free some or choose another") from error
+
+
+@contextlib.contextmanager
+def locked(folder: Path, taken: str) -> Iterator[None]:
+    """Keeps a folder for this process while the block runs; the lock goes with the process, however it ends.
+
+    Raises:
+      InputError: another process has it; the message is `taken`.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(taken) from error
+        except OSError:
+            pass  # some network file systems cannot lock a folder
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -49,11 +106,8 @@ def temporary_folder(parent: Path, prefix: str, place: str) -> Iterator[Path]:
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
-    except Exception as error:
-        if not _is_disk_full(error):
-            raise
-        raise InputError(f"{place}: no space left on the disk {disk(parent)}; free some or choose another") from error
+        with naming_full_disk(place, parent):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)

@@ -41,23 +41,16 @@ class Record:
     def serialize(self) -> bytes:
         """The record as a serialized tf.train.Example; pixels as raw little-endian float32 bytes."""
 
-        def raw(*values: bytes) -> tf.train.Feature:
-            return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-
-        def whole(value: int) -> tf.train.Feature:
-            return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-
+        example = tf.train.Example()
+        features = example.features.feature  # filled in place: a slice is large, and each message passed on is a copy
+        for name, image in (("low_dose", self.low_dose), ("normal_dose", self.normal_dose)):
+            features[name].bytes_list.value.append(image.astype("<f4", copy=False).tobytes())
+        for name, text in (("patient_id", self.patient_id or UNKNOWN_PATIENT), ("source", self.source)):
+            features[name].bytes_list.value.append(text.encode())
         height, width = self.normal_dose.shape
-        features = {
-            "low_dose": raw(self.low_dose.astype("<f4").tobytes()),
-            "normal_dose": raw(self.normal_dose.astype("<f4").tobytes()),
-            "height": whole(height),
-            "width": whole(width),
-            "patient_id": raw((self.patient_id or UNKNOWN_PATIENT).encode()),
-            "slice_index": whole(self.slice_index),
-            "source": raw(self.source.encode()),
-        }
-        return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+        for name, number in (("height", height), ("width", width), ("slice_index", self.slice_index)):
+            features[name].int64_list.value.append(number)
+        return example.SerializeToString(deterministic=True)
 
 
 def parse_example(serialized: tf.Tensor, image_shape: Sequence[int]) -> dict[str, tf.Tensor]:
@@ -69,6 +62,16 @@ def parse_example(serialized: tf.Tensor, image_shape: Sequence[int]) -> dict[str
     for name in ("low_dose", "normal_dose"):
         parsed[name] = tf.reshape(tf.io.decode_raw(parsed[name], tf.float32), [*image_shape, 1])
     return parsed
+
+
+def parse_pairs(serialized: tf.Tensor, image_shape: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Serialized records (batch,) as `low_dose` and `normal_dose`: float32 (batch, height, width, 1)."""
+    names = ("low_dose", "normal_dose")
+    parsed = tf.io.parse_example(serialized, dict.fromkeys(names, tf.io.FixedLenFeature([], tf.string)))
+    low_dose, normal_dose = (
+        tf.reshape(tf.io.decode_raw(parsed[name], tf.float32), [tf.size(serialized), *image_shape, 1]) for name in names
+    )
+    return low_dose, normal_dose
 
 
 def write_dataset(

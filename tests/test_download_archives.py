@@ -12,7 +12,7 @@ import pytest
 from conftest import REPO
 from zenodo_server import CSV, FILES, MEMBERS, OBSERVATIONS, ZIP, assert_whole, fetch, names, zipped
 
-from data_prep import download, transfer
+from data_prep import download, staging, transfer
 from data_prep.errors import InputError
 
 GOOD = "ground_truth_test_000.hdf5"
@@ -112,7 +112,7 @@ def test_disk_that_fills_up_meanwhile(zenodo, tmp_path, monkeypatch):
 
 
 def test_second_run_into_the_same_folder_is_refused(zenodo, tmp_path):
-    with download._locked(tmp_path), pytest.raises(InputError, match="another download into it is running"):
+    with staging.locked(tmp_path, "never said"), pytest.raises(InputError, match="another download into it is running"):
         fetch(zenodo, tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from wgan_vgg.config import DataConfig, InputConfig
 # A split this large is read anew in every pass; a smaller one stays in memory, decoded.
 _CACHE_BYTES = 4 * 2**30
 _SHUFFLE_BYTES = 1 * 2**30
+_PARSED_AT_ONCE = 16
+
+Pair = tuple[tf.Tensor, tf.Tensor]  # low_dose, normal_dose: float32 (batch, height, width, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +28,7 @@ class DataSet:
 
     path: Path
     manifest: dict[str, Any]
+    _held: dict[str, Pair] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, data_dir: Path) -> "DataSet":
@@ -95,28 +100,52 @@ class DataSet:
         return self.manifest["splits"][split]["records"]
 
     def records(self, split: str) -> tf.data.Dataset:
-        """Every record of a split as dicts of tensors (see tfrecords.parse_example), in the order of conversion.
+        """Every record of a split as dicts of tensors (see tfrecords.parse_example), in the order of conversion."""
+        parse = functools.partial(tfrecords.parse_example, image_shape=self.image_shape)
+        return self._serialized(split).map(parse, tf.data.AUTOTUNE)
 
-        Conversion deals records to the shards in turn, so reading the shards in turn restores that order.
-        """
-        paths = tfrecords.shard_paths(self.path, self.manifest, split)
-        serialized = tf.data.Dataset.from_tensor_slices(paths).interleave(
-            tf.data.TFRecordDataset, cycle_length=len(paths), block_length=1, num_parallel_calls=tf.data.AUTOTUNE
-        )
-        return serialized.map(lambda record: tfrecords.parse_example(record, self.image_shape), tf.data.AUTOTUNE)
-
-    def pairs(self, split: str) -> tf.data.Dataset:
-        """Every (low_dose, normal_dose) of a split, in file order; kept in memory where that is cheap."""
-        pairs = self.records(split).map(lambda record: (record["low_dose"], record["normal_dose"]))
-        return pairs.cache() if self.size(split) * self._pair_bytes < _CACHE_BYTES else pairs
-
-    def first(self, split: str, count: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def first(self, split: str, count: int) -> Pair:
         """`count` images spread evenly over a split, always the same: low_dose, normal_dose (count, h, w, 1)."""
         size = self.size(split)
         count = min(count, size)
         chosen = tf.constant([number * size // count for number in range(count)], tf.int64)
-        pairs = self.pairs(split).enumerate().filter(lambda index, _: tf.reduce_any(index == chosen))
-        return next(iter(pairs.map(lambda _, pair: pair).batch(count)))
+        if split in self._held:
+            with tf.device("/cpu:0"):
+                return _take(self._held[split], chosen)
+        serialized = self._serialized(split).enumerate().filter(lambda index, _: tf.reduce_any(index == chosen))
+        return self._parse(next(iter(serialized.map(lambda _, record: record).batch(count))))
+
+    def _serialized(self, split: str) -> tf.data.Dataset:
+        """Every serialized record of a split, in the order of conversion.
+
+        Conversion deals records to the shards in turn, so reading the shards in turn restores that order.
+        """
+        paths = tfrecords.shard_paths(self.path, self.manifest, split)
+        return tf.data.Dataset.from_tensor_slices(paths).interleave(
+            tf.data.TFRecordDataset, cycle_length=len(paths), block_length=1, num_parallel_calls=tf.data.AUTOTUNE
+        )
+
+    def _parse(self, serialized: tf.Tensor) -> Pair:
+        return tfrecords.parse_pairs(serialized, self.image_shape)
+
+    def _fits_in_memory(self, split: str) -> bool:
+        return self.size(split) * self._pair_bytes < _CACHE_BYTES
+
+    def _hold(self, split: str) -> Pair:
+        """All images of a split, decoded, from its first use on in memory."""
+        if split not in self._held:
+            with tf.device("/cpu:0"):  # the memory of a GPU is for training
+                parsed = self._serialized(split).batch(_PARSED_AT_ONCE).map(self._parse, tf.data.AUTOTUNE)
+                low_dose, normal_dose = [], []
+                for one, other in parsed:
+                    low_dose.append(one)
+                    normal_dose.append(other)
+                held = []
+                for parts in (low_dose, normal_dose):
+                    held.append(tf.concat(parts, axis=0))
+                    parts.clear()  # so that not both are there twice
+            self._held[split] = held[0], held[1]
+        return self._held[split]
 
     @property
     def _pair_bytes(self) -> int:
@@ -142,13 +171,17 @@ class DataSet:
             raise InputError(f"batch_size={batch_size}: the {split} split has only {size} images; take {size} or less")
         crops = crops or InputConfig()
         crop_shape(crops, self.image_shape)
-        examples = self.pairs(split).enumerate()
+        held = self._hold(split) if self._fits_in_memory(split) else None
+        source = tf.data.Dataset.range(size) if held else self._serialized(split).enumerate()
         buffer = min(size, max(batch_size, _SHUFFLE_BYTES // self._pair_bytes))
 
         def one_pass(number: tf.Tensor) -> tf.data.Dataset:
-            shuffled = examples.shuffle(buffer, seed=number + seed, reshuffle_each_iteration=False)
-            taken = shuffled.map(lambda index, pair: _crop(pair, crops, tf.stack([number + seed, index])))
-            return taken.batch(batch_size, drop_remainder=True)
+            def images(indices: tf.Tensor, serialized: tf.Tensor | None = None) -> Pair:
+                pair = _take(held, indices) if held else self._parse(serialized)
+                return _crop(pair, crops, tf.stack([tf.fill([batch_size], number + seed), indices], axis=1))
+
+            shuffled = source.shuffle(buffer, seed=number + seed, reshuffle_each_iteration=False)
+            return shuffled.batch(batch_size, drop_remainder=True).map(images, tf.data.AUTOTUNE)
 
         passes = tf.data.Dataset.counter(start // (size // batch_size))
         return passes.flat_map(one_pass).skip(start % (size // batch_size)).prefetch(tf.data.AUTOTUNE)
@@ -174,15 +207,27 @@ def centre_crop(images: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
     return images[..., top : top + shape[0], left : left + shape[1], :]
 
 
-def _crop(pair: tuple[tf.Tensor, tf.Tensor], crops: InputConfig, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The same crop and flips of both images, decided by `seed` (two int64) alone."""
-    both = tf.concat(pair, axis=-1)
-    shape = crop_shape(crops, (both.shape[0], both.shape[1]))
-    if crops.crop == "random" and crops.patch_size:
-        both = tf.image.stateless_random_crop(both, [*shape, 2], seed)
-    else:
-        both = centre_crop(both, shape)
-    if crops.flips:
-        both = tf.image.stateless_random_flip_left_right(both, seed + 1)
-        both = tf.image.stateless_random_flip_up_down(both, seed + 2)
+def _take(held: Pair, indices: tf.Tensor) -> Pair:
+    low_dose, normal_dose = (tf.gather(images, indices) for images in held)
+    return low_dose, normal_dose
+
+
+def _crop(pair: Pair, crops: InputConfig, seeds: tf.Tensor) -> Pair:
+    """The same crop and flips of both images of each pair, decided by its seed, two int64 of (batch, 2), alone."""
+    if not (crops.patch_size or crops.flips):
+        return pair
+
+    def crop(low_dose: tf.Tensor, normal_dose: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        both = tf.concat([low_dose, normal_dose], axis=-1)
+        shape = crop_shape(crops, (both.shape[0], both.shape[1]))
+        if crops.crop == "random" and crops.patch_size:
+            both = tf.image.stateless_random_crop(both, [*shape, 2], seed)
+        else:
+            both = centre_crop(both, shape)
+        if crops.flips:
+            both = tf.image.stateless_random_flip_left_right(both, seed + 1)
+            both = tf.image.stateless_random_flip_up_down(both, seed + 2)
+        return both
+
+    both = tf.map_fn(lambda one: crop(*one), (*pair, seeds), fn_output_signature=tf.float32)
     return both[..., :1], both[..., 1:]

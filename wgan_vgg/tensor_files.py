@@ -5,6 +5,8 @@ checkpoints of any version, and pickled dicts in .npy files (the tensorflow-vgg 
 """
 
 import pickle
+import re
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,14 +19,6 @@ from data_prep.errors import InputError
 
 _LARGEST = 4 * 2**30  # bytes; VGG19 with its dense layers has 0.6 * 2**30
 _SAFE_TORCH = (2, 10)
-# All that pickled numpy arrays need; numpy 2 has renamed one module.
-_RECONSTRUCT = np.empty(0).__reduce__()[0]
-_ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
 
 
 def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -48,21 +42,33 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     if beginning[8:9] == b"{" and int.from_bytes(beginning[:8], "little") < path.stat().st_size:
         return _read_safetensors(path)
     if beginning.startswith(b"\x93NUMPY"):
-        return _flat(_read_pickled_npy(path)), {}
+        return _read_pickled_npy(path), {}
     if beginning.startswith((b"PK", b"\x80")):
-        return _flat(_read_torch(path)), {}
+        return _read_torch(path), {}
     raise InputError(f"{path}: neither safetensors nor a file of PyTorch, TensorFlow or numpy")
 
 
-def _flat(values: Any, prefix: str = "") -> dict[str, np.ndarray]:
-    """Every array in nested dicts and lists."""
+def _flat(values: Any, prefix: str = "", seen: set[int] | None = None) -> dict[str, np.ndarray]:
+    """Every array in nested dicts and lists; what occurs twice counts once, since it may be nested in itself."""
+    values = values.value if isinstance(values, _Array) else _of_torch(values)
     if isinstance(values, np.ndarray):
         return {prefix: values} if values.dtype.kind in "iuf" else {}
-    items = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
+    seen = set() if seen is None else seen
+    if not isinstance(values, Mapping | list | tuple) or id(values) in seen:
+        return {}
+    seen.add(id(values))
     found: dict[str, np.ndarray] = {}
-    for name, value in items:
-        found |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
+    for name, value in values.items() if isinstance(values, Mapping) else enumerate(values):
+        found |= _flat(value, f"{prefix}.{name}" if prefix else str(name), seen)
     return found
+
+
+def _of_torch(value: Any) -> Any:
+    """A tensor of PyTorch, which is imported where there can be any, as an array."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.Tensor):
+        return value
+    return value.detach().to(torch.float32).numpy() if value.is_floating_point() else value.numpy()
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -88,7 +94,7 @@ def _read_checkpoint(prefix: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _read_torch(path: Path) -> Any:
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
     try:
         import torch
     except ImportError as error:
@@ -103,7 +109,7 @@ def _read_torch(path: Path) -> Any:
             with zipfile.ZipFile(path) as archive:
                 if sum(member.file_size for member in archive.infolist()) > 2 * path.stat().st_size + 2**20:
                     raise InputError(f"{path}: a compressed archive, which PyTorch does not write; refused")
-        return _as_numpy(torch.load(path, map_location="cpu", weights_only=True))
+        return _flat(torch.load(path, map_location="cpu", weights_only=True))
     except InputError:
         raise
     except Exception as error:  # torch raises many kinds for a wrong or hostile file
@@ -111,18 +117,45 @@ def _read_torch(path: Path) -> Any:
         raise InputError(f"{path}: not PyTorch weights and nothing else ({reason}); save the state dict") from error
 
 
-def _as_numpy(value: Any) -> Any:
-    import torch
+class _Dtype:
+    """What a pickle takes for numpy.dtype: of plain numbers, or of objects."""
 
-    if isinstance(value, torch.Tensor):
-        return value.detach().to(torch.float32).numpy() if value.is_floating_point() else value.numpy()
-    if isinstance(value, Mapping):
-        return {str(name): _as_numpy(item) for name, item in value.items()}
-    return [_as_numpy(item) for item in value] if isinstance(value, list | tuple) else value
+    def __init__(self, code: str, *_: object) -> None:
+        if not re.fullmatch(r"[iuf][1248]|O8?", code):
+            raise pickle.UnpicklingError(f"an array of {code}")
+        self.code, self.order = code, "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1]
+
+
+class _Array:
+    """What a pickle takes for numpy.ndarray, which itself would take bytes for pointers to objects."""
+
+    def __init__(self, *_: object) -> None:
+        self.value: Any = None
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, content = state
+        if isinstance(content, list):
+            self.value = content
+            return
+        content = content.encode("latin1") if isinstance(content, str) else content  # as Python 2 wrote it
+        flat = np.frombuffer(content, np.dtype(dtype.code).newbyteorder(dtype.order.replace("|", "=")))
+        self.value = flat.reshape(shape, order="F" if fortran else "C")
+
+
+# All that pickled numpy arrays need; numpy 2 has renamed one module.
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+}
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Makes numpy arrays and plain containers; asked for anything else, it raises."""
+    """Makes arrays and plain containers without calling anything of numpy's; asked for anything else, it raises."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -130,13 +163,14 @@ class _ArrayUnpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def _read_pickled_npy(path: Path) -> Any:
+def _read_pickled_npy(path: Path) -> dict[str, np.ndarray]:
     with path.open("rb") as file:
         try:
             _skip_header(file)
             # latin1: the file was written by Python 2.
             content = _ArrayUnpickler(file, encoding="latin1").load()
-            return content.item() if isinstance(content, np.ndarray) and content.size == 1 else content
+            items = content.value if isinstance(content, _Array) else content
+            return _flat(items[0] if isinstance(items, list) and len(items) == 1 else items)
         except Exception as error:  # a pickle can raise any kind
             reason = " ".join(str(error).split())[:160]
             raise InputError(f"{path}: not a pickled dict of numpy arrays and nothing else ({reason})") from error
