@@ -1,0 +1,131 @@
+"""Measures this machine's limits and how near to them training, inference, input and conversion come, in one process.
+
+python -m experiments.benchmark [--what=train,infer,input,convert,start] [--peer=torch] [--json=FILE]
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from data_prep.errors import InputError
+from experiments.flags import check_model, define_config, launch, quiet_tensorflow, read_config
+from experiments.progress import Reporter
+from wgan_vgg.config import REPORT_MODELS, Config, override
+
+PARTS = ("train", "infer", "input", "convert", "start")
+PRECISIONS = ("float32", "bfloat16")
+PEER_MODEL = "wgan-vgg"
+LEAST_RECORDS = 16  # one batch
+
+
+def define(values: flags.FlagValues) -> None:
+    """The script's flags."""
+    define_config(values, ["image_size", "batch_size", "critic_steps"])
+    flags.DEFINE_list("what", list(PARTS), f"of {', '.join(PARTS)}", flag_values=values)
+    flags.DEFINE_list("models", list(REPORT_MODELS), "whose training steps", flag_values=values)
+    flags.DEFINE_list("precisions", list(PRECISIONS), f"of {', '.join(PRECISIONS)}", flag_values=values)
+    flags.DEFINE_list("sides", ["64", "362", "512"], "of the images to infer on, in pixels", flag_values=values)
+    flags.DEFINE_list("batches", ["1", "8"], "images a call of the inference", flag_values=values)
+    flags.DEFINE_list("records", ["1000", "10000", "50000"], "in the splits that are read", flag_values=values)
+    flags.DEFINE_list("shards", ["1", "8", "100"], "files of the splits that are read", flag_values=values)
+    flags.DEFINE_integer("rounds", 5, "how often each is timed, in turn; the median counts", flag_values=values)
+    flags.DEFINE_string("peer", "", "torch: the same in PyTorch, and in onnxruntime, beside it", flag_values=values)
+    flags.DEFINE_string("json", None, "a file for the rows, besides", flag_values=values)
+    flags.DEFINE_string("plot", None, "a PNG of what an image costs to read, by records and shards", flag_values=values)
+
+
+def job(values: flags.FlagValues) -> None:
+    """Measures and prints the table."""
+    config = _checked(values)
+    if values.peer:
+        _import_torch()
+    quiet_tensorflow()
+    from wgan_vgg.benchmark.report import describe_machine, plot_input, table
+    from wgan_vgg.benchmark.run import measure
+
+    with Reporter().shown() as report:
+        rows = measure(
+            config,
+            values.what,
+            models=values.models,
+            precisions=values.precisions,
+            sides=_numbers(values, "sides"),
+            batch_sizes=_numbers(values, "batches"),
+            records=_numbers(values, "records"),
+            shards=_numbers(values, "shards"),
+            rounds=values.rounds,
+            peer=bool(values.peer),
+            tick=lambda what, done, total: report(what, done, total, {}),
+        )
+    machine = describe_machine()
+    print(f"{machine}\n\n{table(rows)}")
+    if values.json:
+        content = {"machine": machine, "rows": [vars(row) | {"ratio": row.ratio} for row in rows]}
+        Path(values.json).write_text(json.dumps(content, indent=1) + "\n")
+    if values.plot:
+        plot_input(rows, Path(values.plot))
+
+
+def _checked(values: flags.FlagValues) -> Config:
+    """The config; all flags are looked at before anything is measured."""
+    config = override(read_config(values), {"vgg.weights": "random"})  # their values change no time
+    for name, known in (("what", PARTS), ("precisions", PRECISIONS)):
+        for value in values[name].value:
+            if value not in known:
+                raise InputError(f"--{name}={value}: unknown; take some of {', '.join(known)}")
+    for model in values.models:
+        check_model(model)
+    for name in ("sides", "batches", "records", "shards"):
+        _numbers(values, name)
+    side = config.data.image_size
+    if side < 32 or side % 32:
+        raise InputError(f"image_size={side}: must be a multiple of 32, which all strides divide")
+    if min(_numbers(values, "records")) < LEAST_RECORDS:
+        raise InputError(f"--records={','.join(values.records)}: take {LEAST_RECORDS} or more")
+    if values.peer and "train" in values.what and PEER_MODEL not in values.models:
+        raise InputError(f"--peer={values.peer}: it trains {PEER_MODEL}, which --models leaves out")
+    if values.rounds < 1:
+        raise InputError(f"--rounds={values.rounds}: must be at least 1")
+    if values.peer not in ("", "torch"):
+        raise InputError(f"--peer={values.peer}: unknown; take torch")
+    for name in ("json", "plot"):
+        folder = Path(values[name].value or ".").absolute().parent
+        if not os.access(folder, os.W_OK):
+            raise InputError(f"--{name}={values[name].value}: {folder} cannot be written; choose another place")
+        if values[name].value and Path(values[name].value).is_dir():
+            raise InputError(f"--{name}={values[name].value}: is a folder; name a file in it")
+    if values.plot and not values.plot.endswith(".png"):
+        raise InputError(f"--plot={values.plot}: must end in .png")
+    if values.plot and "input" not in values.what:
+        raise InputError(f"--plot={values.plot}: it shows --what=input, which is not asked for")
+    return config
+
+
+def _numbers(values: flags.FlagValues, name: str) -> list[int]:
+    try:
+        numbers = [int(text) for text in values[name].value]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise InputError(f"--{name}={','.join(values[name].value)}: expected whole numbers from 1, with commas")
+    return numbers
+
+
+def _import_torch() -> None:
+    """Before TensorFlow: the compiler that torch's CUDA builds bring crashes when it is loaded after it."""
+    try:
+        import torch._dynamo  # noqa: F401
+    except ImportError as error:
+        raise InputError("--peer=torch: torch is not installed; pip install torch, or leave --peer out") from error
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    launch(__doc__, define, job, argv)
+
+
+if __name__ == "__main__":
+    main()

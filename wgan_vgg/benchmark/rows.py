@@ -1,0 +1,38 @@
+"""What a benchmark says: one row a thing measured."""
+
+import dataclasses
+from collections.abc import Callable
+
+# Called as tick(what, done, total).
+Tick = Callable[[str, int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One thing that was timed.
+
+    Attributes:
+      part: "train", "infer", "input", "convert" or "start".
+      case: what exactly.
+      rate, unit: the median over the rounds; for "start" the unit is a size or a time, of which less is better.
+      spread: (slowest - fastest) / median over the rounds; None where it was done once.
+      limit: what the machine could do, in the same run and `limit_unit`: a share of 1 is that.
+      share: of the limit.
+      peers: other programs' rates in the same unit, by name.
+      details: figures besides.
+    """
+
+    part: str
+    case: str
+    rate: float
+    unit: str
+    spread: float | None = None
+    limit: str = ""
+    share: float | None = None
+    peers: dict[str, float] = dataclasses.field(default_factory=dict)
+    details: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as fast as the fastest peer."""
+        return self.rate / max(self.peers.values()) if self.peers else None

@@ -1,0 +1,64 @@
+"""All parts of a benchmark in one process."""
+
+from collections.abc import Sequence
+
+from wgan_vgg.benchmark.convert import conversion_rows
+from wgan_vgg.benchmark.feed import input_rows
+from wgan_vgg.benchmark.infer import inference_rows
+from wgan_vgg.benchmark.rows import Row, Tick
+from wgan_vgg.benchmark.start import start_rows
+from wgan_vgg.benchmark.train import training_rows
+from wgan_vgg.config import MODELS, Config
+
+
+def measure(
+    config: Config,
+    parts: Sequence[str],
+    *,
+    models: Sequence[str],
+    precisions: Sequence[str],
+    sides: Sequence[int],
+    batch_sizes: Sequence[int],
+    records: Sequence[int],
+    shards: Sequence[int],
+    rounds: int,
+    peer: bool,
+    tick: Tick,
+) -> list[Row]:
+    """Measures "train", "infer", "input", "convert" and "start", as far as `parts` names them.
+
+    Args:
+      config: batch, image size, critic steps; `models` and `precisions` replace its own.
+      parts, models, precisions: what to time.
+      sides, batch_sizes: of the images to infer on.
+      records, shards: of the splits that are read, see feed.input_rows.
+      rounds: how often each thing is timed.
+      peer: time PyTorch and onnxruntime, too; torch was imported before TensorFlow.
+      tick: told how far it is.
+    """
+    rows: list[Row] = []
+    torch_peer = None
+    if peer:
+        from wgan_vgg.benchmark import torch_peer
+    if "train" in parts:
+        step = torch_peer and torch_peer.Peer
+        rows += training_rows(config, models, precisions, rounds=rounds, peer=step, tick=tick)
+    if "infer" in parts:
+        inference = torch_peer and torch_peer.inference
+        rows += inference_rows(
+            config, precisions, sides, batch_sizes, rounds=rounds + 2, torch_peer=inference, tick=tick
+        )
+    if "input" in parts:
+        eaten = max((_eaten(config, row) for row in rows if row.part == "train"), default=None)
+        rows += input_rows(config.data.image_size, records, shards, rounds=rounds, eaten=eaten, tick=tick)
+    if "convert" in parts:
+        rows += conversion_rows(config, (config.data.image_size, 0), rounds=rounds, tick=tick)
+    if "start" in parts:
+        rows += start_rows(config, rounds=rounds, tick=tick)
+    return rows
+
+
+def _eaten(config: Config, row: Row) -> float:
+    """Images a second that a training takes from the input: the critic's updates have batches of their own."""
+    fresh = config.training.fresh_critic_batches and MODELS[row.case.split()[0]].adversarial
+    return row.rate * (1 + (config.training.critic_steps if fresh else 0))
