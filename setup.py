@@ -13,7 +13,7 @@ ONNX = ["tf2onnx>=1.17"]
 NIFTI = ["nibabel"]
 SAFETENSORS = ["safetensors"]
 TORCH = ["torch>=2.10"]  # an earlier one runs code in files that weights_only should have refused
-SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "import-weights", "reproduce", "report")
+SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "import-weights", "reproduce", "report", "benchmark")
 
 setup(
     name="wgan-vgg",

@@ -24,7 +24,9 @@ def define(values: flags.FlagValues) -> None:
         "saved_model (in HU too), keras, onnx, tflite, or torch (a state dict as safetensors)",
         flag_values=values,
     )
-    flags.DEFINE_string("precision", "float32", "for tflite: float32, float16 or int8", flag_values=values)
+    flags.DEFINE_string(
+        "precision", "float32", "or bfloat16 for saved_model; float16, int8 for tflite", flag_values=values
+    )
     flags.DEFINE_string(
         "data_dir",
         None,
@@ -32,7 +34,7 @@ def define(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_string("weights", "raw", "raw, average (with --ema_decay) or best", flag_values=values)
-    flags.DEFINE_boolean("overwrite", False, "replace what is there", flag_values=values)
+    flags.DEFINE_boolean("overwrite", False, "replace an older export", flag_values=values)
 
 
 def job(values: flags.FlagValues) -> None:

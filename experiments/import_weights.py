@@ -29,7 +29,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "data_dir", None, "records it will be judged on, if they have another range of HU", flag_values=values
     )
-    flags.DEFINE_boolean("overwrite", False, "replace what is there", flag_values=values)
+    flags.DEFINE_boolean("overwrite", False, "replace an older import", flag_values=values)
 
 
 def job(values: flags.FlagValues) -> None:

@@ -19,6 +19,23 @@ class Bomb:
         return (Path.touch, (EXECUTED,))
 
 
+class Pointers:
+    """numpy.ndarray of objects over bytes: whoever makes it and looks at it follows pointers of the file's choice."""
+
+    def __reduce__(self):
+        return (np.ndarray, ((1,), np.dtype("O"), b"A" * 8))
+
+
+def nested_in_itself() -> dict[str, object]:
+    """A dict with itself in it, and lists that would be 2**60 long one in the other."""
+    items: list[object] = [np.zeros(1)]
+    for _ in range(60):
+        items = [items, items]
+    content: dict[str, object] = {"items": items}
+    content["self"] = content
+    return content
+
+
 def convolutions(layers: int = 8, filters: int = 32, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
     """Kernels (3, 3, in, out) and biases of a generator."""
     rng = np.random.default_rng(seed)

@@ -54,8 +54,8 @@ def test_bilateral_keeps_an_edge_that_is_higher_than_its_range():
 
 def test_tuning_takes_the_best_of_the_grid_and_reads_the_training_split_only(data, monkeypatch):
     read = []
-    records = DataSet.records
-    monkeypatch.setattr(DataSet, "records", lambda self, split: read.append(split) or records(self, split))
+    serialized = DataSet._serialized
+    monkeypatch.setattr(DataSet, "_serialized", lambda self, split: read.append(split) or serialized(self, split))
     progress = []
     result = baselines.tune(data, FEW.baselines, FEW, lambda *now: progress.append(now))
     assert set(read) == {"train"}

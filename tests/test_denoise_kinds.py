@@ -1,11 +1,5 @@
 """experiments.denoise on every kind of file: the same kind out; bad and hostile files."""
 
-import pickle
-import tempfile
-import zipfile
-import zlib
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pytest
@@ -15,7 +9,6 @@ from deployed import hu_images
 from dicom_files import write_series, write_slice
 from PIL import Image
 
-from data_prep.errors import InputError
 from wgan_vgg.deploy.denoise import Settings, denoise
 from wgan_vgg.deploy.inference import Denoiser
 from wgan_vgg.deploy.kinds import kind_of
@@ -99,12 +92,10 @@ def test_every_kind_comes_out_as_it_went_in(script, identity, network, tmp_path,
     before, same, changed = read(tmp_path / name), read(tmp_path / "same" / name), read(tmp_path / "changed" / name)
     assert before.keys() == same.keys()
     for key in before:
-        assert before[key] is not None
-        exact = np.asarray(before[key]).dtype.kind in "iu" or key
-        np.testing.assert_allclose(
-            same[key], before[key], atol=0 if exact and key != "scan" and key != "first" else 1e-3
-        )
-        assert np.asarray(same[key]).dtype == np.asarray(before[key]).dtype
+        exact = before[key].dtype.kind in "iu" or key in ("affine", "scale")
+        tolerance = 0 if exact else 1e-6 * np.ptp(before[key])
+        np.testing.assert_allclose(same[key], before[key], rtol=0, atol=tolerance)
+        assert same[key].dtype == before[key].dtype
     main = "scan" if name == "a.npz" else ""
     assert np.abs(changed[main].astype(float) - before[main]).max() > 1e-3
 
@@ -167,59 +158,6 @@ def test_strict_ends_at_the_first_bad_file(script, network, tmp_path):
     status, out, err = script("denoise", *flags)
     assert (status, out, "in/" in err) == (2, "", True)
     assert not list((tmp_path / "out").rglob(".partial-*"))
-
-
-EXECUTED = Path(tempfile.gettempdir()) / "a-pickle-was-executed"
-
-
-class Bomb:
-    def __reduce__(self):
-        return (Path.touch, (EXECUTED,))
-
-
-def hostile_npy(path):
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": (1,)})
-        pickle.dump(Bomb(), file)
-
-
-def hostile_npz(path):
-    hostile_npy(path.with_suffix(".member"))
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.write(path.with_suffix(".member"), "a.npy")
-
-
-@pytest.mark.parametrize(
-    ("name", "write"),
-    [("a.npy", hostile_npy), ("a.npz", hostile_npz), ("a.npy", lambda path: path.write_bytes(b"\x93NUMPY"))],
-)
-def test_hostile_files_are_refused_and_nothing_is_executed(script, network, tmp_path, name, write):
-    write(tmp_path / name)
-    output = tmp_path / "out" / name
-    status, out, err = script("denoise", f"--model_dir={network}", f"--input={tmp_path / name}", f"--output={output}")
-    assert (status, out, err.count("\n")) == (2, "", 1), err
-    assert str(tmp_path / name) in err
-    assert not EXECUTED.exists()
-    assert not output.exists()
-
-
-def test_an_archive_that_unpacks_to_gigabytes_is_refused_unread(network, tmp_path, monkeypatch):
-    from wgan_vgg.deploy import array_io
-
-    monkeypatch.setattr(array_io, "_LARGEST_ARCHIVE", 1000)
-    np.savez_compressed(tmp_path / "a.npz", np.zeros((1, 64, 64)))
-    with pytest.raises(InputError, match="unpacks to"):
-        denoise(Denoiser.load(network), tmp_path / "a.npz", tmp_path / "b.npz", Settings())
-
-
-def test_a_picture_whose_header_claims_too_much_is_refused_unread(network, tmp_path):
-    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.png")
-    content = bytearray((tmp_path / "a.png").read_bytes())
-    content[16:24] = (60000).to_bytes(4, "big") * 2
-    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
-    (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.png"):
-        denoise(Denoiser.load(network), tmp_path / "a.png", tmp_path / "b.png", Settings(hu_range=(0, 1)))
 
 
 def test_a_dicom_file_that_begins_like_a_tiff_is_dicom(tmp_path):

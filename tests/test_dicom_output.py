@@ -2,12 +2,14 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
+from conftest import REPO
 from deployed import identity_run, write_run
 from dicom_files import SAMPLE, write_slice
 from pydicom.data import get_testdata_file
@@ -170,6 +172,37 @@ def test_what_no_longer_holds_is_removed(tmp_path, network):
         assert name not in after
     assert after.DerivationDescription.startswith("Reformatted; Denoised by wgan-vgg")
     assert list(after.ImageType) == ["DERIVED", "SECONDARY", "AXIAL"]
+
+
+def test_an_image_type_of_one_value_is_no_list_of_letters(tmp_path, network):
+    after = through(network, write_slice(tmp_path / "a.dcm", np.ones((8, 8), np.uint16), ImageType="ORIGINAL"))
+    assert list(after.ImageType) == ["DERIVED", "SECONDARY", "AXIAL"]
+
+
+def test_what_only_the_old_encoding_needed_is_removed(tmp_path, identity):
+    stored = np.random.default_rng(0).integers(0, 3000, (9, 9)).astype(np.uint16)
+    dataset = pydicom.dcmread(write_slice(tmp_path / "a.dcm", stored))
+    dataset.compress(pydicom.uid.RLELossless, encapsulate_ext=True)
+    dataset.preamble = b"II*\0" + bytes(124)  # a TIFF too, by offsets into the compressed pixels
+    dataset.save_as(tmp_path / "a.dcm")
+    assert "ExtendedOffsetTable" in pydicom.dcmread(tmp_path / "a.dcm")
+    after = through(identity, tmp_path / "a.dcm")
+    assert not {"ExtendedOffsetTable", "ExtendedOffsetTableLengths"} & set(after.dir())
+    assert after.preamble == bytes(128)
+    np.testing.assert_array_equal(after.pixel_array, stored)
+
+
+def test_what_pydicom_logs_is_not_shown(tmp_path):
+    dataset = pydicom.dcmread(write_slice(tmp_path / "a.dcm", np.arange(81, dtype=np.uint16).reshape(9, 9)))
+    dataset.compress(pydicom.uid.RLELossless)
+    dataset.PixelData = pydicom.encaps.encapsulate([b"damaged"])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(tmp_path / "a.dcm")
+    run = identity_run(tmp_path / "run").path
+    flags = [f"--model_dir={run}", f"--input={tmp_path / 'a.dcm'}", f"--output={tmp_path / 'b.dcm'}"]
+    command = [sys.executable, "-m", "experiments.denoise", *flags]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
 
 
 @pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm"])

@@ -48,6 +48,26 @@ def test_saved_model_takes_the_training_range_hu_and_int16(run, saved_model):
     np.testing.assert_allclose(given, wanted, atol=0.5 + 4096 * 1e-5)  # truncation would be up to 1 off
 
 
+@pytest.mark.parametrize("height", [127, 128, 129, 200])  # the halves begin at 128
+def test_high_images_are_denoised_in_halves_without_a_seam(run, saved_model, height):
+    images = odd_images(height=height)
+    given = tf.saved_model.load(str(saved_model)).signatures["serving_default"](low_dose=tf.constant(images))
+    np.testing.assert_allclose(given["denoised"], expected(run, images), atol=1e-5)
+
+
+def test_bfloat16_saved_model_says_what_it_costs(run, saved_model, data_dir, tmp_path):
+    folder = export(run, tmp_path / "saved_model", "saved_model", precision="bfloat16", data_dir=data_dir)
+    given = tf.saved_model.load(str(folder)).signatures["serving_default"](low_dose=tf.constant(odd_images()))
+    assert given["denoised"].dtype == tf.float32
+    difference = np.abs(given["denoised"] - expected(run)).max()
+    assert 1e-5 < difference < 0.02 * expected(run).max()
+    metadata = json.loads((folder / "assets.extra" / "metadata.json").read_text())
+    assert metadata["precision"] == "bfloat16"
+    assert 0 < abs(metadata["cost"]["psnr_cost_db"]) < 0.5
+    whole = json.loads((saved_model / "assets.extra" / "metadata.json").read_text())
+    assert metadata["fingerprint"] != whole["fingerprint"], "denoise must not take the one's output for the other's"
+
+
 def test_hu_beyond_the_training_range_are_clipped_and_int16_saturates(run, saved_model):
     signatures = tf.saved_model.load(str(saved_model)).signatures
     wild = np.where(odd_images() < 0.5, -3000.0, 30000.0).astype(np.float32)
@@ -65,6 +85,11 @@ def test_a_model_of_rescaled_inputs_rescales_each_image_and_says_so(tmp_path):
     values = odd_images() * np.array([0.3, 0.6]).reshape(2, 1, 1, 1).astype(np.float32)
     given = tf.saved_model.load(str(folder)).signatures["denoise_hu"](low_dose_hu=tf.constant(4096 * values - 1024))
     wanted = expected(rescaled, np.stack([min_max_rescale(image) for image in values]))
+    np.testing.assert_allclose(given["denoised"], 4096 * wanted - 1024, atol=0.2)
+    high = odd_images(height=150)  # denoised in halves, which have other extremes than the whole
+    high[0, 3, 4] = 3.0
+    given = tf.saved_model.load(str(folder)).signatures["denoise_hu"](low_dose_hu=tf.constant(4096 * high - 1024))
+    wanted = expected(rescaled, np.stack([min_max_rescale(image) for image in high]))
     np.testing.assert_allclose(given["denoised"], 4096 * wanted - 1024, atol=0.2)
     flat = tf.saved_model.load(str(folder)).signatures["denoise_hu"](low_dose_hu=tf.fill([1, 9, 9, 1], 40.0))
     assert np.isfinite(flat["denoised"]).all()
@@ -169,6 +194,7 @@ def test_torch_computes_the_same(run, tmp_path):
         ({"format": "onnx", "precision": "int8"}, "format=onnx takes float32"),
         ({"format": "tflite", "precision": "int4"}, "takes float32, float16, int8"),
         ({"format": "tflite", "precision": "int8"}, "give --data_dir"),
+        ({"format": "saved_model", "precision": "bfloat16"}, "give --data_dir"),
         ({"format": "keras", "weights": "average"}, "was trained without"),
     ],
 )
@@ -186,3 +212,21 @@ def test_a_run_of_older_code_takes_its_hu_from_its_records(tmp_path, data_dir):
     run.config.write_text(json.dumps(stored))
     folder = export(run, tmp_path / "out", "keras")
     assert json.loads((folder / "metadata.json").read_text())["hu"]["slope"] == 4072.001
+
+
+def test_only_an_export_is_replaced(tmp_path):
+    run = write_run(tmp_path / "models" / "run")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    for place, reason in (
+        (run.path, "lies there"),
+        (run.path.parent, "lies there"),
+        (tmp_path / "mine", "something else"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            export(run, place, "keras", overwrite=True)
+    assert run.config.is_file()
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+    folder = export(run, tmp_path / "model", "keras")
+    assert export(run, folder, "saved_model", overwrite=True) == folder
+    assert not (folder / "generator.keras").exists()

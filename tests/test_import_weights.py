@@ -10,7 +10,9 @@ from deployed import odd_images, write_run
 from foreign_files import (
     EXECUTED,
     Bomb,
+    Pointers,
     convolutions,
+    nested_in_itself,
     run_torch,
     state_dict,
     torch_network,
@@ -134,6 +136,13 @@ def test_an_exported_state_dict_comes_back_whole(tmp_path):
     np.testing.assert_array_equal(first.network(odd_images()), second.network(odd_images()))
 
 
+def test_an_import_replaces_another_if_asked(tmp_path):
+    for filters in (4, 6):
+        save_file(state_dict(convolutions(2, filters), "net.", 2), tmp_path / "w")
+        import_generator(tmp_path / "w", tmp_path / "run", overwrite=True)
+    assert load_generator(RunDir(tmp_path / "run")).get_layer("conv1").filters == 6
+
+
 def legacy_bomb(path):
     path.write_bytes(pickle.dumps(Bomb(), protocol=2))
 
@@ -148,6 +157,16 @@ def zipped_bomb(path):
 def compressed(path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", bytes(2**24))
+
+
+def saved_by_torch(path):
+    torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'wgan-vgg[weights]')")
+    content = nested_in_itself()
+    first = content["items"]
+    while isinstance(first[0], list):
+        first = first[0]
+    first[0] = torch.zeros(1)
+    torch.save(content, path)
 
 
 def number_array(path):
@@ -170,6 +189,10 @@ NAN = [(kernel, np.full_like(bias, np.nan)) for kernel, bias in PARTS]
         (compressed, "compressed archive|needs torch"),
         (lambda path: write_pickled_npy(path, Bomb()), "it asks for"),
         (lambda path: write_pickled_npy(path, {"a": [np.zeros(3)], "b": Bomb()}), "it asks for"),
+        (lambda path: write_pickled_npy(path, {"a": Pointers()}), "kernels: none"),
+        (lambda path: write_pickled_npy(path, {"a": np.zeros(2, [("x", "f4")])}), "an array of V4"),
+        (lambda path: write_pickled_npy(path, nested_in_itself()), "found 1 tensors"),
+        (saved_by_torch, "found 1 tensors|needs torch"),
         (lambda path: path.write_text("no weights"), "neither safetensors nor"),
         (lambda path: path.write_bytes(b""), "neither safetensors nor"),
         (lambda path: path.write_bytes((99).to_bytes(8, "little") + b"{" + bytes(200)), "not readable as safetensors"),
@@ -214,12 +237,16 @@ def test_the_bomb_does_go_off_where_nobody_takes_care():
         (["--output_dir={root}"], "exists already; add --overwrite"),
         (["--layout=notebook", "--data_dir=/nowhere"], "leave it out"),
         (["--data_dir=/nowhere"], "no such folder"),
+        (["--output_dir={root}", "--overwrite"], "which it would be made of, lies there"),
+        (["--output_dir={root}/theirs", "--overwrite"], "holds something else"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, script, flags, message):
     save_file(state_dict(convolutions(2, 4), "net.", 2), tmp_path / "w")
+    write_run(tmp_path / "theirs")
     given = {"--input": str(tmp_path / "w"), "--output_dir": str(tmp_path / "run")}
-    given |= dict(flag.format(root=tmp_path).split("=", 1) for flag in flags)
-    status, out, err = script("import_weights", *(f"{key}={value}" for key, value in given.items()))
+    given |= dict(flag.format(root=tmp_path).partition("=")[::2] for flag in flags)
+    status, out, err = script("import_weights", *(f"{key}={value}".rstrip("=") for key, value in given.items()))
     assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert (tmp_path / "theirs" / "checkpoints" / "step-000000007.index").exists()
     assert message in err

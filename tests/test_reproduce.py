@@ -174,8 +174,15 @@ def test_killed_at_any_moment_the_same_command_completes(hdf5_dir, tmp_path):
         return [sys.executable, "-m", "experiments.reproduce", *flags]
 
     run = RunDir(tmp_path / "killed" / "wgan-mse")
+
+    def records_have_begun():
+        try:
+            return any((tmp_path / "killed").glob(".data.partial-*/*.tfrecord-*"))
+        except FileNotFoundError:  # the folder got its name while it was looked into
+            return True
+
     moments = (
-        lambda: any((tmp_path / "killed").glob(".data.partial-*/*.tfrecord-*")),
+        records_have_begun,
         lambda: (run.checkpoints / "partial").exists(),
         lambda: len(run.rows()) == 2,
         lambda: (tmp_path / "killed" / "references" / "baselines.json").exists(),

@@ -1,14 +1,13 @@
 """Every path of a run directory, and writing into it without ever leaving half a file."""
 
 import contextlib
-import fcntl
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from data_prep import staging
 from data_prep.errors import InputError
 from wgan_vgg.config import Config, from_dict
 
@@ -37,15 +36,8 @@ class _Folder:
         Raises:
           InputError: another process has it.
         """
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(f"workdir {self.path}: another process trains there; wait, or take another") from error
+        with staging.locked(self.path, f"workdir {self.path}: another process trains there; wait, or take another"):
             yield
-        finally:
-            os.close(handle)
 
 
 class ReferencesDir(_Folder):

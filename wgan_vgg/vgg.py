@@ -57,7 +57,7 @@ def build_vgg(config: VggConfig, precision: str = "float32") -> keras.Model:
             raise InputError(f"vgg.before_relu: {config.layer} is no convolution, it has no ReLU")
         layer.activation = keras.activations.linear
     frozen = _in_precision(keras.Model(network.input, layer.output, name="vgg19"), precision)
-    scales, offsets = _preprocessing(config, torchvision)
+    scales, offsets = preprocessing(config, torchvision)
     image = keras.Input((None, None, 1), name="image")
     channels = keras.layers.Concatenate(name="grey_to_rgb")([image, image, image])
     scaled = keras.layers.Rescaling(scales, offsets, name="preprocess")(channels)
@@ -67,7 +67,7 @@ def build_vgg(config: VggConfig, precision: str = "float32") -> keras.Model:
     return model
 
 
-def _preprocessing(config: VggConfig, torchvision: bool) -> tuple[list[float], list[float]]:
+def preprocessing(config: VggConfig, torchvision: bool) -> tuple[list[float], list[float]]:
     """Scale and offset of each channel."""
     if torchvision and config.mean_order == "bgr":
         scales = [1 / deviation for deviation in _TORCHVISION_DEVIATIONS]

@@ -1,8 +1,6 @@
 """Slices in .npy and .npz files and in LoDoPaB-CT's HDF5 layout."""
 
-import contextlib
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +8,7 @@ import numpy as np
 from data_prep import lodopab
 from data_prep.errors import InputError
 from data_prep.hdf5_slices import new_images, open_images
-from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape
-
-# What numpy and zipfile raise for a wrong or a hostile file.
-_DAMAGE = (ValueError, EOFError, OSError, MemoryError, zipfile.BadZipFile, zlib.error)
-_LARGEST_ARCHIVE = 8 * 2**30  # bytes, unpacked
+from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape, check_size
 
 
 class NpySlices(Slices):
@@ -35,18 +29,14 @@ class NpySlices(Slices):
     def read(self, index: int) -> np.ndarray:
         return self._scale.to_hu(self._array.reshape(self._shape)[index], f"{self.path}: slice {index}")
 
-    def write(self, index: int, hu: np.ndarray) -> None:
-        self._written.reshape(self._shape)[index] = self._scale.to_stored(hu)
+    def write(self, index: int, hu: np.ndarray) -> None:  # noqa: ARG002
+        self._file.write(self._scale.to_stored(hu).tobytes())
 
     def _begin(self, partial: Path) -> None:
-        self._written = np.lib.format.open_memmap(partial, "w+", self._array.dtype, self._array.shape)
-
-    def _end(self, partial: Path) -> None:  # noqa: ARG002
-        self._written.flush()
-        self._close()
-
-    def _close(self) -> None:
-        del self._written
+        # Not a memory map: on a full disk that ends the process.
+        self._file = self._stack.enter_context(partial.open("wb"))
+        header = {"descr": np.lib.format.dtype_to_descr(self._array.dtype), "fortran_order": False}
+        np.lib.format.write_array_header_1_0(self._file, header | {"shape": self._array.shape})
 
 
 class NpzSlices(Slices):
@@ -72,8 +62,10 @@ class NpzSlices(Slices):
 
     def _end(self, partial: Path) -> None:
         denoised = {name: image.reshape(self._arrays[name].shape) for name, image in self._images.items()}
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **(self._arrays | denoised))
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:  # numpy.savez refuses some names
+            for name, array in (self._arrays | denoised).items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 class Hdf5Slices(Slices):
@@ -82,6 +74,7 @@ class Hdf5Slices(Slices):
     def __init__(self, path: Path, options: Options) -> None:  # noqa: ARG002
         super().__init__(path)
         self._dataset = open_images(path)
+        self._stack.callback(self._dataset.file.close)
         self.count = len(self._dataset)
         self._scale = Scale(lodopab.HU_SLOPE, lodopab.HU_INTERCEPT, self._dataset.dtype)
         self._padding: set[int] = set()
@@ -100,18 +93,8 @@ class Hdf5Slices(Slices):
             self._write(index, self._scale.to_stored(hu))
 
     def _begin(self, partial: Path) -> None:
-        self._stack = contextlib.ExitStack()
-        with contextlib.ExitStack() as stack:
-            attributes = {name: str(value) for name, value in self._dataset.file.attrs.items()}
-            self._write = stack.enter_context(new_images(partial, self._dataset.shape, attributes))
-            self._stack = stack.pop_all()
-
-    def _end(self, partial: Path) -> None:  # noqa: ARG002
-        self._close()
-
-    def _close(self) -> None:
-        self._stack.close()
-        self._dataset.file.close()
+        attributes = {name: str(value) for name, value in self._dataset.file.attrs.items()}
+        self._write = self._stack.enter_context(new_images(partial, self._dataset.shape, attributes))
 
 
 def image_shape(path: Path, array: np.ndarray) -> tuple[int, int, int]:
@@ -129,22 +112,24 @@ def image_shape(path: Path, array: np.ndarray) -> tuple[int, int, int]:
 def _checked_load(path: Path, **options: str) -> "np.ndarray | np.lib.npyio.NpzFile":
     try:
         return np.load(path, allow_pickle=False, **options)
-    except _DAMAGE as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # numpy and zipfile raise many kinds for a wrong or a hostile file
+        reason = " ".join(str(error).split())
         raise InputError(f"{path}: not an array of numbers ({reason}); write it with numpy.save or savez") from error
 
 
 def _load_archive(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > _LARGEST_ARCHIVE:
-            raise InputError(
-                f"{path}: unpacks to {size:,} bytes, more than {_LARGEST_ARCHIVE:,}; store it as .npy files"
-            )
+            members = archive.infolist()
+        check_size(path, sum(member.file_size for member in members))
         with _checked_load(path) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except _DAMAGE as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not an archive of arrays ({str(error).splitlines()[0]}); copy it again") from error
+            loaded = {name: arrays[name] for name in arrays.files}
+    except InputError:
+        raise
+    except Exception as error:  # as above, and for what is encrypted, packed in another way or lies about its size
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not an archive of arrays ({reason}); copy it again") from error
+    others = [name for name, array in loaded.items() if not isinstance(array, np.ndarray)]
+    if others:
+        raise InputError(f"{path}: {others[0]!r} in it is no array; write it with numpy.savez")
+    return loaded

@@ -1,5 +1,6 @@
 """Files of CT slices, or trees of them, to denoised files of the same kinds."""
 
+import contextlib
 import dataclasses
 import itertools
 import logging
@@ -12,11 +13,12 @@ import numpy as np
 
 from data_prep.dicom import AIR_HU
 from data_prep.errors import InputError
+from data_prep.staging import locked, naming_full_disk
 from wgan_vgg.deploy.inference import Denoiser
 from wgan_vgg.deploy.kinds import kind_of
 from wgan_vgg.deploy.preview import write_preview
 from wgan_vgg.deploy.slices import Options, Slices
-from wgan_vgg.deploy.targets import claim_output, find_targets, middles
+from wgan_vgg.deploy.targets import check_output, claim_folder, find_targets, is_done, middles
 
 logger = logging.getLogger(__name__)
 
@@ -91,23 +93,34 @@ def denoise(
 ) -> Outcome:
     """Denoises a file to a file, or all image files of a folder, at any depth, to files of the same names.
 
-    Each output appears whole or not at all; the same call goes on with what is missing.
+    Each output appears whole or not at all; in a folder, the same call goes on with what is missing or out of date.
 
     Raises:
-      InputError: no such input, an output that is taken or by another model, or not a single file could be read.
+      InputError: no such input, an output that is taken or by another model, a full disk, or not a single file could be
+        read.
     """
     for warning in denoiser.mapping.warnings:
         logger.warning("%s", warning)
-    targets = find_targets(input_path, output)
-    origin = {"fingerprint": denoiser.metadata["fingerprint"], "hu_range": settings.hu_range and [*settings.hu_range]}
-    claim_output(input_path, output, origin, overwrite=settings.overwrite)
+    targets, is_folder = find_targets(input_path, output), input_path.is_dir()
+    check_output(input_path, output, overwrite=settings.overwrite)
+    base = output if is_folder else output.parent
     shown = middles(list(targets)) if settings.preview else set()
-    missing = {path: target for path, target in targets.items() if settings.overwrite or not target.exists()}
-    base = output if input_path.is_dir() else output.parent
-    pictures = {target: base / PREVIEWS / f"{target.relative_to(base)}.png" for target in missing.values()}
-    work = _Work(denoiser, settings, missing, shown, pictures, progress)
-    work.outcome.skipped = len(targets) - len(missing)
-    work.run()
+    pictures = {target: base / PREVIEWS / f"{target.relative_to(base)}.png" for target in targets.values()}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(naming_full_disk(f"output {output}", output))
+        if is_folder:
+            output.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(output, f"output {output}: another call writes there; wait, or take another"))
+            hu_range = settings.hu_range and [*settings.hu_range]
+            origin = {"fingerprint": denoiser.metadata["fingerprint"], "hu_range": hu_range}
+            claim_folder(input_path, output, origin, overwrite=settings.overwrite)
+        elif shown and not settings.overwrite and pictures[output].exists():
+            raise InputError(f"preview {pictures[output]}: exists already; add --overwrite or take another output")
+        done = {path for path, target in targets.items() if is_folder and is_done(path, target, output)}
+        missing = {path: target for path, target in targets.items() if path not in done}
+        work = _Work(denoiser, settings, missing, shown, pictures, progress, strict=settings.strict or not is_folder)
+        work.outcome.skipped = len(done)
+        work.run()
     if not work.outcome.files and not work.outcome.skipped:
         raise InputError(f"input {input_path}: not one file there could be denoised; see the warnings before this")
     return work.outcome
@@ -124,9 +137,11 @@ class _Work:
         shown: set[Path],
         pictures: dict[Path, Path],
         progress: Progress | None,
+        *,
+        strict: bool,
     ) -> None:
         self._denoiser, self._settings, self._targets = denoiser, settings, targets
-        self._shown, self._pictures = shown, pictures
+        self._shown, self._pictures, self._strict = shown, pictures, strict
         self._progress = progress or (lambda *_: None)
         self._range = denoiser.mapping.range
         self._open: set[_Job] = set()
@@ -136,8 +151,8 @@ class _Work:
         """Denoises all targets; what is half written when it ends, however it ends, is removed."""
         started = time.monotonic()
         try:
-            for batch in self._batches():
-                self._denoise(batch)
+            for batch, paired in self._batches():
+                self._denoise(batch, paired)
         finally:
             for job in list(self._open):
                 self._abandon(job)
@@ -167,35 +182,32 @@ class _Work:
                     if source.count > 1:
                         self._progress(f"denoise {path.name}", index + 1, source.count)
             except InputError as error:
-                if job:
-                    self._abandon(job)
-                if self._settings.strict or len(self._targets) == 1:
-                    raise
-                self.outcome.failed += 1
-                logger.warning("left out: %s", error)
+                self._leave_out(job, error)
             if len(self._targets) > 1:
                 self._progress("denoise", done, len(self._targets))
 
     def _begin(self, source: Slices, output: Path) -> _Job:
         volume = self._settings.preview and source.count > 1
         job = _Job(source, output, source.count // 2 if volume or source.path in self._shown else None)
-        source.begin(output)
         self._open.add(job)
+        source.begin(output)
         return job
 
-    def _batches(self) -> Iterator[list[_Item]]:
-        """Slices that follow each other, of one shape, as many as fit."""
+    def _batches(self) -> Iterator[tuple[list[_Item], bool]]:
+        """Slices that follow each other, of one shape, as many as fit; and whether to denoise one as a pair."""
         for shape, group in itertools.groupby(self._slices(), key=lambda item: item.hu.shape):
             size = self._settings.batch or max(1, self._denoiser.slices_at_once(shape, self._settings.memory))
             while batch := list(itertools.islice(group, size)):
-                yield batch
+                # One image alone is computed in another order and rounds differently, and which one is alone depends on
+                # where an earlier call was stopped.
+                yield batch, len(batch) == 1 < size
 
-    def _denoise(self, batch: list[_Item]) -> None:
+    def _denoise(self, batch: list[_Item], paired: bool) -> None:
         hu = np.stack([item.hu for item in batch])
         tile = self._settings.tile
         if not tile and not self._denoiser.slices_at_once(hu.shape[1:], self._settings.memory):
             tile = self._denoiser.tile_side(self._settings.memory)
-        denoised = self._denoiser(hu, tile)
+        denoised = self._denoiser(np.repeat(hu, 2, axis=0) if paired else hu, tile)[: len(hu)]
         if not self._denoiser.mapping.rescaled:
             self.outcome.clipped += int(np.count_nonzero((hu < self._range[0]) | (hu > self._range[1])))
         self.outcome.pixels += hu.size
@@ -207,10 +219,26 @@ class _Work:
                 write_preview(self._pictures[job.output], before, after)
             self.outcome.slices += 1
             if index == job.source.count - 1:
-                job.source.finish()
-                job.open = False
-                self._open.discard(job)
-                self.outcome.files += 1
+                self._finish(job)
+
+    def _finish(self, job: _Job) -> None:
+        try:
+            job.source.finish()
+        except InputError as error:
+            self._leave_out(job, error)
+            return
+        job.open = False
+        self._open.discard(job)
+        self.outcome.files += 1
+
+    def _leave_out(self, job: _Job | None, error: InputError) -> None:
+        """Names and counts a bad file; in strict mode raises its error."""
+        if job:
+            self._abandon(job)
+        if self._strict:
+            raise error
+        self.outcome.failed += 1
+        logger.warning("left out: %s", error)
 
     def _abandon(self, job: _Job) -> None:
         job.open = False

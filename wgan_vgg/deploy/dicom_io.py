@@ -3,12 +3,13 @@
 Attributes are those of the DICOM standard, PS3.3: general image C.7.6.1, general series C.7.3.1, SOP common C.12.1.
 """
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_prep.dicom import load_pydicom, padding_range, read_stored
+from data_prep.dicom import load_pydicom, naming, padding_range, read_stored
 from data_prep.errors import InputError
 from wgan_vgg.deploy.slices import Options, Scale, Slices
 
@@ -22,6 +23,7 @@ _OUTDATED = (
     *("SmallestImagePixelValue", "LargestImagePixelValue", "SmallestPixelValueInSeries", "LargestPixelValueInSeries"),
     *("IconImageSequence", "MACParametersSequence", "DigitalSignaturesSequence"),
     *("InstanceCreationDate", "InstanceCreationTime", "InstanceCreatorUID"),
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
 )
 
 
@@ -36,6 +38,9 @@ class DicomSlices(Slices):
         self._slice = read_stored(self.path)
         if "LOCALIZER" in (self._slice.dataset.get("ImageType") or ()):
             raise InputError(f"{self.path}: a localizer, not a slice; remove it")
+        for name in ("SOPClassUID", "SOPInstanceUID"):
+            if not self._slice.dataset.get(name):
+                raise InputError(f"{self.path}: no {name}, by which its denoised image would refer to it; remove it")
         return self._slice.hu(self._options.padding_hu)
 
     def write(self, index: int, hu: np.ndarray) -> None:  # noqa: ARG002
@@ -48,10 +53,12 @@ class DicomSlices(Slices):
         self._pixels = np.where(self._slice.padding | (stored == self._slice.stored), raw, stored)
 
     def _end(self, partial: Path) -> None:
-        dataset = self._slice.dataset
-        _set_pixels(dataset, self._pixels)
-        _describe(dataset, self._options)
-        dataset.save_as(partial, enforce_file_format=True)
+        dataset, content = self._slice.dataset, io.BytesIO()
+        with naming(self.path):  # what pydicom reads it may yet refuse to write
+            _set_pixels(dataset, self._pixels)
+            _describe(dataset, self._options)
+            dataset.save_as(content, enforce_file_format=True)
+        partial.write_bytes(content.getbuffer())
 
 
 def _off_padding(dataset: "Dataset", stored: np.ndarray, scale: Scale) -> np.ndarray:
@@ -88,13 +95,15 @@ def _describe(dataset: "Dataset", options: Options) -> None:
         if name in dataset.file_meta:
             delattr(dataset.file_meta, name)
     dataset.SeriesInstanceUID = derived(str(dataset.get("SeriesInstanceUID") or dataset.get("StudyInstanceUID") or ""))
-    image_type = list(dataset.get("ImageType") or ())
-    dataset.ImageType = ["DERIVED", "SECONDARY", *(image_type[2:] or ["AXIAL"])]
+    image_type = dataset.get("ImageType") or []
+    values = [image_type] if isinstance(image_type, str) else image_type
+    dataset.ImageType = ["DERIVED", "SECONDARY", *(values[2:] or ["AXIAL"])]
     before = str(dataset.get("DerivationDescription") or "")
     text = f"{options.derivation}; {NOTICE}"
     dataset.DerivationDescription = f"{before}; {text}"[-_TEXT_LENGTH:] if before else text[:_TEXT_LENGTH]
     series, suffix = str(dataset.get("SeriesDescription") or ""), f"denoised, {NOTICE}"
     dataset.SeriesDescription = f"{series[: _SERIES_LENGTH - len(suffix) - 1]} {suffix}".strip()
+    dataset.preamble = bytes(128)  # where it makes the file a TIFF too, that one's offsets are wrong now
     for name in _OUTDATED:
         if name in dataset:
             delattr(dataset, name)

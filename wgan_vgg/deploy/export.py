@@ -8,13 +8,16 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import wgan_vgg
 from data_prep.errors import InputError
-from data_prep.staging import staged_folder
+from data_prep.staging import check_replaced, staged_folder
 from wgan_vgg.deploy import other_formats
 from wgan_vgg.deploy.hu import HuMapping
+from wgan_vgg.deploy.precision import PRECISIONS, open_records, psnr_cost
 from wgan_vgg.deploy.saved_model import SAVED_MODEL_METADATA, write_saved_model
+from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir, read_json, write_json
 from wgan_vgg.trained_model import load_generator, saved_step
 
@@ -39,7 +42,7 @@ def export_saved_model(run: RunDir, output_dir: Path, *, overwrite: bool = False
     Args:
       run: a trained run.
       output_dir: the SavedModel's folder; appears whole, by one rename.
-      overwrite: replace what is there.
+      overwrite: replace an older export.
       weights: "raw", "average" or "best", see trained_model.load_generator.
 
     Returns:
@@ -69,7 +72,8 @@ def export(
       run, output_dir, overwrite, weights: see export_saved_model.
       format: "saved_model"; "keras" (generator.keras), "onnx" (generator.onnx), "tflite" (generator.tflite) or "torch"
         (generator.safetensors, a PyTorch state dict).
-      precision: of the TFLite weights, "float32", "float16" or "int8", which also quantizes what flows between.
+      precision: "float32"; for a SavedModel also "bfloat16", of the convolutions; for TFLite "float16", of the
+        weights, or "int8", which also quantizes what flows between.
       data_dir: records to calibrate int8 on and to measure the cost of less precision with; by default the run's own.
 
     Returns:
@@ -80,16 +84,15 @@ def export(
     """
     if format not in FORMATS:
         raise InputError(f"format={format}: unknown; take one of {', '.join(FORMATS)}")
-    precisions = other_formats.PRECISIONS if format == "tflite" else ("float32",)
+    precisions = ("float32", *PRECISIONS.get(format, ()))
     if precision not in precisions:
         raise InputError(f"precision={precision}: format={format} takes {', '.join(precisions)}")
-    if output_dir.exists() and not overwrite:
-        raise InputError(f"output_dir {output_dir}: exists already; add --overwrite or choose another")
+    check_replaced(output_dir, _is_export, run.path, overwrite=overwrite)
     mapping, generator = HuMapping.of_run(run), load_generator(run, weights)
     metadata = describe(run, generator, mapping, weights)
     records = data_dir or Path(run.stored()["data"].get("path", ""))
     writers: dict[str, Callable[[Path], dict[str, Any] | None]] = {
-        "saved_model": lambda folder: write_saved_model(folder, generator, mapping),
+        "saved_model": lambda folder: _write_saved_model(folder, run, generator, mapping, precision, records),
         "keras": lambda folder: other_formats.write_keras(folder, generator),
         "onnx": lambda folder: other_formats.write_onnx(folder, generator, metadata),
         "tflite": lambda folder: other_formats.write_tflite(folder, generator, mapping, precision, records),
@@ -99,6 +102,25 @@ def export(
         metadata |= writers[format](folder) or {}
         write_json(folder / (SAVED_MODEL_METADATA if format == "saved_model" else METADATA), metadata)
     return output_dir
+
+
+def _write_saved_model(
+    folder: Path, run: RunDir, generator: keras.Model, mapping: HuMapping, precision: str, records: Path
+) -> dict[str, Any]:
+    if precision == "float32":
+        write_saved_model(folder, generator, mapping)
+        return {}
+    data = open_records(precision, records)
+    coarser = build_generator(run.load_config().generator, precision=precision)
+    coarser.set_weights(generator.get_weights())
+    write_saved_model(folder, coarser, mapping)
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    cost = psnr_cost(lambda low_dose: serve(low_dose=tf.constant(low_dose))["denoised"].numpy(), generator, data)
+    return {"precision": precision, "cost": cost, "fingerprint": fingerprint(coarser, mapping)}
+
+
+def _is_export(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (SAVED_MODEL_METADATA, METADATA))
 
 
 def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: str) -> dict[str, Any]:
@@ -114,6 +136,7 @@ def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: s
         "seed": config.seed,
         "step": saved_step(run, weights),
         "weights": weights,
+        "precision": "float32",
         "fingerprint": fingerprint(generator, mapping),
         "hu": mapping.describe(),
         "warnings": [*mapping.warnings, "not for diagnostic use"],

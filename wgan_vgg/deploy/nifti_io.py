@@ -1,12 +1,15 @@
 """Volumes in NIfTI-1 and NIfTI-2 (.nii, .nii.gz); nibabel is the optional extra `nifti`."""
 
+import contextlib
+import gzip
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from data_prep.errors import InputError
-from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape
+from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape, check_size
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Image
@@ -26,6 +29,7 @@ class NiftiSlices(Slices):
         if len(shape) == 4 and shape[3] == 1:
             shape = shape[:3]
         check_shape(path, shape[::-1], proxy.dtype)
+        check_size(path, math.prod(shape) * proxy.dtype.itemsize)
         self._shape, self.count = shape, shape[2]
         low, high = (
             (np.iinfo(proxy.dtype).min, np.iinfo(proxy.dtype).max) if proxy.dtype.kind in "iu" else (-np.inf, np.inf)
@@ -54,7 +58,11 @@ class NiftiSlices(Slices):
         twin = type(image)(self._denoised.reshape(image.shape), image.affine, image.header, dtype=self._scale.dtype)
         twin.header.set_slope_inter(self._scale.slope, self._scale.intercept)
         twin.header["cal_min"] = twin.header["cal_max"] = 0  # the range to show: unknown now
-        twin.to_filename(partial)
+        with contextlib.ExitStack() as stack:  # nibabel leaves a file open where a full disk ends the writing
+            file = stack.enter_context(partial.open("wb"))
+            if partial.suffix.lower() == ".gz":
+                file = stack.enter_context(gzip.GzipFile("", "wb", 1, file, mtime=0))
+            twin.to_stream(file)
 
 
 def _load(path: Path) -> "Nifti1Image":

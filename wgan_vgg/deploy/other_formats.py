@@ -13,14 +13,12 @@ import tensorflow as tf
 
 from data_prep.errors import InputError
 from wgan_vgg.deploy.hu import HuMapping
+from wgan_vgg.deploy.precision import open_records, psnr_cost
 from wgan_vgg.deploy.saved_model import write_saved_model
 from wgan_vgg.deploy.state_dict import to_state_dict, write_safetensors
-from wgan_vgg.evaluation.metrics import psnr
 from wgan_vgg.input_pipeline import DataSet
 
-PRECISIONS = ("float32", "float16", "int8")
 _CALIBRATION_IMAGES = 32
-_JUDGED_IMAGES = 32
 _ONNX_AXES = ("batch", "height", "width")
 
 
@@ -85,17 +83,10 @@ def write_tflite(
     Raises:
       InputError: precision is not float32 and there are no records.
     """
-    data = None
-    if precision != "float32":
-        try:
-            data = DataSet.open(records)
-        except InputError as error:
-            raise InputError(
-                f"precision={precision}: its cost is measured on records, and {error}; give --data_dir"
-            ) from error
+    data = None if precision == "float32" else open_records(precision, records)
     with tempfile.TemporaryDirectory(dir=folder) as saved_model, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own, about itself
-        write_saved_model(Path(saved_model), generator, mapping)
+        write_saved_model(Path(saved_model), generator, mapping, halves=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=["serving_default"])
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -106,7 +97,11 @@ def write_tflite(
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         content = converter.convert()
     (folder / "generator.tflite").write_bytes(content)
-    return {"precision": precision, **({"cost": _cost(content, generator, data)} if data else {})}
+    if data is None:
+        return {"precision": precision}
+    runner = tflite_runner(content)
+    cost = psnr_cost(lambda low_dose: runner(low_dose=low_dose)["denoised"], generator, data)
+    return {"precision": precision, "cost": cost}
 
 
 def tflite_runner(content: bytes) -> Any:
@@ -119,11 +114,3 @@ def tflite_runner(content: bytes) -> Any:
 def _calibration(data: DataSet) -> Iterator[list[np.ndarray]]:
     for image in data.first("train", _CALIBRATION_IMAGES)[0].numpy():
         yield [image[np.newaxis]]
-
-
-def _cost(content: bytes, generator: keras.Model, data: DataSet) -> dict[str, Any]:
-    low_dose, normal_dose = (images.numpy() for images in data.first("test", _JUDGED_IMAGES))
-    outputs = {"psnr_float32": generator(low_dose, training=False).numpy()}
-    outputs["psnr"] = tflite_runner(content)(low_dose=low_dose)["denoised"]
-    means = {name: float(np.mean(list(map(psnr, normal_dose, images)))) for name, images in outputs.items()}
-    return {**means, "psnr_cost_db": means["psnr_float32"] - means["psnr"], "images": len(low_dose), "split": "test"}

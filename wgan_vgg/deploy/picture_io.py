@@ -1,11 +1,12 @@
 """Grey PNG and TIFF pictures, whose values stand for a range of HU that the user states."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.errors import InputError
-from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape
+from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape, check_size
 
 
 class _Picture(Slices):
@@ -65,14 +66,25 @@ class TiffSlices(_Picture):
         import tifffile
 
         with tifffile.TiffFile(self.path) as file:
-            page, count = file.pages.first, len(file.pages)
-            if page.samplesperpixel != 1:
-                raise InputError(f"{self.path}: {page.samplesperpixel} samples a pixel, expected grey")
+            pages = list(file.pages)
+            page, count = pages[0], len(pages)
+            if page.photometric != tifffile.PHOTOMETRIC.MINISBLACK or page.samplesperpixel != 1:
+                kind = getattr(page.photometric, "name", page.photometric)
+                raise InputError(
+                    f"{self.path}: {kind} of {page.samplesperpixel} samples a pixel, expected MINISBLACK of 1"
+                )
+            if page.bitspersample != 8 * page.dtype.itemsize:
+                raise InputError(f"{self.path}: {page.bitspersample} bits a pixel, expected 8, 16, 32 or 64")
+            if any((each.shape, each.dtype) != (page.shape, page.dtype) for each in pages):
+                raise InputError(f"{self.path}: pages of several sizes or types; split it into several files")
             check_shape(self.path, (count, *page.shape), page.dtype)  # before it is unpacked
+            check_size(self.path, count * page.nbytes)
             self._resolution = {"resolution": page.resolution, "resolutionunit": page.resolutionunit}
-            return np.stack([each.asarray() for each in file.pages])
+            return np.stack([each.asarray() for each in pages])
 
     def _end(self, partial: Path) -> None:
         import tifffile
 
-        tifffile.imwrite(partial, self._pages, photometric="minisblack", **self._resolution)
+        content = io.BytesIO()  # into a file numpy would write, which does not say that a disk is full
+        tifffile.imwrite(content, self._pages, photometric="minisblack", **self._resolution)
+        partial.write_bytes(content.getbuffer())

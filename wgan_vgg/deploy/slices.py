@@ -1,5 +1,6 @@
 """What all kinds of image files share: slices in HU, one by one, and a twin of the same kind to write them to."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.hdf5_slices import MAX_SIDE, MAX_SLICES
 
+_LARGEST = 8 * 2**30  # bytes of a file that is held in memory
 PARTIAL = ".partial-"  # before the name, so that its ending still tells the kind
 
 
@@ -33,6 +35,7 @@ class Slices:
 
     def __init__(self, path: Path) -> None:
         self.path, self.count = path, 1
+        self._stack = contextlib.ExitStack()  # what must be closed
 
     def read(self, index: int) -> np.ndarray:
         """One slice in HU, float32 (height, width), finite.
@@ -44,8 +47,8 @@ class Slices:
 
     def begin(self, output: Path) -> None:
         """Opens the twin under a temporary name."""
-        output.parent.mkdir(parents=True, exist_ok=True)
         self._output, self._partial = output, output.with_name(PARTIAL + output.name)
+        output.parent.mkdir(parents=True, exist_ok=True)
         self._begin(self._partial)
 
     def write(self, index: int, hu: np.ndarray) -> None:
@@ -53,23 +56,26 @@ class Slices:
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Gives the whole twin its name."""
+        """Gives the whole twin its name.
+
+        Raises:
+          InputError: what was read cannot be written.
+        """
         self._end(self._partial)
+        self._stack.close()
         self._partial.replace(self._output)
 
     def abandon(self) -> None:
-        """Leaves nothing behind."""
-        self._close()
-        self._partial.unlink(missing_ok=True)
+        """Leaves nothing behind, however far it came; what the disk has to say about that was said before."""
+        for step in (self._stack.close, self._partial.unlink):
+            with contextlib.suppress(OSError):
+                step()
 
     def _begin(self, partial: Path) -> None:
         """Opens what slices are written to one by one; kinds that are written at the end have nothing to do."""
 
     def _end(self, partial: Path) -> None:
         """Writes what is left to write."""
-
-    def _close(self) -> None:
-        """Closes what is open."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +103,8 @@ class Scale:
         Raises:
           InputError: a value, of what `name` says, is NaN or infinite.
         """
-        hu = (self.slope * stored.astype(np.float64) + self.intercept).astype(np.float32)
+        with np.errstate(over="ignore"):
+            hu = (self.slope * stored.astype(np.float64) + self.intercept).astype(np.float32)
         wrong = hu.size - np.count_nonzero(np.isfinite(hu))
         if wrong:
             raise InputError(f"{name} has {wrong} NaN or infinite pixels; repair or remove it")
@@ -107,7 +114,8 @@ class Scale:
         """The stored values of HU."""
         stored = (hu.astype(np.float64) - self.intercept) / self.slope
         if self.dtype.kind in "iu":
-            stored = np.clip(np.rint(stored), self.low, self.high)
+            # Up to just below the next value, which is cut off: the highest of 64 bits is no float, and would overflow.
+            stored = np.clip(np.rint(stored), self.low, np.nextafter(self.high + 1.0, 0))
         return stored.astype(self.dtype)
 
 
@@ -117,3 +125,9 @@ def check_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
         raise InputError(
             f"{path}: {dtype} {shape}, expected numbers (slices, height, width) or (height, width), sides to {MAX_SIDE}"
         )
+
+
+def check_size(path: Path, size: int) -> None:
+    """Raises InputError where a file, unpacked, is more than is held in memory."""
+    if size > _LARGEST:
+        raise InputError(f"{path}: unpacks to {size:,} bytes, more than {_LARGEST:,}; split it into several files")

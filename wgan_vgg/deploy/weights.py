@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from data_prep import lodopab
 from data_prep.errors import InputError
-from data_prep.staging import staged_folder
+from data_prep.staging import check_replaced, staged_folder
 from data_prep.tfrecords import load_manifest
 from wgan_vgg import config_values
 from wgan_vgg.config import Config, GeneratorConfig, override, preset
@@ -68,7 +68,7 @@ def import_generator(
       layout: one of LAYOUTS; by default by the tensors' names.
       data_dir: records on which it will be judged; the network's range is converted to theirs, by default it stays
         what it was trained on.
-      overwrite: replace what is there.
+      overwrite: replace an older import.
 
     Returns:
       The content of config.json.
@@ -76,8 +76,7 @@ def import_generator(
     Raises:
       InputError: no such file, no such generator in it, an unknown layout, or `output_dir` is taken.
     """
-    if output_dir.exists() and not overwrite:
-        raise InputError(f"output_dir {output_dir}: exists already; add --overwrite or choose another")
+    check_replaced(output_dir, _is_import, source, overwrite=overwrite)
     tensors, texts = read_tensors(source)
     name, convolutions = find_convolutions(tensors, source)
     if "wgan_vgg" in texts and layout is None:
@@ -102,6 +101,11 @@ def import_generator(
         write_json(run.config, stored)
         tf.train.Checkpoint(generator=generator).write(str(run.checkpoints / "step-000000000"))
     return stored
+
+
+def _is_import(folder: Path) -> bool:
+    run = RunDir(folder)
+    return run.config.is_file() and str(run.stored()["data"].get("source")).startswith("imported (")
 
 
 def source_file(source: Path) -> Path:
