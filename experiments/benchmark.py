@@ -13,6 +13,7 @@ from absl import flags
 from data_prep.errors import InputError
 from experiments.flags import check_model, define_config, launch, quiet_tensorflow, read_config
 from experiments.progress import Reporter
+from wgan_vgg.benchmark.rows import Row
 from wgan_vgg.config import REPORT_MODELS, Config, override
 
 PARTS = ("train", "infer", "input", "convert", "start")
@@ -46,25 +47,30 @@ def job(values: flags.FlagValues) -> None:
     from wgan_vgg.benchmark.report import describe_machine, plot_input, table
     from wgan_vgg.benchmark.run import measure
 
-    with Reporter().shown() as report:
-        rows = measure(
-            config,
-            values.what,
-            models=values.models,
-            precisions=values.precisions,
-            sides=_numbers(values, "sides"),
-            batch_sizes=_numbers(values, "batches"),
-            records=_numbers(values, "records"),
-            shards=_numbers(values, "shards"),
-            rounds=values.rounds,
-            peer=bool(values.peer),
-            tick=lambda what, done, total: report(what, done, total, {}),
-        )
     machine = describe_machine()
-    print(f"{machine}\n\n{table(rows)}")
-    if values.json:
-        content = {"machine": machine, "rows": [vars(row) | {"ratio": row.ratio} for row in rows]}
-        Path(values.json).write_text(json.dumps(content, indent=1) + "\n")
+    rows: list[Row] = []
+    try:
+        with Reporter().shown() as report:
+            for row in measure(
+                config,
+                values.what,
+                models=values.models,
+                precisions=values.precisions,
+                sides=_numbers(values, "sides"),
+                batch_sizes=_numbers(values, "batches"),
+                records=_numbers(values, "records"),
+                shards=_numbers(values, "shards"),
+                rounds=values.rounds,
+                peer=bool(values.peer),
+                tick=lambda what, done, total: report(what, done, total, {}),
+            ):
+                rows.append(row)
+                if values.json:
+                    content = {"machine": machine, "rows": [vars(row) | {"ratio": row.ratio} for row in rows]}
+                    Path(values.json).write_text(json.dumps(content, indent=1) + "\n")
+    finally:  # a benchmark takes long: broken off, it shows what it has
+        if rows:
+            print(f"{machine}\n\n{table(rows)}")
     if values.plot:
         plot_input(rows, Path(values.plot))
 

@@ -16,6 +16,7 @@ from wgan_vgg import config
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.training import distribute, train_step
 from wgan_vgg.training.batches import training_batches
+from wgan_vgg.training.state import create_state
 
 REPO = Path(__file__).parent.parent
 SETTINGS = config.override(
@@ -42,9 +43,9 @@ def run_sgd(strategy: tf.distribute.Strategy, data_dir: Path) -> dict[str, list]
     Plain SGD: Adam divides rounding by rounding, so that after ten of its steps weights differ by whole rates.
     """
     data = DataSet.open(data_dir)
-    plain = mock.patch.object(train_step, "FusedAdam", lambda *_, **__: keras.optimizers.SGD(0.01, momentum=0.1))
+    plain = mock.patch("wgan_vgg.training.state.FusedAdam", lambda *_, **__: keras.optimizers.SGD(0.01, momentum=0.1))
     with plain, strategy.scope():
-        state = train_step.create_state(SETTINGS, (32, 32), 24)
+        state = create_state(SETTINGS, (32, 32), 24)
     step = train_step.build_train_step(state, SETTINGS, strategy)
     batches = distribute.distributed(training_batches(SETTINGS, data, 0), strategy)
     terms, gradients = [], []

@@ -9,11 +9,11 @@ import pytest
 from replicas import REPO
 
 from wgan_vgg import config, models, vgg
-from wgan_vgg.benchmark import costs, limits, timing
+from wgan_vgg.benchmark import costs, limits, start, timing
 from wgan_vgg.benchmark.feed import write_random_records
 from wgan_vgg.benchmark.rows import Row
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.training.train_step import create_state
+from wgan_vgg.training.state import create_state
 
 REPORT = config.preset("report")
 
@@ -94,7 +94,8 @@ import numpy as np
 from wgan_vgg.benchmark.torch_peer import Peer, inference
 import tensorflow as tf
 from wgan_vgg import config
-from wgan_vgg.training.train_step import create_state, critic_update, generator_update
+from wgan_vgg.training.state import create_state
+from wgan_vgg.training.train_step import critic_update, generator_update
 
 settings = config.override(config.preset("report"), {"vgg.weights": "random", "training.batch_size": 2})
 settings = config.override(settings, {"training.critic_steps": 2, "vgg.layer": "block3_conv1"})
@@ -172,6 +173,27 @@ def test_mistakes_are_told_before_anything_is_measured(script, flag, message):
     status, _, err = script("benchmark", flag)
     assert (status, err.count("\n")) == (2, 1)
     assert message in err
+
+
+def test_a_benchmark_that_is_broken_off_keeps_its_rows(script, monkeypatch, tmp_path):
+    def measure(*_, **__):
+        yield Row("train", "a model", 6.0, "images/s")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wgan_vgg.benchmark.run.measure", measure)
+    status, out, _ = script("benchmark", f"--json={tmp_path / 'b.json'}")
+    assert status == 130
+    assert "a model" in out
+    assert [row["case"] for row in json.loads((tmp_path / "b.json").read_text())["rows"]] == ["a model"]
+
+
+def test_the_measured_start_is_of_the_same_config():
+    changed = {"critic.filters": (4, 8), "vgg.weights": "random", "training.batch_size": 3, "optimizer.critic_lr": 1e-5}
+    settings = config.override(config.preset("demo"), {**changed, "training.ema_decay": 0.5, "data.image_size": 96})
+    flags = start.config_flags(settings)
+    assert flags[:2] == ["--preset=demo", "--model=wgan-vgg"]
+    given = dict(flag.removeprefix("--set=").split("=") for flag in flags[2:])
+    assert config.override(config.preset("demo"), given | {"data.image_size": 96}) == settings
 
 
 def test_a_missing_torch_is_one_line(script, monkeypatch):

@@ -18,6 +18,7 @@ from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import distribute, train_step
 from wgan_vgg.training.batches import training_batches
 from wgan_vgg.training.distribute import Devices
+from wgan_vgg.training.state import create_state
 
 TWO = Devices("mirrored", virtual_devices=2)
 
@@ -44,12 +45,12 @@ def test_two_replicas_are_one_on_the_whole_batch(data_dir, on_one_device):
 
 
 def test_models_trained_one_after_the_other_on_two_devices(data_dir):
-    """As `reproduce` does; fails where each gets a strategy of its own, whose sums meet the other's of another shape."""
+    """As `reproduce` does; fails where each has its own strategy, whose sums meet the other's of another shape."""
     for filters in (4, 5):
         strategy = distribute.make_strategy(TWO)
         settings = config.override(SETTINGS, {"model": "generator-mse", "generator.filters": filters})
         with strategy.scope():
-            state = train_step.create_state(settings, (32, 32), 24)
+            state = create_state(settings, (32, 32), 24)
         step = train_step.build_train_step(state, settings, strategy)
         batches = distribute.distributed(training_batches(settings, DataSet.open(data_dir), 0), strategy)
         assert np.isfinite(float(step(*next(batches), tf.constant(0.0))["generator_loss"]))

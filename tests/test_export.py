@@ -32,9 +32,11 @@ def expected(run, images=None):
     return load_generator(run)(odd_images() if images is None else images).numpy()
 
 
-def test_saved_model_takes_the_training_range_hu_and_int16(run, saved_model):
+@pytest.mark.parametrize("height", [37, 150])  # whole, and in halves
+def test_saved_model_takes_the_training_range_hu_and_int16(run, saved_model, height):
     signatures = tf.saved_model.load(str(saved_model)).signatures
-    values, denoised = odd_images(), expected(run)
+    values = odd_images(height=height)
+    denoised = expected(run, values)
     assert denoised.std() > 0.01
     given = signatures["serving_default"](low_dose=tf.constant(values))["denoised"]
     np.testing.assert_allclose(given, denoised, atol=1e-5)

@@ -12,8 +12,9 @@ from wgan_vgg.endings import Diverged
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.trained_model import checkpoint_prefixes, newest_step
-from wgan_vgg.training import distribute, session, start, train_step
+from wgan_vgg.training import distribute, gradients, session, start, train_step
 from wgan_vgg.training.batches import training_batches
+from wgan_vgg.training.state import create_state
 
 
 def row(step, psnr, mse=1.0):
@@ -49,8 +50,8 @@ def test_early_stopping_ends_after_so_long_without_a_better_one(script, data_dir
 
 def test_an_infinite_gradient_is_named_with_its_step_before_anything_is_saved(script, data_dir, tmp_path, monkeypatch):
     """Its losses are finite: a check of the losses alone would save the weights that it spoils."""
-    half_squares = train_step._half_squares
-    monkeypatch.setattr(train_step, "_half_squares", lambda gradients: half_squares(gradients) + np.inf)
+    half_squares = gradients._half_squares
+    monkeypatch.setattr(gradients, "_half_squares", lambda given: half_squares(given) + np.inf)
     status, _, err = script("train", *tiny("wgan-mse", data_dir, tmp_path))
     assert (status, err.count("error: ")) == (3, 1)
     assert "step 1: critic_gradients (training) is inf; the last good checkpoint is step 0" in err
@@ -88,7 +89,7 @@ def test_the_average_follows_its_formula_and_starts_as_the_generator(data_dir):
         {"model": "generator-mse", "training.batch_size": 4, "training.ema_decay": 0.5, "generator.layers": 2},
     )
     data = DataSet.open(data_dir)
-    state = train_step.create_state(settings, data.image_shape, 24)
+    state = create_state(settings, data.image_shape, 24)
     start.initialise_generator(state, settings, data.first("train", 4)[0])
     expected = [weight.copy() for weight in state.generator.get_weights()]
     for ours, theirs in zip(state.average.get_weights(), expected, strict=True):
@@ -130,7 +131,7 @@ CRITIC = {
 def run_steps(data_dir, count, **values):
     settings = config.override(config.preset("report"), CRITIC | values)
     data = DataSet.open(data_dir)
-    state = train_step.create_state(settings, data.image_shape, 24)
+    state = create_state(settings, data.image_shape, 24)
     strategy = tf.distribute.get_strategy()
     warmed = list(start.warm_up_critic(state, settings, data, strategy))
     assert len(warmed) == values.get("training.critic_warmup_steps", 0)
@@ -212,7 +213,7 @@ def test_bfloat16_trains_with_float32_weights_and_losses(script, data_dir, tmp_p
     types = {name: kind for name, kind in reader.get_variable_to_dtype_map().items() if kind.is_floating}
     assert set(types.values()) == {tf.float32}
     settings = config.override(config.preset("demo"), CRITIC | {"training.precision": "bfloat16", "model": "wgan-vgg"})
-    state = train_step.create_state(settings, (32, 32), 24)
+    state = create_state(settings, (32, 32), 24)
     images = tuple(tf.random.stateless_uniform([4, 32, 32, 1], [0, number]) for number in range(2))
     terms = train_step.build_train_step(state, settings, tf.distribute.get_strategy())(images, (images,) * 3, 0.0)
     found = [*terms.values(), state.generator(images[0]), state.critic(images[0]), state.vgg(images[0])]

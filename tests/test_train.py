@@ -17,8 +17,8 @@ from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.trained_model import checkpoint_prefixes, load_generator
 from wgan_vgg.training import batches, session, start
+from wgan_vgg.training.state import create_state
 from wgan_vgg.training.train_loop import train
-from wgan_vgg.training.train_step import create_state
 
 
 def test_a_run_leaves_what_the_design_says(script, data_dir, tmp_path):

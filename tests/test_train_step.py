@@ -11,6 +11,7 @@ from wgan_vgg import config, losses, models
 from wgan_vgg.training import train_step
 from wgan_vgg.training.adam import FusedAdam
 from wgan_vgg.training.distribute import Devices, make_strategy
+from wgan_vgg.training.state import create_state
 
 SMALL = {
     "training.batch_size": 4,
@@ -34,7 +35,7 @@ def batch(seed, size=4):
 
 
 def run_step(settings, images, critic_images=()):
-    state = train_step.create_state(settings, (8, 8), 100)
+    state = create_state(settings, (8, 8), 100)
     step = train_step.build_train_step(state, settings, tf.distribute.get_strategy())
     return state, {name: float(value) for name, value in step(images, critic_images, tf.constant(0.0)).items()}
 
@@ -66,7 +67,7 @@ def test_critic_moves_n_times_and_generator_once_a_step():
 
 def test_critic_update_moves_only_the_critic():
     settings = small_config("wgan-mse")
-    state = train_step.create_state(settings, (8, 8), 100)
+    state = create_state(settings, (8, 8), 100)
     generator, critic = state.generator.get_weights(), state.critic.get_weights()
     train_step.critic_update(state, settings, batch(0), tf.fill([4, 1, 1, 1], 0.5), 4)
     assert all(np.array_equal(a, b) for a, b in zip(generator, state.generator.get_weights(), strict=True))
@@ -75,7 +76,7 @@ def test_critic_update_moves_only_the_critic():
 
 def test_generator_update_moves_only_the_generator():
     settings = small_config("wgan-vgg")
-    state = train_step.create_state(settings, (8, 8), 100)
+    state = create_state(settings, (8, 8), 100)
     generator, critic = state.generator.get_weights(), state.critic.get_weights()
     train_step.generator_update(state, settings, batch(0), 4)
     assert all(np.array_equal(a, b) for a, b in zip(critic, state.critic.get_weights(), strict=True))
@@ -85,7 +86,7 @@ def test_generator_update_moves_only_the_generator():
 def test_critic_gradient_is_that_of_the_whole_loss():
     """The two tapes' gradients, added by hand, equal one tape's over -D(x) + D(G(z)) + lambda * penalty."""
     settings = small_config("wgan-mse")
-    state = train_step.create_state(settings, (8, 8), 100)
+    state = create_state(settings, (8, 8), 100)
     low_dose, normal_dose = batch(0)
     weights = tf.random.stateless_uniform([4, 1, 1, 1], [5, 5])
     seen = []
@@ -148,6 +149,23 @@ def test_fused_adam_is_keras_adam():
     assert not np.allclose(found[FusedAdam][0], np.linspace(-1, 1, 12).reshape(3, 4), atol=0.1)
 
 
+def test_fused_adam_goes_on_from_a_checkpoint_of_keras_adam(tmp_path):
+    """Runs of earlier versions were saved with Keras's own."""
+    variable = keras.Variable([1.0, -2.0])
+    earlier = keras.optimizers.Adam(0.1, beta_1=0.5, beta_2=0.9)
+    earlier.build([variable])
+    earlier.apply([tf.constant([0.5, 3.0])], [variable])
+    saved = tf.train.Checkpoint(optimizer=earlier, variable=variable.value).save(str(tmp_path / "step"))
+    earlier.apply([tf.constant([-1.0, 0.1])], [variable])
+    restored = keras.Variable([9.0, 9.0])
+    fused = FusedAdam(0.1, beta_1=0.5, beta_2=0.9)
+    fused.build([restored])
+    status = tf.train.Checkpoint(optimizer=fused, variable=restored.value).restore(saved)
+    status.assert_consumed()
+    fused.apply([tf.constant([-1.0, 0.1])], [restored])
+    np.testing.assert_allclose(restored.numpy(), variable.numpy(), rtol=1e-6)
+
+
 def test_fused_adam_on_two_replicas_is_keras_adam_on_the_summed_gradient():
     strategy = make_strategy(Devices("mirrored", virtual_devices=2))
     start = np.linspace(-1, 1, 6, dtype=np.float32)
@@ -172,6 +190,26 @@ def test_fused_adam_on_two_replicas_is_keras_adam_on_the_summed_gradient():
     for variable, single in zip((mirrored, *optimizer.variables), (alone, *plain.variables), strict=True):
         for copy in strategy.experimental_local_results(variable.value):
             np.testing.assert_allclose(copy.numpy(), single.numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_gradients_compiled_by_xla_are_the_same():
+    """On two devices, each with a compiled function of its own: one on both would read the first one's weights."""
+    strategy = make_strategy(Devices("mirrored", virtual_devices=2))
+    found = []
+    for xla in (False, True):
+        settings = small_config("wgan-vgg", **{"training.xla": xla})
+        with strategy.scope():
+            state = create_state(settings, (8, 8), 100)
+        step = train_step.build_train_step(state, settings, strategy)
+        shares = strategy.experimental_distribute_values_from_function(
+            lambda context: batch(context.replica_id_in_sync_group, 2)
+        )
+        for _ in range(2):
+            terms = step(shares, (shares,) * 3, tf.constant(0.0))
+        traced = str(step.get_concrete_function(shares, (shares,) * 3, tf.constant(0.0)).graph.as_graph_def())
+        assert ("_XlaMustCompile" in traced) == xla
+        found.append([float(value) for value in terms.values()])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-6)
 
 
 def test_critic_takes_fresh_batches_where_given():

@@ -157,6 +157,7 @@ class TrainingConfig:
     early_stopping_epochs: float | None = None
     ema_decay: float = 0.0  # of a moving average of the generator's weights, kept beside them; 0: none
     precision: str = "float32"  # of the convolutions; with "bfloat16" weights, losses, norms and Adam stay float32
+    xla: bool = False  # compile the gradients by XLA, which takes a minute; for GPUs
 
 
 @dataclass(frozen=True)

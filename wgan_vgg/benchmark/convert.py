@@ -4,7 +4,7 @@ import dataclasses
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -21,16 +21,14 @@ _PATIENTS = {"train": 16, "test": 4}
 _SLICES = 13  # a patient
 
 
-def conversion_rows(config: Config, sizes: tuple[int, ...], *, rounds: int, tick: Tick) -> list[Row]:
+def conversion_rows(config: Config, sizes: tuple[int, ...], *, rounds: int, tick: Tick) -> Iterator[Row]:
     """Times the conversion of phantoms to records of several image sizes (0: as they are), by one worker and by all."""
     with tempfile.TemporaryDirectory() as folder:
         hdf5 = Path(folder) / "hdf5"
         write_phantoms(hdf5, patients=_PATIENTS, slices_per_patient=(_SLICES, _SLICES), seed=config.seed)
-        rows = []
         for number, size in enumerate(sizes):
-            rows += _rows(config, hdf5, Path(folder), size, rounds)
+            yield from _rows(config, hdf5, Path(folder), size, rounds)
             tick("conversion", number + 1, len(sizes))
-        return rows
 
 
 def _rows(config: Config, hdf5: Path, folder: Path, size: int, rounds: int) -> list[Row]:

@@ -3,7 +3,7 @@
 import keras
 
 from wgan_vgg.config import Config
-from wgan_vgg.training.train_step import TrainState
+from wgan_vgg.training.state import TrainState
 
 FLOPS = 2  # of a multiply-add
 

@@ -23,7 +23,7 @@ BATCH = 16
 
 def input_rows(
     side: int, sizes: Sequence[int], shards: Sequence[int], *, rounds: int, eaten: float | None, tick: Tick
-) -> list[Row]:
+) -> Iterator[Row]:
     """Times the first pass over a training split, with all that opening it takes, and later ones.
 
     Args:
@@ -39,12 +39,10 @@ def input_rows(
             [(size, shards[len(shards) // 2]) for size in sizes] + [(sizes[len(sizes) // 2], count) for count in shards]
         )
     )
-    rows = []
     for number, (size, count) in enumerate(cases):
         with tempfile.TemporaryDirectory() as folder:
-            rows += _rows(Path(folder) / "records", side, size, count, rounds, eaten)
+            yield from _rows(Path(folder) / "records", side, size, count, rounds, eaten)
         tick("input", number + 1, len(cases))
-    return rows
 
 
 def _rows(folder: Path, side: int, size: int, shards: int, rounds: int, eaten: float | None) -> list[Row]:

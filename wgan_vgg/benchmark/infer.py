@@ -1,7 +1,7 @@
 """How fast an exported generator denoises, against onnxruntime and PyTorch where they are asked for."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,10 @@ def inference_rows(
     rounds: int,
     torch_peer: Callable[[keras.Model], Denoise] | None,
     tick: Tick,
-) -> list[Row]:
+) -> Iterator[Row]:
     """Times SavedModels, as written by experiments.export, on square images; with a peer, onnxruntime too."""
     generator = build_generator(config.generator, config.seed)
     cost = sum(layer_costs(generator, (1, 1)).values())  # a pixel's: all its convolutions have stride 1
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         ours = {precision: _saved_model(config, precision, Path(folder) / precision) for precision in precisions}
         peers: dict[str, Denoise] = {}
@@ -49,8 +48,8 @@ def inference_rows(
             )
             tick("inference", number + 1, len(sides) * len(batch_sizes))
             flops = FLOPS * cost * images.size
-            rows += [
-                Row(
+            for precision in precisions:
+                yield Row(
                     "infer",
                     f"SavedModel {precision}, {side}x{side}, batch {batch}",
                     batch / timings[precision].median,
@@ -59,9 +58,6 @@ def inference_rows(
                     peers={f"{name} float32": batch / timings[name].median for name in peers},
                     details={"GFLOP/s": flops / timings[precision].median / 1e9},
                 )
-                for precision in precisions
-            ]
-    return rows
 
 
 def _call(function: Denoise, images: np.ndarray) -> Callable[[], object]:

@@ -1,6 +1,6 @@
 """All parts of a benchmark in one process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from wgan_vgg.benchmark.convert import conversion_rows
 from wgan_vgg.benchmark.feed import input_rows
@@ -24,8 +24,8 @@ def measure(
     rounds: int,
     peer: bool,
     tick: Tick,
-) -> list[Row]:
-    """Measures "train", "infer", "input", "convert" and "start", as far as `parts` names them.
+) -> Iterator[Row]:
+    """Measures "train", "infer", "input", "convert" and "start", as far as `parts` names them; rows come as they are.
 
     Args:
       config: batch, image size, critic steps; `models` and `precisions` replace its own.
@@ -36,26 +36,26 @@ def measure(
       peer: time PyTorch and onnxruntime, too; torch was imported before TensorFlow.
       tick: told how far it is.
     """
-    rows: list[Row] = []
+    eaten = None
     torch_peer = None
     if peer:
         from wgan_vgg.benchmark import torch_peer
     if "train" in parts:
         step = torch_peer and torch_peer.Peer
-        rows += training_rows(config, models, precisions, rounds=rounds, peer=step, tick=tick)
+        rows = training_rows(config, models, precisions, rounds=rounds, peer=step, tick=tick)
+        eaten = max((_eaten(config, row) for row in rows), default=None)
+        yield from rows
     if "infer" in parts:
         inference = torch_peer and torch_peer.inference
-        rows += inference_rows(
+        yield from inference_rows(
             config, precisions, sides, batch_sizes, rounds=rounds + 2, torch_peer=inference, tick=tick
         )
     if "input" in parts:
-        eaten = max((_eaten(config, row) for row in rows if row.part == "train"), default=None)
-        rows += input_rows(config.data.image_size, records, shards, rounds=rounds, eaten=eaten, tick=tick)
+        yield from input_rows(config.data.image_size, records, shards, rounds=rounds, eaten=eaten, tick=tick)
     if "convert" in parts:
-        rows += conversion_rows(config, (config.data.image_size, 0), rounds=rounds, tick=tick)
+        yield from conversion_rows(config, (config.data.image_size, 0), rounds=rounds, tick=tick)
     if "start" in parts:
-        rows += start_rows(config, rounds=rounds, tick=tick)
-    return rows
+        yield from start_rows(config, rounds=rounds, tick=tick)
 
 
 def _eaten(config: Config, row: Row) -> float:

@@ -11,7 +11,8 @@ from pathlib import Path
 from wgan_vgg.benchmark.feed import write_random_records
 from wgan_vgg.benchmark.rows import Row, Tick
 from wgan_vgg.benchmark.timing import Timing
-from wgan_vgg.config import Config
+from wgan_vgg.config import Config, preset
+from wgan_vgg.config_values import flatten
 
 # A child's peak memory begins with what its parent had when it forked: so a small process stands between.
 _LAUNCHER = """
@@ -31,10 +32,8 @@ def start_rows(config: Config, *, rounds: int, tick: Tick) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         records, workdir = Path(folder) / "records", Path(folder) / "run"
         write_random_records(records, config.data.image_size, 2 * config.training.batch_size, 2)
-        settings = [f"--model={config.model}", f"--precision={config.training.precision}", "--vgg_weights=random"]
-        settings += [f"--batch_size={config.training.batch_size}", f"--critic_steps={config.training.critic_steps}"]
-        settings += [f"--data_dir={records}", f"--workdir={workdir}", "--max_steps=1", "--steps=1"]
-        seconds, megabytes = run([*module, *settings])
+        places = [f"--data_dir={records}", f"--workdir={workdir}", "--max_steps=1"]
+        seconds, megabytes = run([*module, *config_flags(config), *places])
     tick("start-up", 2, 2)
     images = f"{config.model} {config.training.precision}, batch {config.training.batch_size}"
     return [
@@ -43,6 +42,16 @@ def start_rows(config: Config, *, rounds: int, tick: Tick) -> list[Row]:
             "start", f"one step of {images}, from the command to the end", seconds, "s", details={"peak MB": megabytes}
         ),
     ]
+
+
+def config_flags(config: Config) -> list[str]:
+    """Flags of experiments.train that make it this config, but for the data, which the records decide."""
+    values, usual = flatten(config), flatten(preset(config.preset))
+    flags = [f"--preset={config.preset}", f"--model={config.model}"]
+    for key, value in values.items():
+        if value != usual[key] and key != "model" and not key.startswith("data."):
+            flags.append(f"--set={key}={value}")
+    return flags
 
 
 def run(command: Sequence[str]) -> tuple[float, float]:

@@ -14,7 +14,8 @@ from torch import nn
 
 from data_prep.errors import InputError
 from wgan_vgg.config import Config
-from wgan_vgg.training.train_step import Images, TrainState
+from wgan_vgg.training.gradients import Images
+from wgan_vgg.training.state import TrainState
 from wgan_vgg.vgg import preprocessing
 
 

@@ -11,13 +11,9 @@ from wgan_vgg.benchmark.limits import ConvolutionPeak
 from wgan_vgg.benchmark.rows import Row, Tick
 from wgan_vgg.benchmark.timing import Timing, time_in_turn
 from wgan_vgg.config import Config, override
-from wgan_vgg.training.train_step import (
-    Images,
-    TrainState,
-    build_train_step,
-    create_state,
-    interpolation_weights,
-)
+from wgan_vgg.training.gradients import Images
+from wgan_vgg.training.state import TrainState, create_state
+from wgan_vgg.training.train_step import build_train_step, interpolation_weights
 from wgan_vgg.vgg import build_vgg
 
 PEER_MODEL = "wgan-vgg"

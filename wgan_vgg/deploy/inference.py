@@ -11,7 +11,8 @@ import tensorflow as tf
 from data_prep.errors import InputError
 from wgan_vgg.deploy.export import describe
 from wgan_vgg.deploy.hu import HuMapping
-from wgan_vgg.deploy.saved_model import SAVED_MODEL_METADATA, in_halves
+from wgan_vgg.deploy.quick import quick
+from wgan_vgg.deploy.saved_model import SAVED_MODEL_METADATA
 from wgan_vgg.run_dir import RunDir, read_json
 from wgan_vgg.trained_model import load_generator
 
@@ -62,7 +63,7 @@ class Denoiser:
             raise InputError(f"model_dir {run.path}: neither a SavedModel nor a run; make one with experiments.export")
         mapping, generator = HuMapping.of_run(run), load_generator(run, weights)
         specification = [tf.TensorSpec([None, None, None, 1], tf.float32)]
-        network = tf.function(in_halves(generator), input_signature=specification)
+        network = tf.function(quick(generator), input_signature=specification)
         return cls(network, mapping, describe(run, generator, mapping, weights))
 
     @property

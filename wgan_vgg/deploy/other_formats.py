@@ -14,6 +14,7 @@ import tensorflow as tf
 from data_prep.errors import InputError
 from wgan_vgg.deploy.hu import HuMapping
 from wgan_vgg.deploy.precision import open_records, psnr_cost
+from wgan_vgg.deploy.quick import plain
 from wgan_vgg.deploy.saved_model import write_saved_model
 from wgan_vgg.deploy.state_dict import to_state_dict, write_safetensors
 from wgan_vgg.input_pipeline import DataSet
@@ -86,7 +87,7 @@ def write_tflite(
     data = None if precision == "float32" else open_records(precision, records)
     with tempfile.TemporaryDirectory(dir=folder) as saved_model, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own, about itself
-        write_saved_model(Path(saved_model), generator, mapping, halves=False)
+        write_saved_model(Path(saved_model), generator, mapping, plain)
         converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=["serving_default"])
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

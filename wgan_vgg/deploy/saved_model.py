@@ -1,47 +1,23 @@
 """A SavedModel with the HU mapping inside its graph."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from wgan_vgg.deploy.hu import HuMapping
+from wgan_vgg.deploy.quick import Arrangement, quick
 
 # TensorFlow keeps its hands off this folder of a SavedModel.
 SAVED_MODEL_METADATA = Path("assets.extra") / "metadata.json"
 
 
-# Times the reach: in lower images the rows that both halves share cost more than the halves gain.
-_HALVED_FROM = 16
-
-
-def in_halves(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """generator(images), high images as an upper and a lower half, so that two cores do not wait for each other.
-
-    TensorFlow runs both at a time. The halves share as many rows as the convolutions reach: the result is the whole's.
-    """
-    reach = sum(isinstance(layer, keras.layers.Conv2D) for layer in generator.layers)
-
-    def halves(images: tf.Tensor) -> tf.Tensor:
-        middle = tf.shape(images)[1] // 2
-        upper = generator(images[:, : middle + reach], training=False)[:, :middle]
-        lower = generator(images[:, middle - reach :], training=False)[:, reach:]
-        return tf.concat([upper, lower], axis=1)
-
-    def denoise(images: tf.Tensor) -> tf.Tensor:
-        high = tf.shape(images)[1] >= _HALVED_FROM * reach
-        return tf.cond(high, lambda: halves(images), lambda: generator(images, training=False))
-
-    return denoise
-
-
-def write_saved_model(folder: Path, generator: keras.Model, mapping: HuMapping, *, halves: bool = True) -> None:
+def write_saved_model(folder: Path, generator: keras.Model, mapping: HuMapping, arranged: Arrangement = quick) -> None:
     """Writes a SavedModel with the three signatures that export.export_saved_model describes into a folder.
 
-    Without `halves` its graph is the plain chain of layers, for converters.
+    `arranged` makes the network's function of the generator: quick.quick, or quick.plain for converters.
     """
-    network = in_halves(generator) if halves else lambda images: generator(images, training=False)
+    network = arranged(generator)
 
     def serve(low_dose: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"denoised": network(low_dose)}

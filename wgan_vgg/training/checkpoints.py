@@ -11,7 +11,7 @@ import tensorflow as tf
 from data_prep.errors import InputError
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.trained_model import checkpoint_files, checkpoint_prefixes, read_newest, step_of
-from wgan_vgg.training.train_step import TrainState
+from wgan_vgg.training.state import TrainState
 
 _KEEP = 2
 

@@ -13,7 +13,8 @@ from wgan_vgg.config import Config
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import centre_crop
 from wgan_vgg.seeds import derive
-from wgan_vgg.training.train_step import Images, Terms, TrainState, critic_terms, generator_terms
+from wgan_vgg.training.gradients import Images, Terms, critic_terms, generator_terms
+from wgan_vgg.training.state import TrainState
 
 _STRIP = 4  # images a TensorBoard strip
 _PIXELS = 2**20  # denoised at once: 32 filters of them take 128 MB

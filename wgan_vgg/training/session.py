@@ -19,18 +19,14 @@ from wgan_vgg.trained_model import newest_step
 from wgan_vgg.training.batches import generator_batches, training_batches
 from wgan_vgg.training.checkpoints import Checkpoints, keep_best
 from wgan_vgg.training.distribute import any_worker, check_same_run, distributed
+from wgan_vgg.training.gradients import CRITIC_GRADIENTS, GENERATOR_GRADIENTS, Terms
 from wgan_vgg.training.monitor import Monitor
 from wgan_vgg.training.profiling import Profiler
 from wgan_vgg.training.signals import StopRequest
 from wgan_vgg.training.start import initialise_generator, warm_up_critic
+from wgan_vgg.training.state import TrainState
 from wgan_vgg.training.steps_per_call import MOST, build_train_steps
-from wgan_vgg.training.train_step import (
-    CRITIC_GRADIENTS,
-    GENERATOR_GRADIENTS,
-    Terms,
-    TrainState,
-    build_train_step,
-)
+from wgan_vgg.training.train_step import build_train_step
 
 # Called as progress(step, total, terms); the terms only now and then.
 Progress = Callable[[int, int, dict[str, float]], None]

@@ -11,7 +11,9 @@ from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.seeds import derive
 from wgan_vgg.training.batches import warmup_batches
 from wgan_vgg.training.distribute import distributed
-from wgan_vgg.training.train_step import Terms, TrainState, build_critic_warmup
+from wgan_vgg.training.gradients import Terms
+from wgan_vgg.training.state import TrainState
+from wgan_vgg.training.train_step import build_critic_warmup
 
 logger = logging.getLogger(__name__)
 

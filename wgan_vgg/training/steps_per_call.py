@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from wgan_vgg.training.train_step import Terms
+from wgan_vgg.training.gradients import Terms
 
 # On one device only: with two, TensorFlow 2.21 returns an empty list of results from tf.map_fn, and hangs in a
 # tf.while_loop around strategy.run. So many at most: every tenth step's terms are read and looked at before the next.

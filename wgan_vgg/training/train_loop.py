@@ -24,8 +24,8 @@ from wgan_vgg.training.monitor import Monitor
 from wgan_vgg.training.same_run import check_same_config
 from wgan_vgg.training.session import Progress, Session, best_row, has_ended
 from wgan_vgg.training.signals import StopRequest
+from wgan_vgg.training.state import create_state
 from wgan_vgg.training.steps_per_call import MOST
-from wgan_vgg.training.train_step import create_state
 from wgan_vgg.vgg import describe_weights, smallest_side
 
 _PEER_GONE = (

@@ -1,162 +1,34 @@
-"""One training step: n critic updates and one generator update (report 5.3; paper, Algorithm 1).
+"""One training step: n critic updates and one generator update (report 5.3; paper, Algorithm 1)."""
 
-The inner functions see one replica's share of a batch and return sums divided by the global batch, so that
-adding them (and their gradients) over replicas gives the mean over the whole batch.
-"""
+from collections.abc import Callable
 
-import dataclasses
-from collections.abc import Callable, Sequence
-
-import keras
 import tensorflow as tf
 
-from wgan_vgg import losses, models, vgg
 from wgan_vgg.config import Config
 from wgan_vgg.seeds import derive
-from wgan_vgg.training.adam import FusedAdam
-from wgan_vgg.training.schedules import Schedule
-
-Images = tuple[tf.Tensor, tf.Tensor]  # low_dose, normal_dose: (batch, height, width, 1)
-Terms = dict[str, tf.Tensor]
-# Terms that are there to be checked only: half the squared gradients of a network, each replica's own share.
-CRITIC_GRADIENTS, GENERATOR_GRADIENTS = "critic_gradients", "generator_gradients"
-
-
-@dataclasses.dataclass
-class TrainState:
-    """All that a step changes, and the frozen VGG. What a model or a config does not have is None."""
-
-    step: tf.Variable
-    generator: keras.Model
-    generator_optimizer: keras.optimizers.Optimizer
-    average: keras.Model | None  # the generator with the moving average of its weights
-    critic: keras.Model | None
-    critic_optimizer: keras.optimizers.Optimizer | None
-    vgg: keras.Model | None
-
-
-def create_state(config: Config, image_shape: tuple[int, int], num_train: int) -> TrainState:
-    """Networks and optimizers of a run on `num_train` images; call it inside `strategy.scope()`.
-
-    Optimizers are built here: built later they would not be mirrored over the replicas.
-    """
-
-    def adam(schedule: Schedule, betas: tuple[float, float], model: keras.Model) -> keras.optimizers.Optimizer:
-        optimizer = FusedAdam(schedule, beta_1=betas[0], beta_2=betas[1])
-        optimizer.build(model.trainable_variables)
-        return optimizer
-
-    rates, training = config.optimizer, config.training
-    generator = models.build_generator(config.generator, config.seed, training.precision)
-    critic = critic_optimizer = None
-    if config.spec.adversarial:
-        critic = models.build_critic(config.critic, image_shape, config.seed, training.precision)
-        warmup = config.in_steps("training.critic_warmup_", num_train) or 0
-        schedule = Schedule(config, rates.critic_lr, num_train, training.critic_steps, warmup)
-        critic_optimizer = adam(schedule, rates.critic_betas, critic)
-    return TrainState(
-        step=tf.Variable(0, dtype=tf.int64, trainable=False, name="step"),
-        generator=generator,
-        generator_optimizer=adam(Schedule(config, rates.generator_lr, num_train), rates.generator_betas, generator),
-        average=models.build_generator(config.generator, config.seed) if training.ema_decay else None,
-        critic=critic,
-        critic_optimizer=critic_optimizer,
-        vgg=vgg.build_vgg(config.vgg, training.precision) if config.spec.content == "vgg" else None,
-    )
-
-
-def critic_terms(critic: keras.Model, real: tf.Tensor, fake: tf.Tensor) -> Terms:
-    """The critic's scores, per sample, from one pass over real and fake images together."""
-    real_scores, fake_scores = tf.split(critic(tf.concat([real, fake], axis=0), training=True), 2)
-    return {
-        "critic_wasserstein": losses.critic_wasserstein(real_scores, fake_scores),
-        "real_score": tf.squeeze(real_scores, -1),
-        "fake_score": tf.squeeze(fake_scores, -1),
-    }
+from wgan_vgg.training.gradients import (
+    CRITIC_GRADIENTS,
+    Images,
+    Terms,
+    critic_gradients,
+    generator_gradients,
+    trainable,
+)
+from wgan_vgg.training.state import TrainState
 
 
 def critic_update(state: TrainState, config: Config, images: Images, weights: tf.Tensor, global_batch: int) -> Terms:
-    """One Adam step of the critic on -D(x) + D(G(z)) + lambda * gradient_penalty.
-
-    Two tapes, whose gradients are added by hand: with the critic's variables used three times under one
-    tape, the order of the sums, and so the last bits, differ from process to process.
-
-    Args:
-      state: changed in place.
-      config: for the penalty's weight.
-      images: this replica's share of the batch.
-      weights: interpolation weights (batch, 1, 1, 1).
-      global_batch: images over all replicas.
-
-    Returns:
-      This replica's share of the mean terms.
-    """
-    low_dose, normal_dose = images
-    fake = state.generator(low_dose, training=True)
-    variables = _variables(state.critic)
-    with tf.GradientTape() as tape:
-        terms = _means(critic_terms(state.critic, normal_dose, fake), global_batch)
-    gradients = tape.gradient(terms["critic_wasserstein"], variables)
-    with tf.GradientTape() as tape:
-        norms = losses.gradient_norms(state.critic, losses.interpolate(normal_dose, fake, weights))
-        penalty = {"gradient_penalty": losses.gradient_penalty(norms), "gradient_norm": norms}
-        terms |= _means(penalty, global_batch)
-        weighted = config.loss.gradient_penalty_weight * terms["gradient_penalty"]
-    # The last bias does not change the penalty; its gradient would be None.
-    penalty_gradients = tape.gradient(weighted, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    total = [first + second for first, second in zip(gradients, penalty_gradients, strict=True)]
-    state.critic_optimizer.apply(total, state.critic.trainable_variables)
-    return terms | {"critic_loss": terms["critic_wasserstein"] + weighted, CRITIC_GRADIENTS: _half_squares(total)}
-
-
-def generator_terms(state: TrainState, config: Config, images: Images, output: tf.Tensor) -> Terms:
-    """The generator's terms, per sample: `vgg` and `generator_wasserstein` as the model has them, the others always.
-
-    `zero_share` is the share of the output that is exactly 0; at 1 no gradient reaches the generator.
-    """
-    normal_dose = images[1]
-    terms = {
-        "mse": losses.mean_squared_error(normal_dose, output),
-        "zero_share": tf.reduce_mean(tf.cast(output == 0.0, tf.float32), axis=[1, 2, 3]),
-    }
-    if state.vgg is not None:
-        terms["vgg"] = losses.mean_squared_error(state.vgg(normal_dose), state.vgg(output))
-    if state.critic is not None:
-        terms["generator_wasserstein"] = losses.generator_wasserstein(state.critic(output, training=True))
-    terms["generator_loss"] = sum(
-        weight * terms[name]
-        for name, weight in (
-            (config.spec.content, config.loss.content_weight if state.critic is not None else 1.0),
-            ("generator_wasserstein", 1.0),
-        )
-        if name in terms
-    )
+    """One Adam step of the critic; arguments as of critic_gradients. Returns this replica's share of the mean terms."""
+    gradients, terms = critic_gradients(state, config, images, weights, global_batch)
+    state.critic_optimizer.apply(gradients, state.critic.trainable_variables)
     return terms
 
 
 def generator_update(state: TrainState, config: Config, images: Images, global_batch: int) -> Terms:
-    """One Adam step of the generator on lambda_1 * content - D(G(z)), or on its content term alone."""
-    variables = _variables(state.generator)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(variables)
-        output = state.generator(images[0], training=True)
-        terms = _means(generator_terms(state, config, images, output), global_batch)
-    gradients = tape.gradient(terms["generator_loss"], variables)
+    """One Adam step of the generator."""
+    gradients, terms = generator_gradients(state, config, images, global_batch)
     state.generator_optimizer.apply(gradients, state.generator.trainable_variables)
-    return terms | {GENERATOR_GRADIENTS: _half_squares(gradients)}
-
-
-def _variables(model: keras.Model) -> list[tf.Variable]:
-    return [variable.value for variable in model.trainable_variables]
-
-
-def _means(terms: Terms, global_batch: int) -> Terms:
-    return {name: tf.reduce_sum(values) / global_batch for name, values in terms.items()}
-
-
-def _half_squares(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Finite if and only if every gradient is (short of overflow): the cheapest look at all of them."""
-    return tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients])
+    return terms
 
 
 def replica_step(
@@ -198,7 +70,7 @@ def _update_average(state: TrainState, decay: float) -> None:
     """average <- d average + (1 - d) generator, d rising to `decay`: a young average is not one of the start."""
     step = tf.cast(state.step, tf.float32)
     keep = tf.minimum(decay, step / (9.0 + step))
-    for average, weight in zip(_variables(state.average), _variables(state.generator), strict=True):
+    for average, weight in zip(trainable(state.average), trainable(state.generator), strict=True):
         average.assign(keep * average + (1.0 - keep) * weight)
 
 

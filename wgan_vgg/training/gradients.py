@@ -1,0 +1,133 @@
+"""The losses of critic and generator, and their gradients (report 5.3; paper, Algorithm 1).
+
+All see one replica's share of a batch and return sums divided by the global batch, so that adding them over
+replicas gives the mean over the whole batch.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from wgan_vgg import losses
+from wgan_vgg.config import Config
+from wgan_vgg.training.state import TrainState
+
+Images = tuple[tf.Tensor, tf.Tensor]  # low_dose, normal_dose: (batch, height, width, 1)
+Terms = dict[str, tf.Tensor]
+Update = tuple[list[tf.Tensor], Terms]  # the gradients of a network's variables, and the terms beside them
+# Terms that are there to be checked only: half the squared gradients of a network, each replica's own share.
+CRITIC_GRADIENTS, GENERATOR_GRADIENTS = "critic_gradients", "generator_gradients"
+
+
+def critic_terms(critic: keras.Model, real: tf.Tensor, fake: tf.Tensor) -> Terms:
+    """The critic's scores, per sample, from one pass over real and fake images together."""
+    real_scores, fake_scores = tf.split(critic(tf.concat([real, fake], axis=0), training=True), 2)
+    return {
+        "critic_wasserstein": losses.critic_wasserstein(real_scores, fake_scores),
+        "real_score": tf.squeeze(real_scores, -1),
+        "fake_score": tf.squeeze(fake_scores, -1),
+    }
+
+
+def _by_xla_where_asked(function: Callable[..., Update]) -> Callable[..., Update]:
+    """The function, or as XLA compiles it. Sums over replicas, which XLA cannot compile on GPUs, stay outside."""
+    compiled = tf.function(function, autograph=False, jit_compile=True)
+
+    @functools.wraps(function)
+    def chosen(state: TrainState, config: Config, *arguments: Any) -> Update:
+        return (compiled if config.training.xla else function)(state, config, *arguments)
+
+    return chosen
+
+
+@_by_xla_where_asked
+def critic_gradients(
+    state: TrainState, config: Config, images: Images, weights: tf.Tensor, global_batch: int
+) -> Update:
+    """Gradients of -D(x) + D(G(z)) + lambda * gradient_penalty with respect to the critic's variables.
+
+    Two tapes, whose gradients are added by hand: with the critic's variables used three times under one
+    tape, the order of the sums, and so the last bits, differ from process to process.
+
+    Args:
+      state: its networks.
+      config: for the penalty's weight.
+      images: this replica's share of the batch.
+      weights: interpolation weights (batch, 1, 1, 1).
+      global_batch: images over all replicas.
+
+    Returns:
+      This replica's share of the gradients and of the mean terms.
+    """
+    low_dose, normal_dose = images
+    fake = state.generator(low_dose, training=True)
+    variables = trainable(state.critic)
+    with tf.GradientTape() as tape:
+        terms = _means(critic_terms(state.critic, normal_dose, fake), global_batch)
+    gradients = tape.gradient(terms["critic_wasserstein"], variables)
+    with tf.GradientTape() as tape:
+        norms = losses.gradient_norms(state.critic, losses.interpolate(normal_dose, fake, weights))
+        penalty = {"gradient_penalty": losses.gradient_penalty(norms), "gradient_norm": norms}
+        terms |= _means(penalty, global_batch)
+        weighted = config.loss.gradient_penalty_weight * terms["gradient_penalty"]
+    # The last bias does not change the penalty; its gradient would be None.
+    penalty_gradients = tape.gradient(weighted, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    total = [first + second for first, second in zip(gradients, penalty_gradients, strict=True)]
+    return total, terms | {
+        "critic_loss": terms["critic_wasserstein"] + weighted,
+        CRITIC_GRADIENTS: _half_squares(total),
+    }
+
+
+def generator_terms(state: TrainState, config: Config, images: Images, output: tf.Tensor) -> Terms:
+    """The generator's terms, per sample: `vgg` and `generator_wasserstein` as the model has them, the others always.
+
+    `zero_share` is the share of the output that is exactly 0; at 1 no gradient reaches the generator.
+    """
+    normal_dose = images[1]
+    terms = {
+        "mse": losses.mean_squared_error(normal_dose, output),
+        "zero_share": tf.reduce_mean(tf.cast(output == 0.0, tf.float32), axis=[1, 2, 3]),
+    }
+    if state.vgg is not None:
+        terms["vgg"] = losses.mean_squared_error(state.vgg(normal_dose), state.vgg(output))
+    if state.critic is not None:
+        terms["generator_wasserstein"] = losses.generator_wasserstein(state.critic(output, training=True))
+    terms["generator_loss"] = sum(
+        weight * terms[name]
+        for name, weight in (
+            (config.spec.content, config.loss.content_weight if state.critic is not None else 1.0),
+            ("generator_wasserstein", 1.0),
+        )
+        if name in terms
+    )
+    return terms
+
+
+@_by_xla_where_asked
+def generator_gradients(state: TrainState, config: Config, images: Images, global_batch: int) -> Update:
+    """Gradients of lambda_1 * content - D(G(z)), or of the content term alone, as critic_gradients returns them."""
+    variables = trainable(state.generator)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        output = state.generator(images[0], training=True)
+        terms = _means(generator_terms(state, config, images, output), global_batch)
+    gradients = tape.gradient(terms["generator_loss"], variables)
+    return gradients, terms | {GENERATOR_GRADIENTS: _half_squares(gradients)}
+
+
+def trainable(model: keras.Model) -> list[tf.Variable]:
+    """TensorFlow's own variables, which a tape can watch."""
+    return [variable.value for variable in model.trainable_variables]
+
+
+def _means(terms: Terms, global_batch: int) -> Terms:
+    return {name: tf.reduce_sum(values) / global_batch for name, values in terms.items()}
+
+
+def _half_squares(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Finite if and only if every gradient is (short of overflow): the cheapest look at all of them."""
+    return tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients])

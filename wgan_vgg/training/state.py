@@ -1,0 +1,54 @@
+"""What training changes: the networks and their optimizers."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from wgan_vgg import models, vgg
+from wgan_vgg.config import Config
+from wgan_vgg.training.adam import FusedAdam
+from wgan_vgg.training.schedules import Schedule
+
+
+@dataclasses.dataclass(eq=False)  # each is its own: compiled functions are kept by it
+class TrainState:
+    """All that a step changes, and the frozen VGG. What a model or a config does not have is None."""
+
+    step: tf.Variable
+    generator: keras.Model
+    generator_optimizer: keras.optimizers.Optimizer
+    average: keras.Model | None  # the generator with the moving average of its weights
+    critic: keras.Model | None
+    critic_optimizer: keras.optimizers.Optimizer | None
+    vgg: keras.Model | None
+
+
+def create_state(config: Config, image_shape: tuple[int, int], num_train: int) -> TrainState:
+    """Networks and optimizers of a run on `num_train` images; call it inside `strategy.scope()`.
+
+    Optimizers are built here: built later they would not be mirrored over the replicas.
+    """
+
+    def adam(schedule: Schedule, betas: tuple[float, float], model: keras.Model) -> keras.optimizers.Optimizer:
+        optimizer = FusedAdam(schedule, beta_1=betas[0], beta_2=betas[1])
+        optimizer.build(model.trainable_variables)
+        return optimizer
+
+    rates, training = config.optimizer, config.training
+    generator = models.build_generator(config.generator, config.seed, training.precision)
+    critic = critic_optimizer = None
+    if config.spec.adversarial:
+        critic = models.build_critic(config.critic, image_shape, config.seed, training.precision)
+        warmup = config.in_steps("training.critic_warmup_", num_train) or 0
+        schedule = Schedule(config, rates.critic_lr, num_train, training.critic_steps, warmup)
+        critic_optimizer = adam(schedule, rates.critic_betas, critic)
+    return TrainState(
+        step=tf.Variable(0, dtype=tf.int64, trainable=False, name="step"),
+        generator=generator,
+        generator_optimizer=adam(Schedule(config, rates.generator_lr, num_train), rates.generator_betas, generator),
+        average=models.build_generator(config.generator, config.seed) if training.ema_decay else None,
+        critic=critic,
+        critic_optimizer=critic_optimizer,
+        vgg=vgg.build_vgg(config.vgg, training.precision) if config.spec.content == "vgg" else None,
+    )
