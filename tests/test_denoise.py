@@ -63,7 +63,7 @@ def test_batches_fit_the_memory_and_do_not_change_the_result(network, tmp_path):
         return denoiser.network(values)
 
     spied = Denoiser(spy, denoiser.mapping, denoiser.metadata)
-    denoise(spied, tmp_path / "a.npy", tmp_path / "b.npy", Settings(memory=3.5 * 21 * 33 * 32 * 4 * 3))
+    denoise(spied, tmp_path / "a.npy", tmp_path / "b.npy", Settings(memory=3.5 * (21 + 2 * 8) * 33 * 32 * 4 * 3))
     denoise(spied, tmp_path / "a.npy", tmp_path / "c.npy", Settings(batch=5))
     assert counts == [3, 3, 2, 5, 2]  # the last of the seven is not denoised alone, but as a pair
     np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), np.load(tmp_path / "c.npy"))

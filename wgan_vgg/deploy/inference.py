@@ -83,10 +83,14 @@ class Denoiser:
 
     def tile_side(self, memory: float) -> int:
         """The side of the largest tile that so many bytes allow, at least four times the overlap."""
-        return max(4 * self.reach, int((memory / self._bytes(1, 1)) ** 0.5) - 2 * self.reach)
+        return max(4 * self.reach, int((memory / self._bytes_of_pixel) ** 0.5) - 4 * self.reach)
 
     def _bytes(self, height: int, width: int) -> int:
-        return 4 * _COPIES * int(self.metadata["generator"]["filters"]) * height * width
+        return self._bytes_of_pixel * (height + 2 * self.reach) * width  # with the rows that both halves have
+
+    @property
+    def _bytes_of_pixel(self) -> int:
+        return 4 * _COPIES * int(self.metadata["generator"]["filters"])
 
     def __call__(self, hu: np.ndarray, tile: int = 0) -> np.ndarray:
         """Denoises slices.
