@@ -1,7 +1,9 @@
 """Reading records: what is refused, in which order images come, and what is taken of them."""
 
 import itertools
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from conftest import records
 from data_prep import tfrecords
 from data_prep.errors import InputError
 from wgan_vgg import input_pipeline
+from wgan_vgg.benchmark.feed import write_random_records
 from wgan_vgg.config import InputConfig
 from wgan_vgg.input_pipeline import DataSet
 
@@ -162,3 +165,19 @@ def test_a_record_of_another_size_is_not_taken_for_two():
     double = tfrecords.Record(np.zeros((8, 4), np.float32), np.zeros((8, 4), np.float32), "p", 0, "s").serialize()
     with pytest.raises(tf.errors.InvalidArgumentError, match="reshape"):
         tfrecords.parse_pairs(tf.constant([double]), (4, 4))
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+def test_a_held_split_is_in_memory_once(tmp_path):
+    """TensorFlow's rewriting of the input's graph would write all images out into it."""
+    write_random_records(tmp_path / "records", side=64, size=4000, shards=2)
+    data = DataSet.open(tmp_path / "records")
+    next(iter(data.batches("test", 1, seed=0)))  # whatever a first use takes
+    data._hold("train")
+    before = _resident_bytes()
+    next(iter(data.batches("train", 16, seed=0)))
+    assert _resident_bytes() - before < 4000 * 2 * 64 * 64 * 4 / 2
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -184,7 +184,11 @@ class DataSet:
             return shuffled.batch(batch_size, drop_remainder=True).map(images, tf.data.AUTOTUNE)
 
         passes = tf.data.Dataset.counter(start // (size // batch_size))
-        return passes.flat_map(one_pass).skip(start % (size // batch_size)).prefetch(tf.data.AUTOTUNE)
+        batches = passes.flat_map(one_pass).skip(start % (size // batch_size)).prefetch(tf.data.AUTOTUNE)
+        options = tf.data.Options()
+        # To rewrite a graph TensorFlow writes it out, with all images that it holds: twice the memory, and seconds.
+        options.experimental_optimization.apply_default_optimizations = held is None
+        return batches.with_options(options)
 
 
 def crop_shape(crops: InputConfig, image_shape: tuple[int, int]) -> tuple[int, int]:
