@@ -4,6 +4,7 @@ python -m experiments.benchmark [--what=train,infer,input,convert,start] [--peer
 """
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,8 @@ def job(values: flags.FlagValues) -> None:
     if values.peer:
         _import_torch()
     quiet_tensorflow()
+    # Each model has a step of its own, and all are called alike: TensorFlow takes that for one that is traced anew.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from wgan_vgg.benchmark.report import describe_machine, plot_input, table
     from wgan_vgg.benchmark.run import measure
 

@@ -82,6 +82,10 @@ def test_workdir_of_another_config_is_refused_by_key(script, data_dir, tmp_path)
     status, _, err = script("train", *tiny("generator-mse", data_dir, tmp_path, "--epochs=1"))
     assert (status, "training length: 2 epochs -> 1 epochs" in err) == (2, True)
     assert (tmp_path / "config.json").read_text() == before
+    earlier = json.loads(before)
+    del earlier["config"]["training"]["xla"]
+    (tmp_path / "config.json").write_text(json.dumps(earlier))
+    assert script("train", *tiny("generator-mse", data_dir, tmp_path))[0] == 0, "an earlier version's run goes on"
 
 
 def dead_seed(low_dose):

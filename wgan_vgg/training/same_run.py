@@ -17,7 +17,8 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
     """
     stored = run.stored()
     old, new = dict(stored["config"]), config_values.to_dict(config)
-    found = config_values.differences(old, new)
+    known = config_values.flatten(Config())  # a value that earlier versions did not have was what is now its default
+    found = config_values.differences(known | config_values.flatten_dict(old), new)
     lengths = [_length(old), _length(new)]
     free = ["evaluation."]
     if new["optimizer"]["schedule"] != "cosine":  # there the rates depend on the length
