@@ -13,6 +13,7 @@ ONNX = ["tf2onnx>=1.17"]
 NIFTI = ["nibabel"]
 SAFETENSORS = ["safetensors"]
 TORCH = ["torch>=2.10"]  # an earlier one runs code in files that weights_only should have refused
+PARTS = ("benchmark", "deploy", "evaluation", "training")
 SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "import-weights", "reproduce", "report", "benchmark")
 
 setup(
@@ -24,7 +25,7 @@ setup(
     license="MIT",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    packages=["data_prep", "experiments", "wgan_vgg", "wgan_vgg.deploy", "wgan_vgg.evaluation", "wgan_vgg.training"],
+    packages=["data_prep", "experiments", "wgan_vgg", *(f"wgan_vgg.{name}" for name in PARTS)],
     package_data={"wgan_vgg.evaluation": ["page/*"]},
     install_requires=[
         "tensorflow>=2.21",

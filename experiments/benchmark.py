@@ -3,9 +3,10 @@
 python -m experiments.benchmark [--what=train,infer,input,convert,start] [--peer=torch] [--json=FILE]
 """
 
-import json
+import importlib.util
 import logging
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from experiments.flags import check_model, define_config, launch, quiet_tensorfl
 from experiments.progress import Reporter
 from wgan_vgg.benchmark.rows import Row
 from wgan_vgg.config import REPORT_MODELS, Config, override
+from wgan_vgg.endings import Terminated
+from wgan_vgg.run_dir import write_json
 
 PARTS = ("train", "infer", "input", "convert", "start")
 PRECISIONS = ("float32", "bfloat16")
@@ -44,6 +47,7 @@ def job(values: flags.FlagValues) -> None:
     config = _checked(values)
     if values.peer:
         _import_torch()
+        _check_peers_of_inference(values)
     quiet_tensorflow()
     # Each model has a step of its own, and all are called alike: TensorFlow takes that for one that is traced anew.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -70,7 +74,9 @@ def job(values: flags.FlagValues) -> None:
                 rows.append(row)
                 if values.json:
                     content = {"machine": machine, "rows": [vars(row) | {"ratio": row.ratio} for row in rows]}
-                    Path(values.json).write_text(json.dumps(content, indent=1) + "\n")
+                    write_json(Path(values.json), content)
+    except KeyboardInterrupt:
+        raise Terminated("interrupted; called again, it measures everything anew", signal.SIGINT) from None
     finally:  # a benchmark takes long: broken off, it shows what it has
         if rows:
             print(f"{machine}\n\n{table(rows)}")
@@ -101,11 +107,11 @@ def _checked(values: flags.FlagValues) -> Config:
     if values.peer not in ("", "torch"):
         raise InputError(f"--peer={values.peer}: unknown; take torch")
     for name in ("json", "plot"):
+        if values[name].value and Path(values[name].value).is_dir():
+            raise InputError(f"--{name}={values[name].value}: is a folder; name a file in it")
         folder = Path(values[name].value or ".").absolute().parent
         if not os.access(folder, os.W_OK):
             raise InputError(f"--{name}={values[name].value}: {folder} cannot be written; choose another place")
-        if values[name].value and Path(values[name].value).is_dir():
-            raise InputError(f"--{name}={values[name].value}: is a folder; name a file in it")
     if values.plot and not values.plot.endswith(".png"):
         raise InputError(f"--plot={values.plot}: must end in .png")
     if values.plot and "input" not in values.what:
@@ -129,6 +135,12 @@ def _import_torch() -> None:
         import torch._dynamo  # noqa: F401
     except ImportError as error:
         raise InputError("--peer=torch: torch is not installed; pip install torch, or leave --peer out") from error
+
+
+def _check_peers_of_inference(values: flags.FlagValues) -> None:
+    for name in ("onnxruntime", "tf2onnx"):
+        if "infer" in values.what and importlib.util.find_spec(name) is None:
+            raise InputError(f"--peer={values.peer}: {name} is not installed; pip install {name}, or leave --peer out")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

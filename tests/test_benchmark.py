@@ -1,5 +1,6 @@
 """experiments.benchmark: costs counted by hand, timing, limits, the peer that must be the same network, the script."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -181,8 +182,8 @@ def test_a_benchmark_that_is_broken_off_keeps_its_rows(script, monkeypatch, tmp_
         raise KeyboardInterrupt
 
     monkeypatch.setattr("wgan_vgg.benchmark.run.measure", measure)
-    status, out, _ = script("benchmark", f"--json={tmp_path / 'b.json'}")
-    assert status == 130
+    status, out, err = script("benchmark", f"--json={tmp_path / 'b.json'}")
+    assert (status, err) == (130, "error: interrupted; called again, it measures everything anew\n")
     assert "a model" in out
     assert [row["case"] for row in json.loads((tmp_path / "b.json").read_text())["rows"]] == ["a model"]
 
@@ -202,6 +203,23 @@ def test_a_missing_torch_is_one_line(script, monkeypatch):
     status, _, err = script("benchmark", "--peer=torch")
     assert (status, err.count("\n")) == (2, 1)
     assert "torch is not installed; pip install torch" in err
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "tf2onnx"])
+def test_a_missing_peer_is_told_before_anything_is_measured(script, monkeypatch, name):
+    monkeypatch.setattr("experiments.benchmark._import_torch", lambda: None)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda asked, *more: None if asked == name else found(asked, *more)
+    )
+    status, _, err = script("benchmark", "--peer=torch")
+    assert (status, err.count("\n"), f"{name} is not installed; pip install {name}" in err) == (2, 1, True)
+
+
+def test_every_package_is_shipped():
+    text = (REPO / "setup.py").read_text()
+    for part in (path.parent.name for path in (REPO / "wgan_vgg").glob("*/__init__.py")):
+        assert f'"{part}"' in text.split("PARTS = ")[1].split("\n")[0]
 
 
 def test_no_script_imports_tensorflow_to_print_its_help():

@@ -193,7 +193,7 @@ def test_fused_adam_on_two_replicas_is_keras_adam_on_the_summed_gradient():
 
 
 def test_gradients_compiled_by_xla_are_the_same():
-    """On two devices, each with a compiled function of its own: one on both would read the first one's weights."""
+    """On two devices; the second step sees what the first one changed."""
     strategy = make_strategy(Devices("mirrored", virtual_devices=2))
     found = []
     for xla in (False, True):

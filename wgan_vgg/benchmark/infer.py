@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from data_prep.errors import InputError
 from wgan_vgg.benchmark.costs import FLOPS, layer_costs
 from wgan_vgg.benchmark.rows import Row, Tick
 from wgan_vgg.benchmark.timing import time_in_turn
@@ -71,12 +70,8 @@ def _saved_model(config: Config, precision: str, folder: Path) -> Denoise:
 
 
 def _onnxruntime(generator: keras.Model, folder: Path) -> Denoise:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(
-            "peer: onnxruntime is not installed; pip install 'wgan-vgg[test]', or leave --peer out"
-        ) from error
+    import onnxruntime
+
     write_onnx(folder, generator, {})
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

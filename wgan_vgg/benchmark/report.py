@@ -17,8 +17,11 @@ _HEADER = ("", "", "rate", "spread", "share", "of the limit", "fastest peer", "t
 def describe_machine() -> str:
     """Processor, cores, devices and versions, in one line."""
     names = [line.partition(": ")[2] for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    devices = [device.name.split(":", 2)[-1] for device in tf.config.list_physical_devices("GPU")]
-    parts = [names[0] if names else platform.processor(), f"{os.cpu_count()} cores", f"GPUs: {len(devices)}"]
+    parts = [
+        names[0] if names else platform.processor(),
+        f"{os.cpu_count()} cores",
+        f"GPUs: {len(tf.config.list_physical_devices('GPU'))}",
+    ]
     return ", ".join([*parts, f"Python {platform.python_version()}", f"TensorFlow {tf.__version__}"])
 
 

@@ -16,7 +16,7 @@ class Row:
       case: what exactly.
       rate, unit: the median over the rounds; for "start" the unit is a size or a time, of which less is better.
       spread: (slowest - fastest) / median over the rounds; None where it was done once.
-      limit: what the machine could do, in the same run and `limit_unit`: a share of 1 is that.
+      limit: what the machine could do in the same run, in words: a share of 1 is that.
       share: of the limit.
       peers: other programs' rates in the same unit, by name.
       details: figures besides.

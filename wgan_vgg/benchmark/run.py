@@ -25,7 +25,9 @@ def measure(
     peer: bool,
     tick: Tick,
 ) -> Iterator[Row]:
-    """Measures "train", "infer", "input", "convert" and "start", as far as `parts` names them; rows come as they are.
+    """Measures "train", "infer", "input", "convert" and "start", as far as `parts` names them.
+
+    Yields rows as they come, those of the training steps together: they are timed in turn.
 
     Args:
       config: batch, image size, critic steps; `models` and `precisions` replace its own.

@@ -5,6 +5,7 @@ replicas gives the mean over the whole batch.
 """
 
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,11 +35,16 @@ def critic_terms(critic: keras.Model, real: tf.Tensor, fake: tf.Tensor) -> Terms
 
 def _by_xla_where_asked(function: Callable[..., Update]) -> Callable[..., Update]:
     """The function, or as XLA compiles it. Sums over replicas, which XLA cannot compile on GPUs, stay outside."""
-    compiled = tf.function(function, autograph=False, jit_compile=True)
+    # One a state, gone with it: a compiled function keeps the variables of every state that it was called with.
+    compiled = weakref.WeakKeyDictionary()
 
     @functools.wraps(function)
     def chosen(state: TrainState, config: Config, *arguments: Any) -> Update:
-        return (compiled if config.training.xla else function)(state, config, *arguments)
+        if not config.training.xla:
+            return function(state, config, *arguments)
+        if state not in compiled:
+            compiled[state] = tf.function(function, autograph=False, jit_compile=True)
+        return compiled[state](state, config, *arguments)
 
     return chosen
 

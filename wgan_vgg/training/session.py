@@ -85,7 +85,7 @@ class Session:
         settings = config_values.to_dict(self._config)
         check_same_run(
             self._strategy,
-            f"step {self._step}, data {self._data.fingerprint[:8]}, steps per call {self._per_call}, config {settings}",
+            f"step {self._step}, data {self._data.fingerprint[:8]}, config {settings}",
         )
         return notes is not None
 
@@ -141,7 +141,8 @@ class Session:
         unread = None
         while not (self._step == last or self._is_black() or self._asked_to_stop):
             self._profiler.before(self._step)
-            count = min(self._per_call, last - self._step, _LOOK_EVERY - self._step % _LOOK_EVERY)
+            most = 1 if self._stop.number is not None else self._per_call  # a call cannot be stopped
+            count = min(most, last - self._step, _LOOK_EVERY - self._step % _LOOK_EVERY)
             terms = self._train_steps(self._batches, count, tf.constant(self._remark()))
             self._step += count
             if unread:

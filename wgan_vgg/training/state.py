@@ -11,7 +11,7 @@ from wgan_vgg.training.adam import FusedAdam
 from wgan_vgg.training.schedules import Schedule
 
 
-@dataclasses.dataclass(eq=False)  # each is its own: compiled functions are kept by it
+@dataclasses.dataclass(eq=False)  # each is its own: gradients.py keeps compiled functions by it
 class TrainState:
     """All that a step changes, and the frozen VGG. What a model or a config does not have is None."""
 
