@@ -58,7 +58,7 @@ class DicomSlices(Slices):
             _set_pixels(dataset, self._pixels)
             _describe(dataset, self._options)
             dataset.save_as(content, enforce_file_format=True)
-        partial.write_bytes(content.getbuffer())
+        partial.write_bytes(content.getvalue())
 
 
 def _off_padding(dataset: "Dataset", stored: np.ndarray, scale: Scale) -> np.ndarray:

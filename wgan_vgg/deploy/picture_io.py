@@ -87,4 +87,4 @@ class TiffSlices(_Picture):
 
         content = io.BytesIO()  # into a file numpy would write, which does not say that a disk is full
         tifffile.imwrite(content, self._pages, photometric="minisblack", **self._resolution)
-        partial.write_bytes(content.getbuffer())
+        partial.write_bytes(content.getvalue())
