@@ -107,9 +107,10 @@ def _checked(values: flags.FlagValues) -> Config:
     if values.peer not in ("", "torch"):
         raise InputError(f"--peer={values.peer}: unknown; take torch")
     for name in ("json", "plot"):
-        if values[name].value and Path(values[name].value).is_dir():
-            raise InputError(f"--{name}={values[name].value}: is a folder; name a file in it")
-        folder = Path(values[name].value or ".").absolute().parent
+        path = Path(values[name].value or "a new file")
+        if path.exists() and not path.is_file():  # a rename onto it would replace a device, too
+            raise InputError(f"--{name}={path}: is a folder or a device; name a file")
+        folder = path.absolute().parent
         if not os.access(folder, os.W_OK):
             raise InputError(f"--{name}={values[name].value}: {folder} cannot be written; choose another place")
     if values.plot and not values.plot.endswith(".png"):

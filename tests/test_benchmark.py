@@ -164,6 +164,7 @@ def test_the_script_measures_every_part(script, tmp_path):
         ("--image_size=100", "must be a multiple of 32"),
         ("--preset=yang2018", "image_size=0: must be a multiple of 32"),
         ("--json=/tmp", "is a folder"),
+        ("--json=/dev/null", "or a device; name a file"),
         ("--plot=x.svg", "must end in .png"),
         ("--rounds=0", "must be at least 1"),
         ("--peer=jax", "--peer=jax: unknown; take torch"),

@@ -9,9 +9,10 @@ from training_runs import tiny
 
 from wgan_vgg import config
 from wgan_vgg.endings import Diverged
+from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import checkpoint_prefixes, newest_step
+from wgan_vgg.trained_model import checkpoint_prefixes, load_generator, newest_step
 from wgan_vgg.training import distribute, gradients, session, start, train_step
 from wgan_vgg.training.batches import training_batches
 from wgan_vgg.training.state import create_state
@@ -223,3 +224,25 @@ def test_bfloat16_trains_with_float32_weights_and_losses(script, data_dir, tmp_p
     half, full = (RunDir(tmp_path / name).rows()[-1]["train"] for name in "bf")
     assert half["vgg"] != full["vgg"], "it does compute otherwise"
     assert half["psnr"] == pytest.approx(full["psnr"], abs=0.5)
+
+
+@pytest.mark.parametrize(("content", "message"), [("", "not valid JSON"), ("{}", "not a run's config")])
+def test_a_foreign_config_file_is_refused(script, data_dir, tmp_path, content, message):
+    (tmp_path / "config.json").write_text(content)
+    for name, arguments in (
+        ("train", tiny("generator-mse", data_dir, tmp_path)),
+        ("evaluate", [f"--workdir={tmp_path}", f"--data_dir={data_dir}"]),
+    ):
+        status, _, err = script(name, *arguments)
+        assert (status, err.count("\n"), message in err) == (2, 1, True)
+    assert (tmp_path / "config.json").read_text() == content
+
+
+def test_training_on_patches_is_judged_on_whole_images(script, data_dir, tmp_path):
+    flags = ("--set=input.patch_size=16", "--set=input.flips=true", "--epochs=1")
+    assert script("train", *tiny("wgan-mse", data_dir, tmp_path, *flags))[0] == 0
+    generator = load_generator(RunDir(tmp_path))
+    low_dose, normal_dose = DataSet.open(data_dir).first("test", 4)
+    outputs = generator(low_dose).numpy()[..., 0]
+    expected = [metrics.psnr(t, o) for t, o in zip(normal_dose.numpy()[..., 0], outputs, strict=True)]
+    assert RunDir(tmp_path).rows()[-1]["test"]["psnr"] == pytest.approx(np.mean(expected), abs=1e-3)

@@ -11,7 +11,6 @@ from conftest import REPO
 from training_runs import checkpoint_digest, tiny, without_times
 
 from wgan_vgg import config
-from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
@@ -247,25 +246,3 @@ def test_mistakes_end_in_one_line_and_status_2(script, data_dir, tmp_path, flags
     assert (out, err.count("\n")) == ("", 1)
     assert message in err
     assert not (tmp_path / "run" / "config.json").exists(), "the workdir is still free"
-
-
-@pytest.mark.parametrize(("content", "message"), [("", "not valid JSON"), ("{}", "not a run's config")])
-def test_a_foreign_config_file_is_refused(script, data_dir, tmp_path, content, message):
-    (tmp_path / "config.json").write_text(content)
-    for name, arguments in (
-        ("train", tiny("generator-mse", data_dir, tmp_path)),
-        ("evaluate", [f"--workdir={tmp_path}", f"--data_dir={data_dir}"]),
-    ):
-        status, _, err = script(name, *arguments)
-        assert (status, err.count("\n"), message in err) == (2, 1, True)
-    assert (tmp_path / "config.json").read_text() == content
-
-
-def test_training_on_patches_is_judged_on_whole_images(script, data_dir, tmp_path):
-    flags = ("--set=input.patch_size=16", "--set=input.flips=true", "--epochs=1")
-    assert script("train", *tiny("wgan-mse", data_dir, tmp_path, *flags))[0] == 0
-    generator = load_generator(RunDir(tmp_path))
-    low_dose, normal_dose = DataSet.open(data_dir).first("test", 4)
-    outputs = generator(low_dose).numpy()[..., 0]
-    expected = [metrics.psnr(t, o) for t, o in zip(normal_dose.numpy()[..., 0], outputs, strict=True)]
-    assert RunDir(tmp_path).rows()[-1]["test"]["psnr"] == pytest.approx(np.mean(expected), abs=1e-3)
