@@ -3,3 +3,7 @@
 
 class InputError(ValueError):
     """A wrong argument or file: the message names it, its value, the rule and the way out, in one line."""
+
+
+class NotAnImage(InputError):
+    """A sound file that holds no CT image (a localizer, a mask): in a folder it is passed over without fault."""

@@ -5,7 +5,6 @@ python -m experiments.benchmark [--what=train,infer,input,convert,start] [--peer
 
 import importlib.util
 import logging
-import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from absl import flags
 
 from data_prep.errors import InputError
-from experiments.flags import check_model, define_config, launch, quiet_tensorflow, read_config
+from experiments.flags import check_model, check_written, define_config, launch, quiet_tensorflow, read_config
 from experiments.progress import Reporter
 from wgan_vgg.benchmark.rows import Row
 from wgan_vgg.config import REPORT_MODELS, Config, override
@@ -106,15 +105,8 @@ def _checked(values: flags.FlagValues) -> Config:
         raise InputError(f"--rounds={values.rounds}: must be at least 1")
     if values.peer not in ("", "torch"):
         raise InputError(f"--peer={values.peer}: unknown; take torch")
-    for name in ("json", "plot"):
-        path = Path(values[name].value or "a new file")
-        if path.exists() and not path.is_file():  # a rename onto it would replace a device, too
-            raise InputError(f"--{name}={path}: is a folder or a device; name a file")
-        folder = path.absolute().parent
-        if not os.access(folder, os.W_OK):
-            raise InputError(f"--{name}={values[name].value}: {folder} cannot be written; choose another place")
-    if values.plot and not values.plot.endswith(".png"):
-        raise InputError(f"--plot={values.plot}: must end in .png")
+    check_written(values, "json", ".json")
+    check_written(values, "plot", ".png")
     if values.plot and "input" not in values.what:
         raise InputError(f"--plot={values.plot}: it shows --what=input, which is not asked for")
     return config

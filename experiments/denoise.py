@@ -2,17 +2,23 @@
 
 python -m experiments.denoise --model_dir=SAVED_MODEL --input=SERIES --output=FOLDER
 
+Exit status 5: done, but files that could not be denoised (not readable, NaN in a slice) were left out, so that their
+series lack slices; each is named. Files that hold no CT image, such as masks and localizers, are named too, and passed
+over: they do not count.
+
 Not for diagnostic use.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from absl import flags
 
 from data_prep.errors import InputError
-from experiments.flags import launch, quiet_tensorflow, required
+from experiments.flags import DONE, INCOMPLETE, check_written, launch, quiet_tensorflow, required
 from experiments.progress import Reporter
+
+NAMED = 100  # files at the end, at most
 
 
 def define(values: flags.FlagValues) -> None:
@@ -29,19 +35,26 @@ def define(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_integer("batch", 0, "slices at once; 0: as many as memory_gb allows", flag_values=values)
     flags.DEFINE_integer("tile", 0, "side of tiles; 0: whole slices where memory_gb allows", flag_values=values)
-    flags.DEFINE_float("memory_gb", 1.0, "what the network may take, roughly", flag_values=values)
+    flags.DEFINE_float("memory_gb", 1.0, "what slices and network may take, roughly", flag_values=values)
     flags.DEFINE_boolean("strict", False, "end at the first bad file instead of leaving it out", flag_values=values)
     flags.DEFINE_boolean("overwrite", False, "replace what is there", flag_values=values)
     flags.DEFINE_boolean("preview", False, "pictures before and after, in OUTPUT/previews", flag_values=values)
+    flags.DEFINE_string("json", None, "a file for what was done, besides", flag_values=values)
 
 
-def job(values: flags.FlagValues) -> None:
-    """Denoises and says how much."""
+def job(values: flags.FlagValues) -> int:
+    """Denoises, and says what each series became and which files were left out."""
     model_dir, source, output = (Path(text) for text in required(values, "model_dir", "input", "output"))
+    check_written(values, "json", ".json")
     hu_range = _hu_range(values.hu_range) if values.hu_range else None
     quiet_tensorflow()
     from wgan_vgg.deploy.denoise import Settings, denoise
     from wgan_vgg.deploy.inference import Denoiser
+    from wgan_vgg.deploy.targets import STATE
+    from wgan_vgg.run_dir import write_json
+
+    if values.json and Path(values.json).resolve() == (output / STATE).resolve():
+        raise InputError(f"--json={values.json}: is where the output folder notes its model; name another file")
 
     settings = Settings(
         hu_range,
@@ -54,12 +67,33 @@ def job(values: flags.FlagValues) -> None:
     )
     with Reporter().shown() as report:
         denoiser = Denoiser.load(model_dir, values.weights)
-        done = denoise(denoiser, source, output, settings, lambda *now: report(*now, {}))
+        done = denoise(
+            denoiser, source, output, settings, lambda *now: report(*now, {}), lambda series: print(series.line())
+        )
+    if values.json:
+        model = {"path": str(model_dir), "fingerprint": denoiser.metadata["fingerprint"], "is": denoiser.derivation}
+        write_json(Path(values.json), {"model": model, "input": str(source), "output": str(output)} | done.describe())
     rate = f", {done.slices / done.seconds:.3g} slices/s" if done.slices else ""
     rest = "".join(
-        f", {count} {what}" for what, count in (("done before", done.skipped), ("left out", done.failed)) if count
+        f", {count} {what}"
+        for what, count in (
+            ("done before", done.skipped),
+            ("left out", len(done.left_out)),
+            ("passed over", len(done.passed_over)),
+        )
+        if count
     )
+    _name("left out", done.left_out)
     print(f"wrote {output}: {done.files} files, {done.slices} slices{rate}{rest}. Not for diagnostic use.")
+    return INCOMPLETE if done.left_out else DONE
+
+
+def _name(what: str, files: Iterable[Path]) -> None:
+    names = list(files)
+    for path in names[:NAMED]:
+        print(f"{what}: {path}")
+    if len(names) > NAMED:
+        print(f"{what}: {len(names) - NAMED} more; --json=FILE lists all")
 
 
 def _hu_range(texts: list[str]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from absl import flags
 
@@ -13,7 +14,7 @@ from data_prep.errors import InputError
 from wgan_vgg.config import MODELS, PRESETS, Config, override, preset
 from wgan_vgg.endings import Diverged, Terminated, WorkerLost
 
-DONE, USER_ERROR, FAILED_TRAINING, LOST_WORKER, INTERRUPTED = 0, 2, 3, 4, 130
+DONE, USER_ERROR, FAILED_TRAINING, LOST_WORKER, INCOMPLETE, INTERRUPTED = 0, 2, 3, 4, 5, 130
 
 # Flag -> config key. Their values are parsed as the key's type.
 DATA_FLAGS = {
@@ -167,6 +168,24 @@ def required(values: flags.FlagValues, *names: str) -> list[str]:
     return [values[name].value for name in names]
 
 
+def check_written(values: flags.FlagValues, name: str, ending: str) -> None:
+    """Checks the path that a flag, if given, says is to be written at the end.
+
+    Raises:
+      InputError: it is of another kind, a folder or a device, or lies where nothing can be written.
+    """
+    if not values[name].value:
+        return
+    path = Path(values[name].value)
+    if path.exists() and not path.is_file():  # a rename onto it would replace a device, too
+        raise InputError(f"--{name}={path}: is a folder or a device; name a file")
+    if path.suffix != ending:
+        raise InputError(f"--{name}={path}: must end in {ending}")
+    folder = path.absolute().parent
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"--{name}={path}: {folder} cannot be written; choose another place")
+
+
 def quiet_tensorflow() -> None:
     """Imports TensorFlow without the notices that its C++ part writes to stderr before it can be told not to."""
     sys.stderr.flush()
@@ -193,8 +212,9 @@ def launch(
     """Parses the command line, runs the job and exits.
 
     Exit status 0: done; 2: a mistake of the user's; 3: a generator collapsed, or a loss is not finite; 4: another
-    worker has gone; 130 and 143: Ctrl-C and SIGTERM, in training after saving. All but 0 come with one line on
-    stderr. Flags are the script's own, not absl's global ones, so that a script can run twice.
+    worker has gone; 5: done, but files were left out; 130 and 143: Ctrl-C and SIGTERM, in training after saving. All
+    but 0 and 5 come with one line on stderr. Flags are the script's own, not absl's global ones, so that a script can
+    run twice.
     """
     # Before TensorFlow is imported: its notices are not for users.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -85,7 +85,7 @@ def test_a_tree_keeps_its_shape_and_goes_on_where_it_was_left(script, network, t
     previews = {"previews/p1/s1/2.dcm.png", "previews/p2/s1/1.png", "previews/a.npy.png"}
     assert files == inputs | {"denoise.json"} | previews
     with Image.open(tmp_path / "out" / "previews" / "p1" / "s1" / "2.dcm.png") as image:
-        assert image.size == (48, 24)
+        assert image.size[1] > 24  # the text is below the slices
     first = pydicom.dcmread(tmp_path / "out" / "p1" / "s1" / "0.dcm")
     assert first.pixel_array.any()
     (tmp_path / "out" / "p1" / "s1" / "0.dcm").unlink()
@@ -113,8 +113,8 @@ def test_another_model_does_not_mix_into_a_folder(script, network, identity, tmp
 
 
 def test_hu_beyond_the_training_range_are_counted(identity, tmp_path, caplog):
-    images = np.zeros((1, 10, 10), np.float32)
-    images[0, 0, :3] = [-2000, 5000, 9000]
+    images = np.random.default_rng(0).uniform(0, 10, (1, 10, 10)).astype(np.float32)
+    images[0, 0, :4] = [-2000, 5000, 9000, 0]
     np.save(tmp_path / "a.npy", images)
     outcome = denoise(Denoiser.load(identity), tmp_path / "a.npy", tmp_path / "b.npy", Settings())
     assert (outcome.clipped, outcome.pixels) == (3, 100)

@@ -144,11 +144,12 @@ def test_bad_files_are_named_counted_and_left_out(script, network, tmp_path, cap
     bad = spoil(tmp_path / "in")
     flags = (f"--model_dir={network}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
     status, out, err = script("denoise", *flags, "--hu_range=-1024,3072", "--batch=8")
-    assert status == 0, err
+    assert status == 5, err
     assert "2 files" in out
     assert f"{len(bad)} left out" in out
     for name in bad:
         assert f"in/{name}" in caplog.text, name
+        assert f"left out: {tmp_path / 'in' / name}\n" in out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.dcm", "1.dcm", "denoise.json"]
 
 

@@ -1,14 +1,20 @@
 """Slices in .npy and .npz files and in LoDoPaB-CT's HDF5 layout."""
 
+import logging
+import math
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from data_prep import lodopab
-from data_prep.errors import InputError
+from data_prep.errors import InputError, NotAnImage
+from data_prep.geometry import Geometry
 from data_prep.hdf5_slices import new_images, open_images
+from wgan_vgg.deploy.label_maps import is_label_map, refuse_label_map
 from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape, check_size
+
+logger = logging.getLogger(__name__)
 
 
 class NpySlices(Slices):
@@ -22,12 +28,27 @@ class NpySlices(Slices):
         self._array = _checked_load(path, mmap_mode="r")
         if not isinstance(self._array, np.ndarray):
             raise InputError(f"{path}: an archive of arrays under the name of one array; rename it to .npz")
-        self._shape = image_shape(path, self._array)
+        if self._array.dtype.kind == "b":
+            raise NotAnImage(f"{path}: true and false, a mask, no CT image; remove it")
+        check_shape(path, stack_shape(self._array.shape), self._array.dtype)
+        self._shape = stack_shape(self._array.shape)
         self.count = self._shape[0]
         self._scale = Scale.of(self._array.dtype, options.hu_range)
+        refuse_label_map(path, (self._stored(index) for index in range(self.count)))
 
     def read(self, index: int) -> np.ndarray:
-        return self._scale.to_hu(self._array.reshape(self._shape)[index], f"{self.path}: slice {index}")
+        return self._scale.to_hu(self._stored(index), f"{self.path}: slice {index}")
+
+    def _stored(self, index: int) -> np.ndarray:
+        """Read and not mapped, where slices are stored one after the other: a map of a file that is cut short kills."""
+        if not self._array.flags.c_contiguous:
+            return self._array.reshape(self._shape)[index]
+        height, width = self._shape[1:]
+        offset = self._array.offset + index * height * width * self._array.itemsize
+        values = np.fromfile(self.path, self._array.dtype, height * width, offset=offset)
+        if values.size < height * width:
+            raise InputError(f"{self.path}: slice {index} is cut short; copy the file again")
+        return values.reshape(height, width)
 
     def write(self, index: int, hu: np.ndarray) -> None:  # noqa: ARG002
         self._file.write(self._scale.to_stored(hu).tobytes())
@@ -40,14 +61,27 @@ class NpySlices(Slices):
 
 
 class NpzSlices(Slices):
-    """Arrays as NpySlices takes them, one after the other; those of fewer than two dimensions are copied."""
+    """The image stacks of an archive, one after the other; its other arrays are copied, and named.
+
+    Image stacks are the largest array that is one by shape, (slices, height, width) or (height, width), both with or
+    without a last axis of 1, and no label map; and all other such arrays of the same shape. So an affine matrix, a
+    mask, weights of each slice stay what they are.
+    """
 
     def __init__(self, path: Path, options: Options) -> None:
         super().__init__(path)
         self._arrays = _load_archive(path)
-        self._images = {name: a.reshape(image_shape(path, a)) for name, a in self._arrays.items() if a.ndim > 1}
-        if not self._images:
-            raise InputError(f"{path}: no array of images; expected (slices, height, width) or (height, width)")
+        stacks = {name: array for name, found in self._arrays.items() if (array := _as_stack(found)) is not None}
+        stacks = {name: stack for name, stack in stacks.items() if not is_label_map(stack)}
+        if not stacks:
+            raise NotAnImage(f"{path}: no array of images; expected (slices, height, width) or (height, width)")
+        shape = max((stack.shape for stack in stacks.values()), key=math.prod)
+        check_shape(path, shape, next(stack.dtype for stack in stacks.values() if stack.shape == shape))
+        self._images = {name: stack for name, stack in stacks.items() if stack.shape == shape}
+        copied = [name for name in self._arrays if name not in self._images]
+        if copied:
+            names = [", ".join(map(repr, names)) for names in (self._images, copied)]
+            logger.warning("%s: denoised %s; copied as they are, being no such images: %s", path, *names)
         self._scales = {name: Scale.of(image.dtype, options.hu_range) for name, image in self._images.items()}
         self._places = [(name, row) for name, image in self._images.items() for row in range(len(image))]
         self.count = len(self._places)
@@ -77,6 +111,7 @@ class Hdf5Slices(Slices):
         self._stack.callback(self._dataset.file.close)
         self.count = len(self._dataset)
         self._scale = Scale(lodopab.HU_SLOPE, lodopab.HU_INTERCEPT, self._dataset.dtype)
+        self.spacing_mm = 1000 * Geometry().image_side_m / self._dataset.shape[2]
         self._padding: set[int] = set()
 
     def read(self, index: int) -> np.ndarray:
@@ -97,16 +132,16 @@ class Hdf5Slices(Slices):
         self._write = self._stack.enter_context(new_images(partial, self._dataset.shape, attributes))
 
 
-def image_shape(path: Path, array: np.ndarray) -> tuple[int, int, int]:
-    """An array's shape as (slices, height, width).
+def stack_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """An array's shape as (slices, height, width), if it is one of images; else with any number of sides but three."""
+    shape = shape[:-1] if len(shape) == 4 and shape[-1] == 1 else shape
+    return (1, *shape) if len(shape) == 2 else shape
 
-    Raises:
-      InputError: it is not one of images.
-    """
-    shape = array.shape[:-1] if array.ndim == 4 and array.shape[-1] == 1 else array.shape
-    shape = (1, *shape) if len(shape) == 2 else shape
-    check_shape(path, shape, array.dtype)
-    return shape
+
+def _as_stack(array: np.ndarray) -> np.ndarray | None:
+    """Numbers as (slices, height, width); None where they cannot be that."""
+    shape = stack_shape(array.shape)
+    return array.reshape(shape) if len(shape) == 3 and 0 not in shape and array.dtype.kind in "iuf" else None
 
 
 def _checked_load(path: Path, **options: str) -> "np.ndarray | np.lib.npyio.NpzFile":

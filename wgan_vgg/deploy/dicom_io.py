@@ -4,13 +4,14 @@ Attributes are those of the DICOM standard, PS3.3: general image C.7.6.1, genera
 """
 
 import io
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from data_prep.dicom import load_pydicom, naming, padding_range, read_stored
-from data_prep.errors import InputError
+from data_prep.errors import InputError, NotAnImage
 from wgan_vgg.deploy.slices import Options, Scale, Slices
 
 if TYPE_CHECKING:
@@ -37,10 +38,12 @@ class DicomSlices(Slices):
     def read(self, index: int) -> np.ndarray:  # noqa: ARG002
         self._slice = read_stored(self.path)
         if "LOCALIZER" in (self._slice.dataset.get("ImageType") or ()):
-            raise InputError(f"{self.path}: a localizer, not a slice; remove it")
+            raise NotAnImage(f"{self.path}: a localizer, not a slice; remove it")
         for name in ("SOPClassUID", "SOPInstanceUID"):
             if not self._slice.dataset.get(name):
                 raise InputError(f"{self.path}: no {name}, by which its denoised image would refer to it; remove it")
+        self.series_uid = str(self._slice.dataset.get("SeriesInstanceUID") or "")
+        self.spacing_mm = _spacing(self._slice.dataset)
         return self._slice.hu(self._options.padding_hu)
 
     def write(self, index: int, hu: np.ndarray) -> None:  # noqa: ARG002
@@ -59,6 +62,12 @@ class DicomSlices(Slices):
             _describe(dataset, self._options)
             dataset.save_as(content, enforce_file_format=True)
         partial.write_bytes(content.getvalue())
+
+
+def _spacing(dataset: "Dataset") -> float | None:
+    """The side of a pixel in mm (of an oblong one the geometric mean); None where the file does not say."""
+    values = [float(value) for value in dataset.get("PixelSpacing") or ()]
+    return math.sqrt(math.prod(values)) if len(values) == 2 and min(values) > 0 else None
 
 
 def _off_padding(dataset: "Dataset", stored: np.ndarray, scale: Scale) -> np.ndarray:

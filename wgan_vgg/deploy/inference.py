@@ -1,6 +1,7 @@
 """A trained model as a function of HU images: batches by memory, tiles where a slice is too large."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from wgan_vgg.deploy.saved_model import SAVED_MODEL_METADATA
 from wgan_vgg.run_dir import RunDir, read_json
 from wgan_vgg.trained_model import load_generator
 
+Array = np.ndarray | tf.Tensor
 # Of one convolution: what it reads, what it writes, and as much again to work with.
 _COPIES = 3
 
@@ -102,29 +104,30 @@ class Denoiser:
         Returns:
           HU of the same shape.
         """
+        if tile and not self.mapping.rescaled:  # pixel by pixel, so that only a tile is held in several copies
+            return tiled(self, hu, tile, self.reach)
         values = self.mapping.to_values(tf.constant(hu[..., np.newaxis]))
         denoised = tiled(self.network, values, tile, self.reach) if tile else self.network(values)
         return self.mapping.to_hu(denoised).numpy()[..., 0]
 
 
-def tiled(network: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, tile: int, overlap: int) -> tf.Tensor:
+def tiled(network: Callable[[Array], Array], images: Array, tile: int, overlap: int) -> np.ndarray:
     """network(images), tile by tile, equal to it where `overlap` is what the network reaches.
 
     Each tile is widened by the overlap, denoised, and cut back; at the image's border it is not widened, so that the
     network pads there as it would the whole.
 
     Args:
-      network: from (batch, height, width, 1) to the same shape.
-      images: (batch, height, width, 1).
+      network: from float32 (batch, height, width, ...) to the same shape.
+      images: of such a shape.
       tile: side of the tiles in pixels.
       overlap: pixels.
     """
     height, width = images.shape[1:3]
-
-    def denoised(top: int, left: int) -> tf.Tensor:
+    denoised = np.empty(images.shape, np.float32)
+    for top, left in itertools.product(range(0, height, tile), range(0, width, tile)):
         above, before = min(overlap, top), min(overlap, left)
         widened = images[:, top - above : top + tile + overlap, left - before : left + tile + overlap]
-        return network(widened)[:, above : above + tile, before : before + tile]
-
-    tops, lefts = range(0, height, tile), range(0, width, tile)
-    return tf.concat([tf.concat([denoised(top, left) for left in lefts], axis=2) for top in tops], axis=1)
+        inner = network(widened)[:, above : above + tile, before : before + tile]
+        denoised[:, top : top + tile, left : left + tile] = inner
+    return denoised

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_prep.errors import InputError
+from wgan_vgg.deploy.label_maps import refuse_label_map
 from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape, check_size
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class NiftiSlices(Slices):
         low, high = (
             (np.iinfo(proxy.dtype).min, np.iinfo(proxy.dtype).max) if proxy.dtype.kind in "iu" else (-np.inf, np.inf)
         )
+        self.spacing_mm = _spacing(self._image)
         self._scale = Scale(float(proxy.slope), float(proxy.inter), proxy.dtype, low, high)
 
     def read(self, index: int) -> np.ndarray:
@@ -51,6 +53,7 @@ class NiftiSlices(Slices):
                 self._values = np.asanyarray(self._image.dataobj.get_unscaled()).reshape(self._shape)
             except Exception as error:  # zlib, gzip, nibabel and numpy raise many kinds for a damaged file
                 raise InputError(f"{self.path}: not readable ({str(error).splitlines()[0]}); copy it again") from error
+            refuse_label_map(self.path, np.moveaxis(self._values, 2, 0))
         return self._values
 
     def _end(self, partial: Path) -> None:
@@ -63,6 +66,13 @@ class NiftiSlices(Slices):
             if partial.suffix.lower() == ".gz":
                 file = stack.enter_context(gzip.GzipFile("", "wb", 1, file, mtime=0))
             twin.to_stream(file)
+
+
+def _spacing(image: "Nifti1Image") -> float | None:
+    """The side of a pixel in mm (of an oblong one the geometric mean); None where the header does not say."""
+    unit = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}.get(image.header.get_xyzt_units()[0])
+    spacing = math.sqrt(math.prod(map(float, image.header.get_zooms()[:2])))
+    return unit * spacing if unit and 0 < spacing < math.inf else None
 
 
 def _load(path: Path) -> "Nifti1Image":

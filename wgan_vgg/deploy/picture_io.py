@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import InputError
+from wgan_vgg.deploy.label_maps import refuse_label_map
 from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape, check_size
 
 
@@ -25,6 +26,7 @@ class _Picture(Slices):
         except Exception as error:  # the decoders raise many kinds for a damaged file
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{path}: not a readable picture ({reason}); copy it again or remove it") from error
+        refuse_label_map(path, self._pages)
         self.count = len(self._pages)
         self._scale = Scale.of(self._pages.dtype, options.hu_range)
 

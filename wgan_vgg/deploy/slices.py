@@ -10,6 +10,7 @@ from data_prep.errors import InputError
 from data_prep.hdf5_slices import MAX_SIDE, MAX_SLICES
 
 _LARGEST = 8 * 2**30  # bytes of a file that is held in memory
+_BLOCK = 2**20  # pixels that are converted at once
 PARTIAL = ".partial-"  # before the name, so that its ending still tells the kind
 
 
@@ -31,17 +32,30 @@ class Options:
 
 
 class Slices:
-    """One file: `count` slices to read, and to write, in order, into a twin that appears whole or not at all."""
+    """One file: `count` slices to read, and to write, in order, into a twin that appears whole or not at all.
+
+    Attributes, once the first slice was read:
+      spacing_mm: of the pixels; None: the file does not say.
+      series_uid: DICOM's SeriesInstanceUID, "" elsewhere.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self.count = path, 1
+        self.spacing_mm: float | None = None
+        self.series_uid = ""
         self._stack = contextlib.ExitStack()  # what must be closed
+
+    @property
+    def series(self) -> str:
+        """What the file is a part of: itself if it holds several slices, else its folder and SeriesInstanceUID."""
+        return str(self.path) if self.count > 1 else f"{self.path.parent} {self.series_uid}".rstrip()
 
     def read(self, index: int) -> np.ndarray:
         """One slice in HU, float32 (height, width), finite.
 
         Raises:
-          InputError: it cannot be read.
+          NotAnImage: the file is sound, but no CT image.
+          InputError: it cannot be read, or has pixels that are not finite.
         """
         raise NotImplementedError
 
@@ -64,6 +78,10 @@ class Slices:
         self._end(self._partial)
         self._stack.close()
         self._partial.replace(self._output)
+
+    def close(self) -> None:
+        """Ends the reading of a file that is not written."""
+        self._stack.close()
 
     def abandon(self) -> None:
         """Leaves nothing behind, however far it came; what the disk has to say about that was said before."""
@@ -103,20 +121,34 @@ class Scale:
         Raises:
           InputError: a value, of what `name` says, is NaN or infinite.
         """
+        hu = np.empty(stored.shape, np.float32)
+        wrong = 0
         with np.errstate(over="ignore"):
-            hu = (self.slope * stored.astype(np.float64) + self.intercept).astype(np.float32)
-        wrong = hu.size - np.count_nonzero(np.isfinite(hu))
+            for rows in row_blocks(stored):
+                hu[rows] = self.slope * stored[rows].astype(np.float64) + self.intercept
+                wrong += int(np.count_nonzero(~np.isfinite(hu[rows])))
         if wrong:
             raise InputError(f"{name} has {wrong} NaN or infinite pixels; repair or remove it")
         return hu
 
     def to_stored(self, hu: np.ndarray) -> np.ndarray:
         """The stored values of HU."""
-        stored = (hu.astype(np.float64) - self.intercept) / self.slope
-        if self.dtype.kind in "iu":
-            # Up to just below the next value, which is cut off: the highest of 64 bits is no float, and would overflow.
-            stored = np.clip(np.rint(stored), self.low, np.nextafter(self.high + 1.0, 0))
-        return stored.astype(self.dtype)
+        stored = np.empty(hu.shape, self.dtype)
+        for rows in row_blocks(hu):
+            values = (hu[rows].astype(np.float64) - self.intercept) / self.slope
+            if self.dtype.kind in "iu":
+                # Up to just below the next value, which is cut off: the highest of 64 bits is no float, and would
+                # overflow.
+                values = np.clip(np.rint(values), self.low, np.nextafter(self.high + 1.0, 0))
+            stored[rows] = values.astype(self.dtype)
+        return stored
+
+
+def row_blocks(image: np.ndarray) -> list[slice]:
+    """The rows of an image (height, width) in blocks, so that what needs several copies does not need them of all."""
+    height, width = image.shape
+    step = max(1, _BLOCK // width)
+    return [slice(top, top + step) for top in range(0, height, step)]
 
 
 def check_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:

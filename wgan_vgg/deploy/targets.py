@@ -3,7 +3,9 @@
 import itertools
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from data_prep.errors import InputError
 from wgan_vgg.deploy.kinds import kind_of
@@ -12,7 +14,8 @@ from wgan_vgg.run_dir import read_json, write_json
 
 logger = logging.getLogger(__name__)
 
-STATE = "denoise.json"  # in an output folder: what its files come from
+STATE = "denoise.json"  # in an output folder: what its files come from, and which they are
+PREVIEWS = "previews"
 
 
 def find_targets(input_path: Path, output: Path) -> dict[Path, Path]:
@@ -81,11 +84,32 @@ def check_output(input_path: Path, output: Path, *, overwrite: bool) -> None:
         raise InputError(f"output {output}: exists already; add --overwrite or choose another")
 
 
-def claim_folder(input_path: Path, output: Path, origin: dict[str, object], *, overwrite: bool) -> None:
-    """Leaves a note in an output folder of what its files come from; those older than the note do not.
+def preview_of(target: Path, folder: Path) -> Path:
+    """The picture of a file that is written into a folder, at any depth of it."""
+    return folder / PREVIEWS / f"{target.relative_to(folder)}.png"
+
+
+def check_unclaimed(output: Path, origin: dict[str, object]) -> None:
+    """Raises InputError where a single file would come into a folder that holds another model's files."""
+    for folder in output.absolute().parents:
+        found = _read_note(folder / STATE)
+        if found and "fingerprint" in found and any(found.get(key) != value for key, value in origin.items()):
+            raise InputError(
+                f"output {output}: {folder} holds what another model or HU range gave; choose another place"
+            )
+
+
+def claim_folder(
+    input_path: Path, output: Path, targets: Iterable[Path], origin: dict[str, object], *, overwrite: bool
+) -> None:
+    """Leaves a note in an output folder of what its files come from, and removes those of a former note.
+
+    The note comes first: whenever this is broken off, files older than the note are known not to come from its model,
+    and the next call removes them.
 
     Args:
       input_path, output: two folders.
+      targets: the files that are to be written.
       origin: JSON values; a folder with files in it is gone on with only if it was claimed with the same ones.
       overwrite: replace what is there.
 
@@ -93,9 +117,10 @@ def claim_folder(input_path: Path, output: Path, origin: dict[str, object], *, o
       InputError: the output holds other files, or another model's.
     """
     state, note = origin | {"input": str(input_path.resolve())}, output / STATE
-    found = read_json(note) if note.is_file() else None
-    others = output.is_dir() and any(not path.name.startswith(STATE) for path in output.iterdir())  # but the note
-    if found != state and not overwrite and others:
+    found = _read_note(note)
+    same = found is not None and {key: found.get(key) for key in found if key != "files"} == state
+    others = any(not path.name.startswith(STATE) for path in output.iterdir())  # but the note
+    if not same and not overwrite and others:
         raise InputError(
             f"output {output}: holds {'other files' if found is None else 'what another model or input gave'}; "
             "add --overwrite or choose another"
@@ -103,8 +128,35 @@ def claim_folder(input_path: Path, output: Path, origin: dict[str, object], *, o
     if found is not None:
         for remains in [path for path in output.rglob(f"{PARTIAL}*") if path.is_file()]:
             remains.unlink()
-    if found != state or overwrite:
-        write_json(note, state)
+    former = (found or {}).get("files", ())
+    files = {path.relative_to(output).as_posix() for path in targets} | {str(name) for name in former}
+    content = state | {"files": sorted(files)}
+    if not same or overwrite:
+        write_json(note, content)
+    elif content != found:
+        claimed = note.stat().st_mtime_ns
+        write_json(note, content)
+        os.utime(note, ns=(claimed, claimed))
+    _remove_former(output, files, None if overwrite else note.stat().st_mtime_ns)
+
+
+def _read_note(note: Path) -> dict[str, Any] | None:
+    found = read_json(note) if note.is_file() else None
+    if found is not None and not isinstance(found, dict):
+        raise InputError(f"{note}: not what a call leaves there; remove it or take another folder")
+    return found
+
+
+def _remove_former(output: Path, files: set[str], claimed: int | None) -> None:
+    """Removes those of the files, and their pictures, that are older than a claim; all of them where it is None."""
+    inside = [Path(name) for name in files if ".." not in Path(name).parts]  # a note may be anybody's
+    found = [path for name in inside if (path := output / name).is_file() and output in path.parents]
+    former = [path for path in found if claimed is None or path.stat().st_mtime_ns < claimed]
+    for path in former:
+        path.unlink()
+        preview_of(path, output).unlink(missing_ok=True)
+    if former:
+        logger.warning("output %s: %d files of the call before were removed, to be replaced", output, len(former))
 
 
 def is_done(source: Path, target: Path, folder: Path) -> bool:
