@@ -301,7 +301,7 @@ def test_the_bomb_does_go_off_where_nobody_takes_care():
     ],
 )
 def test_mistakes_are_one_line(tmp_path, script, flags, message):
-    save_file(state_dict(convolutions(2, 4), "convlayers.", 1), tmp_path / "w")
+    save_file(state_dict(convolutions(2, 4), "generator.net.", 2), tmp_path / "w")
     write_run(tmp_path / "theirs")
     given = {"--input": str(tmp_path / "w"), "--output_dir": str(tmp_path / "run")}
     given |= dict(flag.format(root=tmp_path).partition("=")[::2] for flag in flags)
