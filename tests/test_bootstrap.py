@@ -71,11 +71,11 @@ def test_over_seeds_and_patients_by_hand():
     ("seeds", "patients", "of_seeds", "of_patients"), [(3, 8, 1, 2), (3, 12, 1, 0.5), (5, 30, 1, 2)]
 )
 def test_over_seeds_and_patients_95_percent_hold_the_mean(seeds, patients, of_seeds, of_patients):
-    # Patients alone, as if the seeds were no matter: 34 to 88 %.
+    # Of the networks' mean by bootstrap_interval, over patients alone: 43 to 89 %.
     rng = np.random.default_rng(seeds)
     held = []
-    for _ in range(600):
+    for _ in range(2000):
         table = of_seeds * rng.normal(size=(seeds, 1)) + of_patients * rng.normal(size=patients)
         low, high = hierarchical_interval(table + 0.3 * rng.normal(size=table.shape), **SETTINGS)
         held.append(low <= 0 <= high)
-    assert 91.0 <= 100 * np.mean(held) <= 98.0
+    assert 91.0 <= 100 * np.mean(held) <= 97.5

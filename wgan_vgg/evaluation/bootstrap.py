@@ -65,7 +65,7 @@ def hierarchical_interval(
     Every network has judged every patient, so seeds and patients are drawn independently of each other, and a resample
     is the table of the drawn rows and columns (Owen 2007, the pigeonhole bootstrap). It is studentized by the standard
     error of a two-way layout of random effects, (MS_seeds + MS_patients - MS_residual) / (seeds * patients). Simulated
-    coverage of 95 % at 8 to 30 patients: 3 and 5 seeds 92.5 to 96.7 % (quantiles of the resamples' means: 74 to 93 %);
+    coverage of 95 % at 8 to 30 patients: 3 and 5 seeds 91 to 97 % (quantiles of the resamples' means: 74 to 93 %);
     2 seeds, for which Satterthwaite's t is taken, 88 to 94 %.
 
     Args:
