@@ -1,6 +1,7 @@
 """experiments.report: tables, figures and the page from run directories alone, whatever they lack."""
 
 import base64
+import html
 import json
 import re
 import shutil
@@ -119,6 +120,11 @@ def test_every_method_is_in_the_tables_and_the_figures_are_there(reproduction):
     assert drawn == {path.stem for path in (reproduction / "figures").glob("*.pdf")}
     assert figures - drawn <= {"noise_power"}, "blobs of 32 pixels may have nothing flat"
     assert "window [-1000, 1000] HU" in page[page.index('id="figure5"') :]
+    results = json.loads((reproduction / "results.json").read_text())
+    assert html.escape(results["verdict"]) in honest
+    best = results["evaluation"]["statistics"]["best_baseline"]
+    assert best == results["sample_baseline"], "what the table is against is what Figure 5 shows"
+    assert re.search(rf"<dt>Best baseline</dt>.*?</i>{best}</span>", honest), "and the card"
     for text in ("random VGG19 features", "critic.dense_units", "scikit-image", "patients: 4"):
         assert text in page[page.index('id="data"') :]
 
