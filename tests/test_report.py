@@ -13,7 +13,7 @@ from test_foreign_methods import QUICK, images  # noqa: F401
 from test_train import tiny
 
 from data_prep.prepare import prepare_lodopab
-from wgan_vgg.evaluation import page_data, page_html, samples, tables
+from wgan_vgg.evaluation import page_data, page_html, report_page, samples, tables
 from wgan_vgg.evaluation.image_figures import most_detailed_part
 from wgan_vgg.evaluation.markdown import markdown_table
 from wgan_vgg.evaluation.panel import Batch
@@ -127,6 +127,23 @@ def test_every_method_is_in_the_tables_and_the_figures_are_there(reproduction):
     assert re.search(rf"<dt>Best baseline</dt>.*?</i>{best}</span>", honest), "and the card"
     for text in ("random VGG19 features", "critic.dense_units", "scikit-image", "patients: 4"):
         assert text in page[page.index('id="data"') :]
+
+
+def test_the_cards_baseline_is_the_compared_one_not_the_best_on_the_images_judged():
+    psnr = {"noisy input": 20.0, "tv": 33.0, "bm3d": 35.0, "wgan": 30.0, "wgan-vgg": 31.0}
+    results = {
+        "evaluation": {"methods": {name: {"psnr": value} for name, value in psnr.items()}},
+        "models": dict.fromkeys(("wgan", "wgan-vgg"), {"collapsed": False}),
+        "verdict": "a < b",
+    }
+    page = report_page._headline(results | {"sample_baseline": "tv"}, {})
+    assert page.startswith('<p class="verdict">a &lt; b</p>')
+    assert re.findall(r"<b>(.*?) dB</b><span>(.*?)<", page) == [
+        ("20.00", "noisy input"),
+        ("33.00", "tv"),
+        ("31.00", "wgan-vgg"),
+    ]
+    assert "Best baseline" not in report_page._headline(results | {"sample_baseline": None}, {})
 
 
 def test_pixels_are_the_samples_in_hu(reproduction):
