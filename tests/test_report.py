@@ -133,7 +133,7 @@ def test_the_cards_baseline_is_the_compared_one_not_the_best_on_the_images_judge
     psnr = {"noisy input": 20.0, "tv": 33.0, "bm3d": 35.0, "wgan": 30.0, "wgan-vgg": 31.0}
     results = {
         "evaluation": {"methods": {name: {"psnr": value} for name, value in psnr.items()}},
-        "models": dict.fromkeys(("wgan", "wgan-vgg"), {"collapsed": False}),
+        "models": {name: {"collapsed": False} for name in ("wgan", "wgan-vgg")},
         "verdict": "a < b",
     }
     page = report_page._headline(results | {"sample_baseline": "tv"}, {})
