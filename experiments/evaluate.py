@@ -66,6 +66,7 @@ def job(values: flags.FlagValues) -> None:
     from wgan_vgg.evaluation import methods
     from wgan_vgg.evaluation.evaluate import evaluate, warn_of_other_data
     from wgan_vgg.evaluation.honest_tables import honest_markdown
+    from wgan_vgg.evaluation.verdict import verdict
     from wgan_vgg.input_pipeline import DataSet
     from wgan_vgg.run_dir import RunDir
 
@@ -92,7 +93,8 @@ def job(values: flags.FlagValues) -> None:
             save_images=Path(values.save_images) if values.save_images else None,
             progress=lambda *now: report(*now, {}),
         )
-    print(f"{honest_markdown(summary)}\n\nwrote {results.eval_json(values.split)} and {results.eval_csv(values.split)}")
+    files = f"{results.eval_json(values.split)} and {results.eval_csv(values.split)}"
+    print(f"{verdict(summary)}\n\n{honest_markdown(summary)}\n\nwrote {files}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

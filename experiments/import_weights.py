@@ -22,12 +22,15 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "layout",
         None,
-        "whose file it is, so which values the network takes: notebook, ssinyu, ldct-benchmark or original (default: "
-        "by the tensors' names)",
+        "whose file it is, so which values the network takes: notebook, ssinyu, ldct-benchmark, original, or wgan-vgg: "
+        "this project's export saved anew, with --data_dir (default: by what the file holds)",
         flag_values=values,
     )
     flags.DEFINE_string(
-        "data_dir", None, "records it will be judged on, if they have another range of HU", flag_values=values
+        "data_dir",
+        None,
+        "records it will be judged on, if they have another range of HU; of --layout=wgan-vgg those it was trained on",
+        flag_values=values,
     )
     flags.DEFINE_boolean("overwrite", False, "replace an older import", flag_values=values)
 

@@ -73,7 +73,8 @@ def job(values: flags.FlagValues) -> int:
             data_dir=Path(values.data_dir) if values.data_dir else None,
             progress=report,
         )
-    print(f"{results['caption']}\n\n{test_table(results)}\n\nwrote {ReproductionDir(workdir).report_html}")
+    parts = [results["verdict"], results["caption"], test_table(results)]
+    print("\n\n".join([*parts, f"wrote {ReproductionDir(workdir).report_html}"]))
     return FAILED_TRAINING if any(model["collapsed"] for model in results["models"].values()) else DONE
 
 

@@ -169,11 +169,11 @@ def test_tflite(run, data_dir, tmp_path, precision, least_db):
 def test_torch_state_dict_has_pytorchs_layout(run, tmp_path):
     numpy_tensors = pytest.importorskip("safetensors.numpy")
     state = numpy_tensors.load_file(export(run, tmp_path / "torch", "torch") / "generator.safetensors")
-    assert list(state)[:2] == ["net.0.bias", "net.0.weight"]
-    shapes = [state[f"net.{2 * number}.weight"].shape for number in range(8)]
+    assert list(state)[:2] == ["0.bias", "0.weight"]
+    shapes = [state[f"{2 * number}.weight"].shape for number in range(8)]
     assert shapes == [(32, 1, 3, 3), *[(32, 32, 3, 3)] * 6, (1, 32, 3, 3)]
     kernel = load_generator(run).get_layer("conv2").get_weights()[0]
-    assert state["net.2.weight"][5, 9, 0, 2] == kernel[0, 2, 9, 5]
+    assert state["2.weight"][5, 9, 0, 2] == kernel[0, 2, 9, 5]
 
 
 def test_torch_computes_the_same(run, tmp_path):
@@ -181,11 +181,10 @@ def test_torch_computes_the_same(run, tmp_path):
     from safetensors.torch import load_file
 
     convolutions = [torch.nn.Conv2d(1 if n == 0 else 32, 1 if n == 7 else 32, 3, padding=1) for n in range(8)]
-    network = torch.nn.Module()
-    network.net = torch.nn.Sequential(*(part for layer in convolutions for part in (layer, torch.nn.ReLU())))
+    network = torch.nn.Sequential(*(part for layer in convolutions for part in (layer, torch.nn.ReLU())))
     network.load_state_dict(load_file(export(run, tmp_path / "torch", "torch") / "generator.safetensors"))
     with torch.no_grad():
-        given = network.net(torch.from_numpy(odd_images().transpose(0, 3, 1, 2))).numpy()
+        given = network(torch.from_numpy(odd_images().transpose(0, 3, 1, 2))).numpy()
     np.testing.assert_allclose(given.transpose(0, 2, 3, 1), expected(run), atol=1e-5)
 
 

@@ -8,17 +8,22 @@ from wgan_vgg.evaluation import honest_tables, statistics
 METRICS = ("psnr", "ssim", "rmse_hu", "bias_hu", "std_hu", "perceptual", "texture_distance", "edge_rise_pixels")
 
 
+TUNED = {"tv": {"parameters": {"weight": 0.1234567}, "psnr": 30.0}}
+
+
 def evaluation(patients=8, rescaled=False, windows=(), **changes):
     base = np.linspace(0, 1, patients)
     values = {
-        name: {metric: {str(i): float(v) for i, v in enumerate(base + level)} for metric in METRICS}
-        for name, level in (("noisy input", 1.0), ("tv", 2.0), ("wgan", 3.0), ("wgan-vgg", 5.0))
+        name: {metric: {str(i): float(v) for i, v in enumerate(base + level + width * base)} for metric in METRICS}
+        for name, level, width in (("noisy input", 1.0, 0), ("tv", 2.0, 0), ("wgan", 1.5, 0.1), ("wgan-vgg", 5.0, 0.2))
     }
+    if patients == 8:  # PSNR of one patient is far below the noisy input's: another p
+        values["wgan"]["psnr"]["0"] = 0.0
     if rescaled:
         for metric in ("rmse_hu", "bias_hu", "std_hu"):
             values["noisy input"][metric] = dict.fromkeys(values["noisy input"][metric])
     tests = statistics.summarize(
-        values, "noisy input", ["wgan", "wgan-vgg"], patients=patients, seed=0, confidence=0.95, resamples=500
+        values, "noisy input", TUNED, patients=patients, seed=0, confidence=0.95, resamples=500
     )
     means = {
         name: {metric: tests["means"][name][metric]["mean"] for metric in METRICS}
@@ -31,7 +36,7 @@ def evaluation(patients=8, rescaled=False, windows=(), **changes):
         "methods": means,
         "statistics": tests,
         "truth": {"std_hu": 12.0, "edge_rise_pixels": 2.5},
-        "baselines": {"tv": {"parameters": {"weight": 0.1234567}, "psnr": 30.0}},
+        "baselines": TUNED,
         "missing_baselines": [],
         "perceptual": "ImageNet VGG19, block3_conv4",
         "windows": {window: [-600, 1500] for window in windows},
@@ -46,26 +51,54 @@ def row(table, name):
 
 def test_every_method_has_intervals_and_p_after_holm():
     table = honest_tables.quality_table(evaluation())
+    assert [cell.strip() for cell in table.splitlines()[0].split("|")][2:6] == [
+        "PSNR dB [95% CI]",
+        "p PSNR",
+        "SSIM [95% CI]",
+        "RMSE HU [95% CI]",
+    ]
     assert row(table, "noisy input")[3] == "", "the reference is not tested against itself"
-    cells = row(table, "wgan")
-    assert cells[2].startswith("3.50 [3.")
-    assert cells[3] == "0.023", "3 x 2/256"
+    assert row(table, "tv")[3] == "0.023", "3 x 2/256"
+    cells = row(table, "wgan-vgg")
+    assert cells[2].startswith("5.60 [5.")
     low, high = (float(part) for part in cells[2].split("[")[1].rstrip("]").split(","))
-    assert low < 3.5 < high
+    assert low < 5.6 < high
 
 
-def test_models_are_compared_with_each_other():
+def test_networks_are_compared_with_the_best_baseline():
+    table = honest_tables.quality_table(evaluation())
+    assert table.splitlines()[0].count("PSNR minus tv's [95% CI]") == 1
+    # wgan-vgg is 3 to 3.2 dB above tv, by patient.
+    assert row(table, "wgan-vgg")[6].startswith("+3.10 [3.0")
+    assert row(table, "wgan")[6].startswith("-0.64 [")
+    assert row(table, "tv")[6] == row(table, "noisy input")[6] == ""
+
+
+def test_columns_of_one_p_become_a_sentence():
     markdown = honest_tables.honest_markdown(evaluation())
-    assert row(markdown, "wgan / wgan-vgg")[2:5] == ["0.008"] * 3
+    # All eight patients of one sign: 3 x 2/256 in each of the three rows; 2 x 2/256 against tv.
+    assert "The same in every row: p of SSIM 0.023, of RMSE 0.023, against tv 0.016." in markdown
+    assert "p SSIM" not in markdown
+    assert "p against tv" not in markdown
+
+
+def test_beneath_the_table_stands_what_was_tested_and_what_not():
+    markdown = honest_tables.honest_markdown(evaluation())
+    assert (
+        "paired with the noisy input or with tv, after Holm's correction over the 3 rows or the 2 networks" in markdown
+    )
+    assert "8 patients give at least 0.0078." in markdown
+    assert "Networks are not tested against each other: one training of each" in markdown
     assert "n = 8 patients, 30 images" in markdown
     assert "tv (weight 0.123)" in markdown
     assert "ImageNet VGG19, block3_conv4" in markdown
 
 
-def test_too_few_patients_stand_where_p_would():
-    markdown = honest_tables.honest_markdown(evaluation(patients=4))
-    assert row(markdown, "wgan")[3] == "too few patients"
-    assert "Between models" not in markdown
+def test_too_few_patients_have_intervals_and_no_p():
+    few = evaluation(patients=4)
+    assert "p PSNR" not in honest_tables.quality_table(few)
+    assert row(honest_tables.quality_table(few), "wgan-vgg")[5].startswith("+3.10 [")
+    assert "Fewer than 6 patients cannot be tested." in honest_tables.honest_markdown(few)
 
 
 def test_unknown_patients_have_no_intervals():
@@ -73,16 +106,16 @@ def test_unknown_patients_have_no_intervals():
     means = known["statistics"]["means"]
     values = {name: {m: {"unknown": v["mean"]} for m, v in metrics.items()} for name, metrics in means.items()}
     settings = {"patients": None, "seed": 0, "confidence": 0.95, "resamples": 10}
-    tests = statistics.summarize(values, "noisy input", ["wgan", "wgan-vgg"], **settings)
+    tests = statistics.summarize(values, "noisy input", TUNED, **settings)
     markdown = honest_tables.honest_markdown(known | {"statistics": tests})
-    assert row(markdown, "wgan")[2:4] == ["3.00", "patients unknown"]
+    assert row(markdown, "wgan")[2:4] == ["1.50", "1.5000"]
     assert "the patients are unknown, so there are no intervals and no tests" in markdown
 
 
 def test_what_is_not_defined_is_a_dash():
     markdown = honest_tables.honest_markdown(evaluation(rescaled=True, perceptual=None))
-    assert row(honest_tables.quality_table(evaluation(rescaled=True)), "noisy input")[6] == "–"
-    assert row(honest_tables.quality_table(evaluation(rescaled=True)), "wgan")[7] == "–", "nothing to pair with"
+    assert row(honest_tables.quality_table(evaluation(rescaled=True)), "noisy input")[5] == "–", "RMSE"
+    assert "p of SSIM 0.023, against tv 0.016." in markdown, "of RMSE there is nothing to pair with"
     assert row(honest_tables.fidelity_table(evaluation(rescaled=True)), "noisy input")[2:4] == ["–", "–"]
     assert "not computed" in markdown
 

@@ -1,6 +1,7 @@
 """experiments.report: tables, figures and the page from run directories alone, whatever they lack."""
 
 import base64
+import html
 import json
 import re
 import shutil
@@ -12,7 +13,7 @@ from test_foreign_methods import QUICK, images  # noqa: F401
 from test_train import tiny
 
 from data_prep.prepare import prepare_lodopab
-from wgan_vgg.evaluation import page_data, page_html, samples, tables
+from wgan_vgg.evaluation import page_data, page_html, report_page, samples, tables
 from wgan_vgg.evaluation.image_figures import most_detailed_part
 from wgan_vgg.evaluation.markdown import markdown_table
 from wgan_vgg.evaluation.panel import Batch
@@ -119,8 +120,30 @@ def test_every_method_is_in_the_tables_and_the_figures_are_there(reproduction):
     assert drawn == {path.stem for path in (reproduction / "figures").glob("*.pdf")}
     assert figures - drawn <= {"noise_power"}, "blobs of 32 pixels may have nothing flat"
     assert "window [-1000, 1000] HU" in page[page.index('id="figure5"') :]
+    results = json.loads((reproduction / "results.json").read_text())
+    assert html.escape(results["verdict"]) in honest
+    best = results["evaluation"]["statistics"]["best_baseline"]
+    assert best == results["sample_baseline"], "what the table is against is what Figure 5 shows"
+    assert re.search(rf"<dt>Best baseline</dt>.*?</i>{best}</span>", honest), "and the card"
     for text in ("random VGG19 features", "critic.dense_units", "scikit-image", "patients: 4"):
         assert text in page[page.index('id="data"') :]
+
+
+def test_the_cards_baseline_is_the_compared_one_not_the_best_on_the_images_judged():
+    psnr = {"noisy input": 20.0, "tv": 33.0, "bm3d": 35.0, "wgan": 30.0, "wgan-vgg": 31.0}
+    results = {
+        "evaluation": {"methods": {name: {"psnr": value} for name, value in psnr.items()}},
+        "models": {name: {"collapsed": False} for name in ("wgan", "wgan-vgg")},
+        "verdict": "a < b",
+    }
+    page = report_page._headline(results | {"sample_baseline": "tv"}, {})
+    assert page.startswith('<p class="verdict">a &lt; b</p>')
+    assert re.findall(r"<b>(.*?) dB</b><span>(.*?)<", page) == [
+        ("20.00", "noisy input"),
+        ("33.00", "tv"),
+        ("31.00", "wgan-vgg"),
+    ]
+    assert "Best baseline" not in report_page._headline(results | {"sample_baseline": None}, {})
 
 
 def test_pixels_are_the_samples_in_hu(reproduction):

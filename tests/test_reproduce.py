@@ -42,11 +42,13 @@ def test_the_whole_chain_and_its_repetition(script, hdf5_dir, tmp_path):
         assert line in markdown
         assert line in out
     assert "| generator-mse | –  " in markdown, "the SSIM that is illegible in the report is a dash"
+    assert markdown.splitlines()[2] == results["verdict"], "at the top"
+    assert "paired over 4 patients, by 95% intervals" in results["verdict"]
     evaluation = results["evaluation"]
     assert list(evaluation["methods"]) == ["noisy input", "gaussian", "tv", *config.REPORT_MODELS]
     assert "n = 4 patients, 12 images" in markdown
     assert evaluation["statistics"]["no_test"] == "too few patients"
-    for heading in ("| normal dose ", "| tv ", "too few patients"):
+    for heading in ("| normal dose ", "| tv ", "Fewer than 6 patients cannot be tested", results["verdict"]):
         assert heading in markdown
     for number in range(1, 7):
         picture = matplotlib.image.imread(tmp_path / "figures" / f"figure{number}.png")

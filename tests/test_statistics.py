@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wgan_vgg.evaluation import statistics
-from wgan_vgg.evaluation.statistics import bootstrap_interval, holm, paired_p_value, summarize
+from wgan_vgg.evaluation.statistics import holm, mean_over_seeds, paired_difference, paired_p_value, summarize
 
 SETTINGS = {"seed": 1, "confidence": 0.95, "resamples": 2000}
 
@@ -40,47 +40,77 @@ def test_fewer_than_six_patients_have_no_p_value():
     assert paired_p_value(by_patient(2, 3, 4, 5, 6, None), by_patient(1, 1, 1, 1, 1, 1)) is None
 
 
-def test_the_interval_is_of_the_mean():
-    values = np.random.default_rng(0).normal(30.0, 2.0, 100)
-    low, high = bootstrap_interval(values, **SETTINGS)
-    # The normal interval: 1.96 standard errors; of the values themselves it would be ten times as wide.
-    error = 1.96 * values.std() / 10
-    assert low == pytest.approx(values.mean() - error, abs=0.1 * error)
-    assert high == pytest.approx(values.mean() + error, abs=0.1 * error)
-    assert bootstrap_interval(values, **SETTINGS) == (low, high)
-    assert bootstrap_interval([3.0, 3.0], **SETTINGS) == (3.0, 3.0)
-    assert bootstrap_interval([3.0], **SETTINGS) is None
-    assert bootstrap_interval([3.0, float("inf")], **SETTINGS) is None
+TUNED = {"filter": {"psnr": 30.0}, "tv": {"psnr": 33.0}}
 
 
 def methods(patients):
     base = np.linspace(20, 25, patients)
-    psnr = {"noisy": base, "a": base + np.linspace(1, 2, patients), "b": base + np.linspace(3, 5, patients)}
+    psnr = {"noisy": base, "filter": base + np.linspace(4, 6, patients), "tv": base + np.linspace(2, 3, patients)}
+    psnr |= {"a": base + np.linspace(1, 2, patients), "b": base + np.linspace(3, 5, patients)}
     return {name: {"psnr": by_patient(*values)} for name, values in psnr.items()}
 
 
 def test_each_family_is_corrected_by_itself():
-    result = summarize(methods(8), "noisy", ["a", "b"], patients=8, **SETTINGS)
-    # 2/256, twice against the noisy input, once between the two models.
-    assert result["against_reference"] == {"psnr": {"a": pytest.approx(4 / 256), "b": pytest.approx(4 / 256)}}
-    assert result["between_models"] == {"psnr": {"a / b": pytest.approx(2 / 256)}}
+    result = summarize(methods(8), "noisy", TUNED, patients=8, **SETTINGS)
+    # 2/256 each: four times against the noisy input, twice (two networks) against the best baseline.
+    assert result["against_reference"] == {"psnr": dict.fromkeys(("filter", "tv", "a", "b"), pytest.approx(8 / 256))}
+    assert result["against_best"] == dict.fromkeys(("a", "b"), pytest.approx(4 / 256))
     assert result["no_test"] is None
     mean = result["means"]["a"]["psnr"]
     assert mean["mean"] == pytest.approx(24.0)
     assert mean["low"] < 24.0 < mean["high"]
 
 
+def test_the_best_baseline_is_the_best_in_tuning_not_on_the_images_judged():
+    result = summarize(methods(8), "noisy", TUNED, patients=8, **SETTINGS)
+    assert result["best_baseline"] == "tv", "filter is better on these patients"
+    against = result["against_baselines"]
+    assert list(against) == ["filter", "tv"]
+    # By patient a is 1 to 2 and tv 2 to 3 dB above noisy, b 3 to 5: -1 in all of them, and 1 to 2.
+    assert against["tv"]["a"] == {name: pytest.approx(-1.0) for name in ("mean", "low", "high")}
+    assert against["tv"]["b"]["mean"] == pytest.approx(1.5)
+    assert 1.0 < against["tv"]["b"]["low"] < 1.5 < against["tv"]["b"]["high"] < 2.0
+    assert against["filter"]["b"]["high"] < 0
+    assert summarize(methods(8), "noisy", {}, patients=8, **SETTINGS)["best_baseline"] is None
+
+
+def test_a_paired_difference_is_narrow_where_patients_differ_and_pairs_by_name():
+    patients = np.random.default_rng(0).normal(30, 5, 12)
+    better = by_patient(*patients + np.linspace(0.4, 0.6, 12))
+    worse = dict(reversed(by_patient(*patients).items()))
+    difference = paired_difference(better, worse, **SETTINGS)
+    assert difference["mean"] == pytest.approx(0.5)
+    assert 0.4 < difference["low"] < 0.5 < difference["high"] < 0.6, "unpaired it would be 6 dB wide"
+    assert paired_difference({"a": 1.0, "b": None, "c": 4.0}, {"a": 3.0, "b": 1.0}, **SETTINGS) == {
+        "mean": -2.0,
+        "low": None,
+        "high": None,
+    }
+    assert paired_difference({"a": None}, {"a": 1.0}, **SETTINGS) is None
+
+
+def test_mean_over_seeds_takes_the_patients_that_all_have():
+    scores = {"0": {"a": 1.0, "b": 3.0, "c": 9.0}, "1": {"b": 5.0, "a": 3.0, "c": None}}
+    assert mean_over_seeds(scores, **SETTINGS)["mean"] == pytest.approx(3.0)
+    assert mean_over_seeds({"0": {"a": None}}, **SETTINGS) is None
+
+
 def test_too_few_and_unknown_patients_are_said_in_place_of_p():
-    few = summarize(methods(5), "noisy", ["a", "b"], patients=5, **SETTINGS)
-    assert (few["no_test"], few["against_reference"], few["between_models"]) == ("too few patients", {}, {})
+    few = summarize(methods(5), "noisy", TUNED, patients=5, **SETTINGS)
+    assert (few["no_test"], few["against_reference"], few["against_best"]) == ("too few patients", {}, {})
     assert few["means"]["a"]["psnr"]["low"] is not None
-    unknown = summarize(methods(1), "noisy", ["a", "b"], patients=None, **SETTINGS)
+    assert few["against_baselines"]["tv"]["b"]["low"] is not None
+    unknown = summarize(methods(1), "noisy", TUNED, patients=None, **SETTINGS)
     assert unknown["no_test"] == statistics.UNKNOWN
     assert unknown["means"]["a"]["psnr"] == {"mean": pytest.approx(21.0), "low": None, "high": None}
+    assert (unknown["against_baselines"], unknown["against_best"]) == ({}, {})
 
 
 def test_a_metric_that_is_not_defined_has_neither_mean_nor_test():
-    values = {name: {"rmse_hu": by_patient(*([None] * 6 if name == "noisy" else range(6)))} for name in ("noisy", "a")}
-    result = summarize(values, "noisy", ["a"], patients=6, **SETTINGS)
+    values = {
+        name: {"psnr": by_patient(*range(6)), "rmse_hu": by_patient(*([None] * 6 if name == "noisy" else range(6)))}
+        for name in ("noisy", "a")
+    }
+    result = summarize(values, "noisy", {}, patients=6, **SETTINGS)
     assert result["means"]["noisy"]["rmse_hu"] == {"mean": None, "low": None, "high": None}
-    assert result["against_reference"] == {"rmse_hu": {}}
+    assert result["against_reference"]["rmse_hu"] == {}

@@ -4,6 +4,7 @@ safetensors (the extra `weights`, without torch), PyTorch's files (torch 2.10 or
 checkpoints of any version, and pickled dicts in .npy files (the tensorflow-vgg `vgg19.npy`).
 """
 
+import argparse
 import pickle
 import re
 import sys
@@ -22,7 +23,9 @@ _SAFE_TORCH = (2, 10)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors of a file by name, names of nested dicts joined by dots; and the texts that safetensors hold too.
+    """The tensors of a file by name, names of nested dicts joined by dots; and what else it says, by name.
+
+    That is the texts of safetensors, and of a PyTorch file the type of each entry that is neither tensors nor a list.
 
     Args:
       path: a file; a TensorFlow checkpoint by its prefix or its .index file.
@@ -44,7 +47,7 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     if beginning.startswith(b"\x93NUMPY"):
         return _read_pickled_npy(path), {}
     if beginning.startswith((b"PK", b"\x80")):
-        return _read_torch(path), {}
+        return _read_torch(path)
     raise InputError(f"{path}: neither safetensors nor a file of PyTorch, TensorFlow or numpy")
 
 
@@ -71,6 +74,13 @@ def _of_torch(value: Any) -> Any:
     return value.detach().to(torch.float32).numpy() if value.is_floating_point() else value.numpy()
 
 
+def _others(content: Any) -> dict[str, str]:
+    entries = content.items() if isinstance(content, Mapping) else ()
+    plain = {str(name): _of_torch(value) for name, value in entries}
+    kept = {name: value for name, value in plain.items() if not isinstance(value, np.ndarray | Mapping | list | tuple)}
+    return {name: type(value).__name__ for name, value in kept.items()}
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     try:
         from safetensors import SafetensorError, safe_open
@@ -94,7 +104,7 @@ def _read_checkpoint(prefix: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
+def _read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     try:
         import torch
     except ImportError as error:
@@ -109,7 +119,10 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
             with zipfile.ZipFile(path) as archive:
                 if sum(member.file_size for member in archive.infolist()) > 2 * path.stat().st_size + 2**20:
                     raise InputError(f"{path}: a compressed archive, which PyTorch does not write; refused")
-        return _flat(torch.load(path, map_location="cpu", weights_only=True))
+        # ldct-benchmark's files hold its arguments: a Namespace is plain attributes, which runs nothing.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        return _flat(content), _others(content)
     except InputError:
         raise
     except Exception as error:  # torch raises many kinds for a wrong or hostile file

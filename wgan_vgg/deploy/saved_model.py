@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from wgan_vgg.deploy.hu import HuMapping
-from wgan_vgg.deploy.quick import Arrangement, quick
+from wgan_vgg.deploy.quick import Arrangement, Network, quick
 
 # TensorFlow keeps its hands off this folder of a SavedModel.
 SAVED_MODEL_METADATA = Path("assets.extra") / "metadata.json"
@@ -19,15 +19,20 @@ def write_saved_model(folder: Path, generator: keras.Model, mapping: HuMapping, 
     """
     network = arranged(generator)
 
+    def in_hu(hu: tf.Tensor) -> tf.Tensor:
+        return mapping.to_hu(network(mapping.to_values(hu)))
+
+    def in_int16(hu: tf.Tensor) -> tf.Tensor:
+        return tf.saturate_cast(tf.round(in_hu(tf.cast(hu, tf.float32))), tf.int16)
+
     def serve(low_dose: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"denoised": network(low_dose)}
+        return {"denoised": _guarded(network, low_dose)}
 
     def denoise_hu(low_dose_hu: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"denoised": mapping.to_hu(network(mapping.to_values(low_dose_hu)))}
+        return {"denoised": _guarded(in_hu, low_dose_hu)}
 
     def denoise_hu_int16(low_dose_hu: tf.Tensor) -> dict[str, tf.Tensor]:
-        hu = tf.round(denoise_hu(tf.cast(low_dose_hu, tf.float32))["denoised"])
-        return {"denoised": tf.saturate_cast(hu, tf.int16)}
+        return {"denoised": _guarded(in_int16, low_dose_hu)}
 
     archive = keras.export.ExportArchive()
     archive.track(generator)
@@ -39,3 +44,13 @@ def write_saved_model(folder: Path, generator: keras.Model, mapping: HuMapping, 
         specification = tf.TensorSpec([None, None, None, 1], dtype, name=argument)
         archive.add_endpoint(name=name, fn=function, input_signature=[specification])
     archive.write_out(str(folder), verbose=False)
+
+
+def _guarded(network: Network, images: tf.Tensor) -> tf.Tensor:
+    """network(images) for any request: nothing for no pixels, InvalidArgument for what are no images.
+
+    A server hands tensors of any shape to the graph, and some end the process inside TensorFlow's convolution. The
+    check is an operation of its own, which everything else waits for.
+    """
+    images = tf.ensure_shape(images, [None, None, None, 1], name="expected_batch_height_width_1")
+    return tf.cond(tf.size(images) > 0, lambda: network(images), lambda: images)

@@ -10,7 +10,7 @@ from data_prep.errors import InputError
 
 
 def to_state_dict(generator: keras.Model) -> dict[str, np.ndarray]:
-    """The convolutions as a torch.nn.Sequential called `net` has them, a ReLU after each: `net.0.weight`, `net.2...`.
+    """The convolutions as a torch.nn.Sequential of convolutions and ReLUs by turns has them: `0.weight`, `2.weight` ...
 
     Weights are float32 (out, in, height, width), where Keras has (height, width, in, out).
     """
@@ -18,8 +18,8 @@ def to_state_dict(generator: keras.Model) -> dict[str, np.ndarray]:
     state = {}
     for number, layer in enumerate(convolutions):
         kernel, bias = layer.get_weights()
-        state[f"net.{2 * number}.weight"] = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
-        state[f"net.{2 * number}.bias"] = bias
+        state[f"{2 * number}.weight"] = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+        state[f"{2 * number}.bias"] = bias
     return state
 
 

@@ -32,6 +32,7 @@ class Layout:
 
     Attributes:
       names: how the kernels' names begin.
+      beside: what else the program's files hold, where the names alone do not tell it from others.
       preset: the nearest of this project's.
       offset, scale: the network takes and gives (HU - offset) / scale.
       output_relu: whether a ReLU follows the last convolution.
@@ -42,14 +43,24 @@ class Layout:
     offset: float
     scale: float
     output_relu: bool = True
+    beside: frozenset[str] = frozenset()
 
 
+OWN = "wgan-vgg"  # the layout of this project's own export
 LAYOUTS = {
     # The report's authors: LoDoPaB-CT's range, the low-dose image min-max rescaled.
     "notebook": Layout("convlayers.", "notebook", lodopab.HU_INTERCEPT, lodopab.HU_SLOPE),
     "ssinyu": Layout("generator.net.", "yang2018", *_MAYO),  # prep.py: norm_range_min, norm_range_max
-    # Stored values, which are HU + 1024, less their mean and divided by their standard deviation (info.yml).
-    "ldct-benchmark": Layout("net.", "yang2018", 481.454 - 1024, 502.185, output_relu=False),
+    # Stored values, which are HU + 1024, less their mean and divided by their standard deviation (info.yml). Known
+    # by the entries of its save_checkpoint: `net.` alone could be anybody's, older exports of this project included.
+    "ldct-benchmark": Layout(
+        "model_state_dict.net.",
+        "yang2018",
+        481.454 - 1024,
+        502.185,
+        output_relu=False,
+        beside=frozenset(("args", "iteration")),
+    ),
     "original": Layout("generator/g_conv_", "original", *_MAYO),
 }
 
@@ -65,9 +76,9 @@ def import_generator(
     Args:
       source: see tensor_files.read_tensors.
       output_dir: the run directory; appears whole.
-      layout: one of LAYOUTS; by default by the tensors' names.
+      layout: one of LAYOUTS, or OWN; by default by what the file holds.
       data_dir: records on which it will be judged; the network's range is converted to theirs, by default it stays
-        what it was trained on.
+        what it was trained on. Of layout OWN the records it was trained on: saved anew, the file lost its range.
       overwrite: replace an older import.
 
     Returns:
@@ -79,15 +90,15 @@ def import_generator(
     check_replaced(output_dir, _is_import, source, overwrite=overwrite)
     tensors, texts = read_tensors(source)
     name, convolutions = find_convolutions(tensors, source)
-    if "wgan_vgg" in texts and layout is None:
-        layout, settings, mapping = "wgan-vgg", *_own(texts["wgan_vgg"], source)
+    if "wgan_vgg" in texts and layout in (None, OWN):
+        layout, (settings, mapping) = OWN, _own(texts["wgan_vgg"], source)
         if data_dir:
             raise InputError(f"data_dir={data_dir}: {source} says its range itself; leave it out")
     else:
-        layout = layout or _layout_of(name, source)
-        if layout not in LAYOUTS:
-            raise InputError(f"layout={layout}: unknown; take one of {', '.join(LAYOUTS)}")
-        settings, mapping = _foreign(LAYOUTS[layout], data_dir)
+        layout = layout or _layout_of(name, texts, source)
+        if layout not in (*LAYOUTS, OWN):
+            raise InputError(f"layout={layout}: unknown; take one of {', '.join((*LAYOUTS, OWN))}")
+        settings, mapping = _saved_anew(data_dir) if layout == OWN else _foreign(LAYOUTS[layout], data_dir)
     sizes = {"generator.layers": len(convolutions), "generator.filters": convolutions[0][0].shape[-1]}
     settings = override(settings, sizes)
     generator = build_generator(settings.generator)
@@ -171,13 +182,13 @@ def _is_generator(convolutions: Convolutions) -> bool:
     )
 
 
-def _layout_of(name: str, source: Path) -> str:
+def _layout_of(name: str, beside: Mapping[str, str], source: Path) -> str:
     for layout, known in LAYOUTS.items():
-        if name.startswith(known.names):
+        if name.startswith(known.names) and known.beside <= beside.keys():
             return layout
     raise InputError(
-        f"{source}: a generator, but its tensors are named {name}, which does not tell its range of values; "
-        f"say it with --layout={'|'.join(LAYOUTS)}"
+        f"{source}: a generator, but its tensors are named {name}, which does not tell its range of values; say whose "
+        f"it is with --layout={'|'.join((*LAYOUTS, OWN))} ({OWN}: this project's export, saved anew)"
     )
 
 
@@ -197,6 +208,18 @@ def _foreign(layout: Layout, data_dir: Path | None) -> tuple[Config, dict[str, f
         input_std=layout.scale / scale,
     )
     return dataclasses.replace(settings, generator=generator), {"hu_slope": scale, "hu_intercept": offset}
+
+
+def _saved_anew(data_dir: Path | None) -> tuple[Config, dict[str, float]]:
+    """Of an own export whose metadata are gone: a plain generator, as all presets have it, in its records' range."""
+    if data_dir is None:
+        raise InputError(
+            f"layout={OWN}: a state dict that was saved anew does not say its range of HU; give the records it was "
+            "trained on with --data_dir, or import the export's own generator.safetensors, which says it"
+        )
+    manifest = load_manifest(data_dir)
+    values = {"model": "wgan-vgg", "data.rescale_low_dose": manifest["data"]["rescale_low_dose"]}
+    return override(preset("report"), values), {name: manifest[name] for name in ("hu_slope", "hu_intercept")}
 
 
 def _own(text: str, source: Path) -> tuple[Config, dict[str, float]]:

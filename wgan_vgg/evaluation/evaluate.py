@@ -76,7 +76,7 @@ def evaluate(
             progress(f"evaluate {method.name}", done, total)
     arrays = samples.arrays()
     tuned = judged_before["baselines"]
-    baseline = max(tuned, key=lambda name: tuned[name]["psnr"], default=None)
+    baseline = statistics.best_baseline(tuned)
     if baseline:
         with baselines.workers() as pool:
             arrays["baseline"] = baselines.apply(baseline, tuned[baseline]["parameters"], arrays["low_dose"], pool)
@@ -101,7 +101,7 @@ def evaluate(
         "missing_baselines": judged_before["missing"],
         "truth": judged_before["truth"]["means"],
         "methods": {name: values["means"] for name, values in judged.items()},
-        "statistics": patient_statistics(patient_values, [one.name for one in (method, *beside)], patients, config),
+        "statistics": patient_statistics(patient_values, tuned, patients, config),
         "patient_values": patient_values,
         "noise_power": {
             "unit": "HU^2 mm^2, cycles/mm" if known_pixel else "HU^2 pixel^2, cycles/pixel",
@@ -117,13 +117,16 @@ def evaluate(
 
 
 def patient_statistics(
-    patient_values: Mapping[str, statistics.PatientValues], models: list[str], patients: int | str, config: Config
+    patient_values: Mapping[str, statistics.PatientValues],
+    tuned: Mapping[str, Mapping[str, Any]],
+    patients: int | str,
+    config: Config,
 ) -> dict[str, Any]:
     """Intervals and tests of all methods of one data set, see statistics.summarize."""
     return statistics.summarize(
         patient_values,
         NOISY,
-        models,
+        tuned,
         patients=patients if isinstance(patients, int) else None,
         seed=derive(config.seed, "bootstrap"),
         confidence=config.evaluation.confidence,

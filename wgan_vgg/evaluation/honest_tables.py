@@ -1,19 +1,20 @@
 """The tables a reviewer would ask for: every method with intervals and tests, and what PSNR does not show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wgan_vgg.evaluation.baselines import INSTALL
 from wgan_vgg.evaluation.markdown import DASH, markdown_table, number
+from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.references import TRUTH
 from wgan_vgg.evaluation.statistics import MIN_PATIENTS, TOO_FEW
 
 Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
+_QUALITY = (("PSNR dB", "psnr", 2), ("SSIM", "ssim", 4), ("RMSE HU", "rmse_hu", 1))  # heading, metric, digits
 
 
 def honest_markdown(evaluation: Evaluation) -> str:
     """All tables of an evaluation, each with what its figures mean."""
-    statistics = evaluation["statistics"]
     parts = [
         quality_table(evaluation),
         _about_quality(evaluation),
@@ -22,30 +23,29 @@ def honest_markdown(evaluation: Evaluation) -> str:
     ]
     if evaluation["windows"]:
         parts += [windows_table(evaluation), _about_windows(evaluation)]
-    if any(statistics["between_models"].values()):
-        parts += [models_table(evaluation), "Between models: p of the paired Wilcoxon test, after Holm's correction."]
     return "\n\n".join(parts)
 
 
 def quality_table(evaluation: Evaluation) -> str:
-    """PSNR, SSIM and RMSE with intervals over patients, and p against the noisy input."""
-    percent = f"{evaluation['statistics']['confidence']:.0%} CI"
-    header = ["", f"PSNR dB [{percent}]", "p", f"SSIM [{percent}]", "p", f"RMSE HU [{percent}]", "p"]
-    columns = (("psnr", 2), ("ssim", 4), ("rmse_hu", 1))
-    return markdown_table(
-        header,
-        [
-            [
-                name,
-                *(
-                    cell
-                    for metric, digits in columns
-                    for cell in (_interval(evaluation, name, metric, digits), _p_value(evaluation, name, metric))
-                ),
-            ]
-            for name in evaluation["methods"]
-        ],
-    )
+    """PSNR, SSIM and RMSE with intervals over patients and p against the noisy input; networks less the best baseline.
+
+    A column of p that is the same in every row is left out; _about_quality says it.
+    """
+    columns = {}
+    for label, metric, digits in _QUALITY:
+        columns[f"{label} [{_percent(evaluation)}]"] = [
+            _interval(evaluation["statistics"]["means"][name][metric], digits) for name in evaluation["methods"]
+        ]
+        columns[f"p {label.split()[0]}"] = _p_against_reference(evaluation, metric)
+    best = evaluation["statistics"]["best_baseline"]
+    compared = evaluation["statistics"]["against_baselines"].get(best, {})
+    if compared:
+        columns[f"PSNR minus {best}'s [{_percent(evaluation)}]"] = [
+            _interval(compared[name], 2, "+") if name in compared else "" for name in evaluation["methods"]
+        ]
+        columns[f"p against {best}"] = _p_against_best(evaluation)
+    shown = {name: cells for name, cells in columns.items() if not (name.startswith("p ") and _same(cells))}
+    return markdown_table(["", *shown], [list(row) for row in zip(evaluation["methods"], *shown.values(), strict=True)])
 
 
 def fidelity_table(evaluation: Evaluation) -> str:
@@ -81,16 +81,6 @@ def windows_table(evaluation: Evaluation) -> str:
     )
 
 
-def models_table(evaluation: Evaluation) -> str:
-    """Each pair of models: p of PSNR, SSIM and RMSE."""
-    tests = evaluation["statistics"]["between_models"]
-    metrics = ("psnr", "ssim", "rmse_hu")
-    return markdown_table(
-        ["", "p PSNR", "p SSIM", "p RMSE"],
-        [[pair, *(p_text(tests[metric].get(pair)) for metric in metrics)] for pair in tests["psnr"]],
-    )
-
-
 def significant(value: float | None) -> str:
     """Three significant digits: distances have no natural scale."""
     return DASH if value is None else f"{value:.3g}"
@@ -101,46 +91,90 @@ def p_text(value: float | None) -> str:
     return DASH if value is None else "< .001" if value < 0.001 else f"{value:.3f}"
 
 
-def _interval(evaluation: Evaluation, method: str, metric: str, digits: int) -> str:
-    values = evaluation["statistics"]["means"][method][metric]
-    bounds = "" if values["low"] is None else f" [{values['low']:.{digits}f}, {values['high']:.{digits}f}]"
-    return number(values["mean"], digits) + bounds
+def _percent(evaluation: Evaluation) -> str:
+    return f"{evaluation['statistics']['confidence']:.0%} CI"
 
 
-def _p_value(evaluation: Evaluation, method: str, metric: str) -> str:
+def _interval(estimate: Mapping[str, float | None] | None, digits: int, sign: str = "") -> str:
+    if estimate is None or estimate["mean"] is None:
+        return DASH
+    bounds = "" if estimate["low"] is None else f" [{estimate['low']:.{digits}f}, {estimate['high']:.{digits}f}]"
+    return f"{estimate['mean']:{sign}.{digits}f}{bounds}"
+
+
+def _p_against_reference(evaluation: Evaluation, metric: str) -> list[str]:
+    """A cell for each method; empty ones where nothing is tested."""
     statistics = evaluation["statistics"]
-    if method == statistics["reference"]:
-        return ""
-    return statistics["no_test"] or p_text(statistics["against_reference"][metric].get(method))
+    tested = statistics["against_reference"].get(metric)
+    return [
+        "" if name == statistics["reference"] or tested is None else p_text(tested.get(name))
+        for name in evaluation["methods"]
+    ]
+
+
+def _p_against_best(evaluation: Evaluation) -> list[str]:
+    """A cell for each method; empty ones for what is no network, and where nothing is tested."""
+    statistics = evaluation["statistics"]
+    networks = statistics["against_baselines"].get(statistics["best_baseline"], {})
+    return [
+        p_text(statistics["against_best"].get(name)) if name in networks and not statistics["no_test"] else ""
+        for name in evaluation["methods"]
+    ]
+
+
+def _same(cells: Sequence[str]) -> bool:
+    """Whether a column says one thing only, or nothing."""
+    return len(set(cells) - {""}) <= 1
 
 
 def _about_quality(evaluation: Evaluation) -> str:
-    statistics = evaluation["statistics"]
-    patients = statistics["patients"]
+    patients = evaluation["statistics"]["patients"]
     unit = (
-        f"Means over patients with percentile bootstrap intervals over patients; n = {patients} patients,"
+        f"Means over patients with bootstrap-t intervals over patients; n = {patients} patients,"
         if patients is not None
         else "Means over images; the patients are unknown, so there are no intervals and no tests;"
     )
     lines = [
         f"{unit} {evaluation['images']} images.",
         "PSNR, SSIM: data range 1, unclipped, SSIM of Wang et al. 2004.",
+        *_about_tests(evaluation),
+        "A dash: not defined; a min-max rescaled input has no HU.",
     ]
-    if statistics["no_test"] == TOO_FEW:
-        lines.append(f"Fewer than {MIN_PATIENTS} patients cannot be tested.")
-    elif patients is not None:
-        lines.append(
-            f"p: two-sided Wilcoxon test of the patients' means, paired with the {statistics['reference']}'s, after "
-            f"Holm's correction over the {len(evaluation['methods']) - 1} rows; before it, {patients} patients give at "
-            f"least {2 / 2**patients:.2g}."
-        )
-    lines.append("A dash: not defined; a min-max rescaled input has no HU.")
     if evaluation["baselines"]:
         chosen = "; ".join(_parameters(name, choice) for name, choice in evaluation["baselines"].items())
         lines.append(f"Baselines, tuned by PSNR on images of the training split: {chosen}.")
     if evaluation["missing_baselines"]:
         lines.append(f"Left out, not installed: {', '.join(evaluation['missing_baselines'])} ({INSTALL}).")
     return " ".join(lines)
+
+
+def _about_tests(evaluation: Evaluation) -> list[str]:
+    """What p is, those that are the same in every row, and why networks are not tested against each other."""
+    statistics = evaluation["statistics"]
+    networks = [name for name in evaluation["methods"] if name not in (NOISY, *evaluation["baselines"])]
+    lines = []
+    if statistics["no_test"] == TOO_FEW:
+        lines.append(f"Fewer than {MIN_PATIENTS} patients cannot be tested.")
+    elif not statistics["no_test"]:
+        best, patients = statistics["best_baseline"], statistics["patients"]
+        families = f"the {len(evaluation['methods']) - 1} rows"
+        against = f"the {statistics['reference']}"
+        if statistics["against_best"]:
+            families, against = f"{families} or the {len(networks)} networks", f"{against} or with {best}"
+        lines.append(
+            f"p: two-sided Wilcoxon test of the patients' means, paired with {against}, after Holm's correction over "
+            f"{families}; before it, {patients} patients give at least {2 / 2**patients:.2g}."
+        )
+        tests = {f"of {label.split()[0]}": _p_against_reference(evaluation, metric) for label, metric, _ in _QUALITY}
+        tests |= {f"against {best}": _p_against_best(evaluation)} if statistics["against_best"] else {}
+        same = [f"{name} {''.join(set(cells) - {''})}" for name, cells in tests.items() if _same(cells)]
+        same = [text for text in same if not text.endswith(DASH)]
+        lines += [f"The same in every row: p {', '.join(same)}."] if same else []
+    if len(networks) > 1:
+        lines.append(
+            "Networks are not tested against each other: one training of each says nothing of how another would end."
+        )
+    return lines
 
 
 def _parameters(name: str, choice: Mapping[str, Any]) -> str:

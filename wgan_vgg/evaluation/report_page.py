@@ -61,18 +61,17 @@ def _asset(name: str) -> str:
 
 
 def _headline(results: Results, colours: Mapping[str, str]) -> str:
-    """The best of each kind beside the noisy input, and who does not even reach that."""
+    """The verdict, the best of each kind beside the noisy input, and who does not even reach that."""
     psnr = {name: means["psnr"] for name, means in results["evaluation"]["methods"].items()}
     kinds = {
-        "Noisy input": [NOISY],
-        "Best baseline": list(results["evaluation"]["baselines"]),
-        "Best model": list(results["models"]),
+        "Noisy input": NOISY,
+        "Best baseline": results["sample_baseline"],  # best in tuning: the one that figures and table compare with
+        "Best model": max(results["models"], key=lambda name: psnr[name]),
     }
     tiles = []
-    for kind, names in kinds.items():
-        if not names:
+    for kind, best in kinds.items():
+        if best is None:
             continue
-        best = max(names, key=lambda name: psnr[name])
         gain = "" if best == NOISY else f"<span>{psnr[best] - psnr[NOISY]:+.2f} dB above noisy</span>"
         tiles.append(
             f"<div><dt>{kind}</dt><dd><b>{psnr[best]:.2f} dB</b>"
@@ -88,7 +87,8 @@ def _headline(results: Results, colours: Mapping[str, str]) -> str:
     ]
     kind = "warning" if texts else "note"
     text = " ".join(texts) or "Every model is above the noisy input in PSNR."
-    return f'<dl class="tiles">{"".join(tiles)}</dl><p class="{kind}">{html.escape(text)}</p>'
+    told = f'<p class="verdict">{html.escape(results["verdict"])}</p>'
+    return f'{told}<dl class="tiles">{"".join(tiles)}</dl><p class="{kind}">{html.escape(text)}</p>'
 
 
 def _figure(path: Path, caption: str) -> str:

@@ -1,7 +1,7 @@
 """What evaluated runs say together: the content of results.json, of every table, figure and page."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from wgan_vgg.config import MODELS, Config
 from wgan_vgg.evaluation import tables
 from wgan_vgg.evaluation.evaluate import patient_statistics
 from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.verdict import verdict
 from wgan_vgg.run_dir import ReproductionDir, RunDir, read_json
 
 Runs = Mapping[str, RunDir]  # by model, or by the name of somebody else's method
@@ -60,7 +61,7 @@ def collect(runs: Runs, split: str) -> Results:
     samples = {
         method: values for summary in summaries.values() for method, values in summary["sample"]["methods"].items()
     }
-    data = first["data"]
+    data, evaluation = first["data"], _combined(summaries, config)
     weights = [vgg.describe_weights(config.vgg) for config in configs.values() if config.spec.content == "vgg"]
     return {
         "preset": config.preset if configs else None,
@@ -75,7 +76,8 @@ def collect(runs: Runs, split: str) -> Results:
         "sample_rule": first["sample"]["rule"],
         "sample_baseline": first["sample"]["baseline"],
         "samples": samples,
-        "evaluation": _combined(summaries, config),
+        "verdict": verdict(evaluation),
+        "evaluation": evaluation,
         "models": {name: _outcome(run, summaries[name]) for name, run in runs.items()},
     }
 
@@ -155,11 +157,10 @@ def _combined(summaries: Mapping[str, Mapping[str, Any]], config: Config) -> dic
         means |= summary["methods"]
         patient_values |= summary["patient_values"]
         noise_power |= summary["noise_power"]["methods"]
-    models: Sequence[str] = list(summaries)
     return {
         **{name: first[name] for name in shared},
         "methods": means,
-        "statistics": patient_statistics(patient_values, models, first["patients"], config),
+        "statistics": patient_statistics(patient_values, first["baselines"], first["patients"], config),
         "patient_values": patient_values,
         "noise_power": {"unit": first["noise_power"]["unit"], "methods": noise_power},
     }

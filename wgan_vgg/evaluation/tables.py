@@ -53,7 +53,8 @@ HONEST, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
 
 def results_markdown(results: Results) -> str:
     """results.md from the content of results.json."""
-    parts = [f"# {title(results)}", results["caption"], *(f"**Warning:** {text}" for text in results["warnings"])]
+    parts = [f"# {title(results)}", results["verdict"], results["caption"]]
+    parts += [f"**Warning:** {text}" for text in results["warnings"]]
     for heading, body in sections(results).items():
         parts += [f"## {heading}", body]
     return "\n\n".join(parts) + "\n"

@@ -1,0 +1,52 @@
+"""The verdict: which networks beat every baseline, which lose to some, by the intervals of the paired difference."""
+
+import pytest
+
+from wgan_vgg.evaluation.verdict import verdict
+
+BEATS, LOSES, OPEN, NONE = (
+    {"mean": mean, "low": low, "high": high}
+    for mean, low, high in ((1.0, 0.5, 1.5), (-1.0, -1.5, -0.5), (0.1, -0.5, 0.7), (1.0, None, None))
+)
+
+
+def evaluation(baselines=("tv", "bm3d"), missing=(), **networks):
+    """`networks`: by name, one estimate for each baseline."""
+    against = {
+        baseline: {name.replace("_", "-"): estimates[place] for name, estimates in networks.items()}
+        for place, baseline in enumerate(baselines)
+    }
+    return {
+        "baselines": dict.fromkeys(baselines),
+        "missing_baselines": list(missing),
+        "statistics": {"patients": 12, "confidence": 0.95, "against_baselines": against},
+    }
+
+
+def test_each_network_stands_under_what_the_intervals_say():
+    text = verdict(evaluation(a=(BEATS, BEATS), b=(LOSES, LOSES), c=(BEATS, LOSES), d=(BEATS, OPEN), e=(LOSES, LOSES)))
+    assert "paired over 12 patients, by 95% intervals of the difference: Beats every baseline: a." in text
+    assert "Loses to bm3d: c. Loses to every baseline: b, e. Not distinguishable from bm3d: d." in text
+    assert "No network" not in text
+
+
+def test_one_beaten_baseline_is_not_every_one():
+    text = verdict(evaluation(wgan_vgg=(BEATS, OPEN)))
+    assert text.endswith("No network beats every baseline. Not distinguishable from bm3d: wgan-vgg.")
+
+
+@pytest.mark.parametrize("bound", [{"mean": 1.0, "low": 0.0, "high": 2.0}, {"mean": -1.0, "low": -2.0, "high": 0.0}])
+def test_an_interval_that_ends_at_0_decides_nothing(bound):
+    assert "Not distinguishable from tv: a." in verdict(evaluation(("tv",), a=(bound,)))
+
+
+def test_what_cannot_be_told_is_said():
+    assert "Cannot be told, no interval: a." in verdict(evaluation(a=(BEATS, NONE)))
+    assert "Cannot be told, no interval: a." in verdict(evaluation(a=(BEATS, None)))
+    assert (
+        verdict(evaluation((), a=())) == "No baseline was judged, so nothing is known of whether a network beats them."
+    )
+    unknown = evaluation(a=(BEATS, BEATS))
+    unknown["statistics"]["against_baselines"] = {}
+    assert "cannot be told: the patients are unknown" in verdict(unknown)
+    assert verdict(evaluation(("tv",), ["bm3d"], a=(BEATS,))).endswith("Not installed, so not compared: bm3d.")
