@@ -1,4 +1,4 @@
-"""What each epoch is judged by: all loss terms, D(x), D(G(z)), PSNR and SSIM on fixed images (Figures 4 and 6)."""
+"""What a run is judged by as it trains: all loss terms, D(x), D(G(z)), PSNR, SSIM on fixed images (Figures 4, 6)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ _PIXELS = 2**20  # denoised at once: 32 filters of them take 128 MB
 
 
 class Monitor:
-    """Evaluates a TrainState on the same images of train and test each time.
+    """Evaluates a TrainState on the same images of each monitored split every time.
 
     PSNR, SSIM and brightness are of the whole images; the loss terms of their middle of `term_shape`, the size
     that the critic takes.
@@ -56,8 +56,11 @@ class Monitor:
         return values
 
     def write_summaries(self, folder: Path, step: int, values: dict[str, dict[str, float]]) -> None:
-        """TensorBoard: a curve a term and split, a noisy | denoised | truth strip of test images, hyperparameters."""
-        low_dose, normal_dose = (part[:_STRIP] for part in self._images["test"])
+        """TensorBoard: a curve per term and split, a noisy | denoised | truth strip, hyperparameters.
+
+        The strip is of the last monitored split: one that is not trained on, where there is one.
+        """
+        low_dose, normal_dose = (part[:_STRIP] for part in list(self._images.values())[-1])
         strip = tf.concat([low_dose, self._state.generator(low_dose, training=False), normal_dose], axis=2)
         with tf.summary.create_file_writer(str(folder)).as_default(step=step):
             hparams.hparams({name: _plain(value) for name, value in config_values.flatten(self._config).items()})

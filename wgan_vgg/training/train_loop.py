@@ -66,6 +66,7 @@ def train(
       WorkerLost: another host's process has gone.
     """
     config = config_values.override(config, config_values.flatten_dict({"data": config_values.to_dict(data.config)}))
+    config = config.fitting(data.splits)
     num_train = data.size("train")
     total = config.total_steps(num_train)
     shape = check_sizes(config, data.image_shape)
@@ -91,7 +92,8 @@ def train(
             if own is run:
                 keep_best(run, best_row(rows, config.training.best_metric)["step"])
             return rows[-1]
-        images = {split: data.first(split, config.training.eval_images) for split in ("train", "test")}
+        training = config.training
+        images = {split: data.first(split, training.eval_images) for split in training.monitored_splits}
         with strategy.scope():
             state = create_state(config, shape, num_train)
         monitor = Monitor(state, config, images, shape)
