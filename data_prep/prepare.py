@@ -29,6 +29,7 @@ def prepare_lodopab(
     validation_parts: Sequence[str],
     test_parts: Sequence[str],
     selection: str,
+    patient_ids_per_part: bool,
     noise: str,
     noise_std: float | None,
     noise_variance: float | None,
@@ -55,6 +56,7 @@ def prepare_lodopab(
       train_parts, validation_parts, test_parts: LoDoPaB's parts from which each split is taken, see
         splits.by_patients; without validation_parts there is no validation split.
       selection: "patients" (disjoint) or "files" (the notebook's, which leaks).
+      patient_ids_per_part: whether an id in two parts is two people; in LoDoPaB's own files it is one.
       noise: "gaussian", "poisson" or "observations", see low_dose; "none" is refused, since LoDoPaB has no
         low-dose images of its own.
       noise_std, noise_variance: the noise's strength in units of the [0, 1] image; one of them is None.
@@ -130,10 +132,11 @@ def _select(input_dir: Path, settings: Mapping[str, Any], seed: int) -> splits.S
                     f"data.{name}_parts={part}: the split is empty, {input_dir} has no "
                     f"{lodopab.ground_truth_name(part, 0)}; it has {', '.join(parts)}{way_out}"
                 )
-    slices = {
-        part: lodopab.list_slices(input_dir, part, parts[part])
-        for part in dict.fromkeys(part for chosen in wanted.values() for part in chosen)
-    }
+    slices = {}
+    for part in dict.fromkeys(part for chosen in wanted.values() for part in chosen):
+        slices[part] = lodopab.list_slices(input_dir, part, parts[part])
+        if settings["patient_ids_per_part"]:
+            slices[part] = [lodopab.of_part_alone(ref) for ref in slices[part]]
     candidates = {
         name: [ref for part in chosen for ref in slices[part]]
         for name, chosen in wanted.items()

@@ -110,6 +110,9 @@ def _cut(refs: Sequence[SliceRef], count: int, argument: str) -> list[SliceRef]:
 def _checked(splits: Splits) -> Splits:
     for name, refs in splits.items():
         if not refs:
-            raise InputError(f"the {name} split is empty: no slice is left for it; give more files or other parts")
+            raise InputError(
+                f"the {name} split is empty: no slice is left for it; give more files or other parts, or "
+                "--set=data.patient_ids_per_part=true where each part counts its patients anew"
+            )
     # In file order, so that each file is opened once.
     return {name: sorted(refs, key=lambda ref: (ref.part, ref.index)) for name, refs in splits.items()}

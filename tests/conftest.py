@@ -106,6 +106,7 @@ PREPARE = {
     "validation_parts": ("validation",),
     "test_parts": ("test",),
     "selection": "patients",
+    "patient_ids_per_part": False,
     "noise": "gaussian",
     "noise_std": 0.1,
     "noise_variance": None,

@@ -62,7 +62,8 @@ def test_records_hold_the_resized_slice_and_then_the_noise(hdf5_dir, data_dir):
 def test_manifest_tells_all(data_dir):
     manifest = json.loads((data_dir / "manifest.json").read_text())
     assert manifest["splits"]["train"]["records"] == 24
-    assert manifest["patients"] == {"train": list("012345"), "test": ["10", "11", "12", "13"]}
+    tested = ["10", "11", "12", "13"]
+    assert manifest["patients"] == {"train": list("012345"), "validation": ["20", "21"], "test": tested}
     assert manifest["patients_in_both"] == []
     assert (manifest["hu_slope"], manifest["hu_intercept"]) == (4072.001, -1001.001)
     assert manifest["data"]["noise_std"] == 0.1

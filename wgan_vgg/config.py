@@ -45,6 +45,7 @@ class DataConfig:
     test_parts: tuple[str, ...] = ("test",)
     validation_parts: tuple[str, ...] = ("validation",)  # may be those of training, whose patients are then held out
     selection: str = "patients"  # "patients", or "files" as in the notebook, where patients leak
+    patient_ids_per_part: bool = False  # True where every part counts its patients anew; LoDoPaB counts through all
     # Report 6.1: "a centered gaussian noise". "poisson": simulated counts, reconstructed; "observations": LoDoPaB's
     # stored sinograms, reconstructed; "none": the source has low-dose scans of its own.
     noise: str = "gaussian"
