@@ -118,6 +118,9 @@ PREPARE = {
     "shards": 2,
 }
 
+# For folders without a validation part.
+TWO_PARTS = PREPARE | {"validation_parts": ()}
+
 
 @pytest.fixture
 def script(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:

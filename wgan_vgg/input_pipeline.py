@@ -172,7 +172,7 @@ class DataSet:
     def batches(
         self, split: str, batch_size: int, seed: int, start: int = 0, crops: InputConfig | None = None
     ) -> tf.data.Dataset:
-        """Endless shuffled batches: a pass takes `crops.patches_per_image` of each image, less an incomplete last batch.
+        """Endless shuffled batches; a pass takes `crops.patches_per_image` of each image, less a last batch not whole.
 
         Args:
           split: name of the split.
