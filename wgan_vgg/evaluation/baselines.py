@@ -24,7 +24,7 @@ from wgan_vgg.input_pipeline import DataSet
 
 Parameters = dict[str, float]
 Progress = Callable[[int, int], None]
-_MOST_WIDENINGS = 10  # of one grid
+_MOST_STEPS = 20  # beyond one grid
 INSTALL = 'pip install -e ".[baselines]"'
 
 
@@ -127,8 +127,7 @@ def tune(
 ) -> dict[str, dict[str, Any]]:
     """Chooses each baseline's parameters by mean PSNR over a few whole images of the tuning split.
 
-    A grid whose best value is its first or last one is widened, by the ratio of its last two values there, until the
-    best one lies inside.
+    A grid whose best point lies at its edge is widened, see search.
 
     Returns:
       By baseline: `parameters`, the `psnr` they reach there, and the `split`.
@@ -151,30 +150,44 @@ def tune(
 
 
 def search(quality: Callable[[Parameters], float], axes: Mapping[str, Sequence[float]]) -> tuple[Parameters, float]:
-    """The point of a grid with the highest quality; an axis of several values is widened while its end is the best.
+    """The point of a grid with the highest quality; the grid grows until the best point has neighbours all around.
+
+    Beyond an end of an axis the next value follows by the ratio of its last two.
 
     Args:
-      quality: of a point, looked at once each.
+      quality: of a point; each is looked at once.
       axes: the values of every parameter, rising; one alone stays as it is.
 
     Returns:
       The best point, the first one of equals, and its quality.
     """
     axes = {name: list(values) for name, values in axes.items()}
-    found = {point: quality(dict(zip(axes, point, strict=True))) for point in itertools.product(*axes.values())}
-    for _ in range(_MOST_WIDENINGS):
+    found: dict[tuple[float, ...], float] = {}
+    new = list(itertools.product(*axes.values()))
+    for _ in range(1 + _MOST_STEPS):
+        found |= {point: quality(dict(zip(axes, point, strict=True))) for point in new}
         best = max(found, key=found.__getitem__)
-        wider = [list(best)]
-        for number, (values, value) in enumerate(zip(axes.values(), best, strict=True)):
-            if len(values) > 1 and value in (values[0], values[-1]):
-                new = value * value / values[1 if value == values[0] else -2]
-                values.insert(0 if value == values[0] else len(values), new)
-                wider = [*wider, [*best[:number], new, *best[number + 1 :]]]
-        if len(wider) == 1:
+        around = [
+            (*best[:number], value, *best[number + 1 :])
+            for number, values in enumerate(axes.values())
+            for value in _neighbours(values, best[number])
+        ]
+        new = [point for point in around if point not in found]
+        if not new:
             break
-        found |= {point: quality(dict(zip(axes, point, strict=True))) for point in map(tuple, wider[1:])}
-    best = max(found, key=found.__getitem__)
     return dict(zip(axes, best, strict=True)), found[best]
+
+
+def _neighbours(values: list[float], value: float) -> list[float]:
+    """The values beside one of an axis, which gets a new end where it is the last; none of an axis of one value."""
+    if len(values) == 1:
+        return []
+    if value == values[0]:
+        values.insert(0, value * value / values[1])
+    if value == values[-1]:
+        values.append(value * value / values[-2])
+    place = values.index(value)
+    return [values[place - 1], values[place + 1]]
 
 
 def _denoised(name: str, image: np.ndarray, parameters: Parameters) -> np.ndarray:
