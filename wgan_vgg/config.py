@@ -147,6 +147,8 @@ class TrainingConfig:
     batch_size: int = 32  # report 6.2; over all replicas together
     epochs: int | None = 100  # report 6.2; an epoch is one pass of generator updates over the data
     steps: int | None = None  # generator updates
+    # Begin with the weights of a run, of a file or "pretrained:NAME"; in a reproduction also of one of its own models.
+    init_from: str | None = None
     critic_steps: int = 4  # paper, Algorithm 1; the report says only "either D or G"
     fresh_critic_batches: bool = True  # paper, Algorithm 1; False: all on the generator's batch (notebook)
     evaluation_steps: int | None = None  # between two evaluations; by default an epoch or MIN_EVALUATION_STEPS

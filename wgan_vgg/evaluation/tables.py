@@ -1,6 +1,7 @@
 """The report's Tables 1 to 3 as Markdown: published | ours | noisy input."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from wgan_vgg.evaluation.honest_tables import honest_markdown
@@ -165,4 +166,12 @@ def _compared(
 
 
 def _status(model: Mapping[str, Any]) -> str:
-    return "**collapsed**" if model.get("collapsed") else ""
+    last, began = model.get("last_epoch") or {}, model.get("init_from")
+    remarks = ["**collapsed**"] if model.get("collapsed") else []
+    behind = last.get("behind_input_since")
+    if behind is not None and not remarks:
+        remarks.append(f"**worse than its input** since step {behind} of {last['step']}")
+    if began:
+        step = "" if began["step"] is None else f" at step {began['step']}"
+        remarks.append(f"began with {Path(began['source']).name}{step}")
+    return "; ".join(remarks)

@@ -13,6 +13,7 @@ from wgan_vgg.config import Config
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import centre_crop
 from wgan_vgg.seeds import derive
+from wgan_vgg.training.gradient_shares import build_gradient_shares
 from wgan_vgg.training.gradients import Images, Terms, critic_terms, generator_terms
 from wgan_vgg.training.state import TrainState
 
@@ -35,10 +36,23 @@ class Monitor:
         self._state = state
         self._config = config
         self._terms = build_terms(state, config)
+        self._shares = build_gradient_shares(state, config)
+        # What the generator must beat: the PSNR of its own input.
+        self.input_psnr = {
+            split: _mean_psnr(*(part.numpy()[..., 0] for part in pair[::-1])) for split, pair in images.items()
+        }
 
     def evaluate(self) -> dict[str, dict[str, float]]:
         """The mean terms and metrics of each split, and how much of its brightness the output has."""
         return {split: self._evaluate(images) for split, images in self._images.items()}
+
+    def gradient_shares(self) -> dict[str, float] | None:
+        """Each term's share of the generator's gradient on a batch of the first split, see gradient_shares."""
+        if self._shares is None:
+            return None
+        size = self._config.training.batch_size
+        batch = tuple(centre_crop(part, self._term_shape)[:size] for part in next(iter(self._images.values())))
+        return {name: float(share) for name, share in self._shares(batch).items()}
 
     def _evaluate(self, images: Images) -> dict[str, float]:
         low_dose, normal_dose = images

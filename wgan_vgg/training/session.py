@@ -14,7 +14,7 @@ from wgan_vgg import config_values
 from wgan_vgg.config import Config
 from wgan_vgg.endings import Diverged, Terminated
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.run_dir import RunDir
+from wgan_vgg.run_dir import RunDir, held_out_split
 from wgan_vgg.trained_model import newest_step
 from wgan_vgg.training.batches import generator_batches, training_batches
 from wgan_vgg.training.checkpoints import Checkpoints, keep_best
@@ -190,7 +190,10 @@ class Session:
         training = self._config.training
         brightness = max(of_split["brightness"] for of_split in values.values())
         black = brightness < training.collapse_ratio or self._is_black()
-        self.rows.append(row | values)
+        behind = behind_since(self.rows, self._step, values, self._monitor.input_psnr)
+        shares = self._monitor.gradient_shares()
+        extra = {"behind_input_since": behind} | ({"gradient_shares": shares} if shares else {})
+        self.rows.append(row | values | extra)
         patience = self._config.in_steps("training.early_stopping_", self._data.size("train"))
         waited = self._step - best_row(self.rows, training.best_metric)["step"]
         self.rows[-1] |= {
@@ -224,6 +227,26 @@ def best_row(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
     split, name = metric.split("/")
     sign = -1.0 if name == "mse" else 1.0
     return max((row for row in rows if split in row), key=lambda row: sign * row[split][name])
+
+
+def behind_since(
+    rows: Sequence[Mapping[str, Any]],
+    step: int,
+    values: Mapping[str, Mapping[str, float]],
+    input_psnr: Mapping[str, float],
+) -> int | None:
+    """The step since which the generator is worse than its own input on held-out images; None where it is not.
+
+    Args:
+      rows: those before.
+      step, values: of this evaluation.
+      input_psnr: of the low-dose images, by split.
+    """
+    split = held_out_split(values)
+    if values[split]["psnr"] >= input_psnr[split]:
+        return None
+    before = rows[-1].get("behind_input_since") if rows else None
+    return step if before is None else before
 
 
 def check_finite(when: str, terms: Mapping[str, Mapping[str, float]], run: RunDir) -> None:
