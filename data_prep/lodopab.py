@@ -48,6 +48,11 @@ class SliceRef:
         return f"{self.path.name}[{self.row}]"
 
 
+def of_part_alone(ref: SliceRef) -> SliceRef:
+    """The slice with an id that no patient of another part has: "test-3"."""
+    return ref if ref.patient_id is None else dataclasses.replace(ref, patient_id=f"{ref.part}-{ref.patient_id}")
+
+
 def values_from_hu(hu: np.ndarray) -> np.ndarray:
     """Maps HU to LoDoPaB's [0, 1], clipped as the data set itself is; any shape, float32 out."""
     return np.clip((hu - HU_INTERCEPT) / HU_SLOPE, 0.0, 1.0).astype(np.float32)

@@ -23,10 +23,13 @@ def prepare_lodopab(
     seed: int,
     image_size: int,
     num_train: int,
+    num_validation: int,
     num_test: int,
     train_parts: Sequence[str],
+    validation_parts: Sequence[str],
     test_parts: Sequence[str],
     selection: str,
+    patient_ids_per_part: bool,
     noise: str,
     noise_std: float | None,
     noise_variance: float | None,
@@ -49,16 +52,18 @@ def prepare_lodopab(
       output_dir: folder of records to be made.
       seed: decides the patients' order and every noise field.
       image_size: side in pixels to which slices are resized (order 1, anti-aliased); 0 keeps their own.
-      num_train, num_test: slices of each split; 0 takes all.
-      train_parts, test_parts: LoDoPaB's parts from which each split is taken.
+      num_train, num_validation, num_test: slices of each split; 0 takes all.
+      train_parts, validation_parts, test_parts: LoDoPaB's parts from which each split is taken, see
+        splits.by_patients; without validation_parts there is no validation split.
       selection: "patients" (disjoint) or "files" (the notebook's, which leaks).
+      patient_ids_per_part: whether an id in two parts is two people; in LoDoPaB's own files it is one.
       noise: "gaussian", "poisson" or "observations", see low_dose; "none" is refused, since LoDoPaB has no
         low-dose images of its own.
       noise_std, noise_variance: the noise's strength in units of the [0, 1] image; one of them is None.
       photons, projection_coarseness, reconstruction_filter: of the noise models that go through projections.
       shared_noise_field, rescale_low_dose: the notebook's variants, see low_dose.
       shards: files a split.
-      allow_leak: let test patients occur in training, as the notebook does.
+      allow_leak: let patients occur in more than one split, as the notebook does.
       workers, progress: see tfrecords.write_dataset.
 
     Returns:
@@ -78,11 +83,11 @@ def prepare_lodopab(
             f"data.noise={noise!r}: LoDoPaB-CT has no low-dose images; take --set=data.noise=gaussian and a "
             "--noise_std or --noise_variance"
         )
-    split = _select(input_dir, train_parts, test_parts, selection, num_train, num_test, seed)
+    split = _select(input_dir, settings, seed)
     _check_shapes(_files(split), image_size, noise)
     leaking = splits.leaking_patients(split)
     if leaking:
-        message = f"{len(leaking)} of {len(splits.patients(split['test']))} test patients also occur in training"
+        message = f"{len(leaking)} patients occur in more than one split"
         if not allow_leak:
             raise InputError(f"data.selection={selection!r}: {message}; only the notebook preset may leak")
         logger.warning("%s", message)
@@ -114,34 +119,34 @@ def prepare_lodopab(
         )
 
 
-def _select(
-    input_dir: Path,
-    train_parts: Sequence[str],
-    test_parts: Sequence[str],
-    selection: str,
-    num_train: int,
-    num_test: int,
-    seed: int,
-) -> splits.Splits:
+def _select(input_dir: Path, settings: Mapping[str, Any], seed: int) -> splits.Splits:
     parts = lodopab.find_parts(input_dir)
-    for name, wanted in (("train_parts", train_parts), ("test_parts", test_parts)):
-        if len(set(wanted)) < len(wanted):
-            raise InputError(f"data.{name}={','.join(wanted)}: a part is named twice; name each once")
-        for part in wanted:
+    wanted = {name: settings[f"{name}_parts"] for name in lodopab.PARTS}
+    for name, chosen in wanted.items():
+        if len(set(chosen)) < len(chosen):
+            raise InputError(f"data.{name}_parts={','.join(chosen)}: a part is named twice; name each once")
+        for part in chosen:
             if part not in parts:
+                way_out = "; --validation_parts=train holds some of its patients out" if name == "validation" else ""
                 raise InputError(
-                    f"data.{name}={part}: the split is empty, {input_dir} has no "
-                    f"{lodopab.ground_truth_name(part, 0)}; it has {', '.join(parts)}"
+                    f"data.{name}_parts={part}: the split is empty, {input_dir} has no "
+                    f"{lodopab.ground_truth_name(part, 0)}; it has {', '.join(parts)}{way_out}"
                 )
-    slices = {
-        part: lodopab.list_slices(input_dir, part, parts[part]) for part in parts if part in (*train_parts, *test_parts)
+    slices = {}
+    for part in dict.fromkeys(part for chosen in wanted.values() for part in chosen):
+        slices[part] = lodopab.list_slices(input_dir, part, parts[part])
+        if settings["patient_ids_per_part"]:
+            slices[part] = [lodopab.of_part_alone(ref) for ref in slices[part]]
+    candidates = {
+        name: [ref for part in chosen for ref in slices[part]]
+        for name, chosen in wanted.items()
+        if chosen or name != "validation"
     }
-    train = [ref for part in train_parts for ref in slices[part]]
-    test = [ref for part in test_parts for ref in slices[part]]
+    counts = {name: settings[f"num_{name}"] for name in candidates}
     try:
-        if selection == "files":
-            return splits.by_files(train, test, num_train=num_train, num_test=num_test)
-        return splits.by_patients(train, test, num_train=num_train, num_test=num_test, seed=seed)
+        if settings["selection"] == "files":
+            return splits.by_files(candidates, counts)
+        return splits.by_patients(candidates, counts, seed)
     except InputError as error:
         raise InputError(f"input_dir {input_dir}: {error}") from error
 

@@ -20,6 +20,7 @@ from data_prep.staging import check_free
 logger = logging.getLogger(__name__)
 
 PATCHES_PER_SLICE = 10_000
+_ONE_IN = 10  # training patients validates
 Item = tuple[SlicePair, int]  # a patch: its pair of slices, and its number in their grid
 
 
@@ -29,6 +30,7 @@ def prepare_dicom(
     *,
     seed: int,
     test_patients: Sequence[str],
+    validation_patients: Sequence[str] | None = None,
     low_dose_folder: str = "quarter_3mm",
     normal_dose_folder: str = "full_3mm",
     low_dose_description: str = "Low Dose Images",
@@ -52,8 +54,10 @@ def prepare_dicom(
     Args:
       input_dir: folder of the patients' folders, in one of the layouts of dicom_series.
       output_dir: folder of records to be made.
-      seed: goes into the manifest; nothing here is random.
-      test_patients: folder names or PatientIDs of the test split; all others train.
+      seed: decides which patients validate where nobody says.
+      test_patients: folder names or PatientIDs of the test split.
+      validation_patients: the same of the validation split; all others train. None: one in ten of the others, if
+        there are two; empty: no validation split.
       low_dose_folder, normal_dose_folder: the two series in the Mayo challenge's layout.
       low_dose_description, normal_dose_description: the two series in TCIA's layout.
       hu_window: the HU that become 0 and 1; the default is the TF1 repository's.
@@ -85,7 +89,7 @@ def prepare_dicom(
     skipped = Skipped(strict)
     names = SeriesNames(low_dose_folder, normal_dose_folder, low_dose_description, normal_dose_description)
     patients = find_pairs(input_dir, names, skipped, workers)
-    split = split_patients(input_dir, patients, test_patients)
+    split = split_patients(input_dir, patients, test_patients, validation_patients, seed)
     _check_shapes(patients, patch_size)
     reader = PatchReader(hu_window, patch_size)
     found = _survey(patients, reader, max_air_fraction, skipped, workers, survey_progress)
@@ -115,7 +119,9 @@ def prepare_dicom(
             "hu_intercept": float(low),
             "pixel_spacing_mm": min(spacings) if len(spacings) == 1 and None not in spacings else "unknown",
             "patients": ids,
-            "patients_in_both": sorted(set(ids["train"]) & set(ids["test"])),
+            "patients_in_both": sorted(
+                set().union(*(set(one) & set(other) for one, other in itertools.combinations(ids.values(), 2)))
+            ),
         },
         workers=workers,
         progress=progress,
@@ -123,34 +129,60 @@ def prepare_dicom(
 
 
 def split_patients(
-    input_dir: Path, patients: Mapping[str, Sequence[SlicePair]], test_patients: Sequence[str]
+    input_dir: Path,
+    patients: Mapping[str, Sequence[SlicePair]],
+    test_patients: Sequence[str],
+    validation_patients: Sequence[str] | None,
+    seed: int,
 ) -> dict[str, list[str]]:
-    """Which patients of `input_dir`, by folder, train and which test: `test_patients` are folders or PatientIDs.
+    """Which patients of `input_dir`, by folder, train, validate and test; see prepare_dicom.
 
     Raises:
-      InputError: an id that no patient has, an empty split, or folders of one PatientID in both splits.
+      InputError: an id that no patient has, an empty split, or folders of one PatientID in two splits.
     """
     ids = {
         folder: {header.patient_id for pair in pairs for header in (pair.low_dose, pair.normal_dose)} - {""}
         for folder, pairs in patients.items()
     }
     listed = f"{input_dir} has " + ", ".join(list(patients)[:10]) + (" ..." if len(patients) > 10 else "")
-    unknown = set(test_patients) - set(patients) - set().union(*ids.values())
-    if unknown:
-        raise InputError(f"test_patients={sorted(unknown)[0]}: no such patient; {listed}")
+    for name, wanted in (("test_patients", test_patients), ("validation_patients", validation_patients or ())):
+        unknown = set(wanted) - set(patients) - set().union(*ids.values())
+        if unknown:
+            raise InputError(f"{name}={sorted(unknown)[0]}: no such patient; {listed}")
+    one_for_all = set.intersection(*ids.values()) if ids else set()
+    if one_for_all:
+        logger.warning("PatientID is %s in every folder, so patients are told apart by folder", min(one_for_all))
     test = [folder for folder in patients if {folder, *ids[folder]} & set(test_patients)]
     train = [folder for folder in patients if folder not in test]
+    if validation_patients is None:
+        validation = _held_out(train, {} if one_for_all else ids, seed)
+    else:
+        validation = [folder for folder in train if {folder, *ids[folder]} & set(validation_patients)]
+    train = [folder for folder in train if folder not in validation]
     for name, folders in (("train", train), ("test", test)):
         if not folders:
             raise InputError(f"test_patients={','.join(test_patients)}: the {name} split is empty; {listed}")
-    for one, two in itertools.product(train, test):
-        shared = ids[one] & ids[two]
-        if shared and all(shared & other for other in ids.values()):
-            logger.warning("PatientID is %s in every folder, so patients are told apart by folder", min(shared))
-            break
-        if shared:
-            raise InputError(f"test_patients: {two} and the training folder {one} are of one PatientID, {min(shared)}")
-    return {"train": train, "test": test}
+    split = {"train": train} | ({"validation": validation} if validation else {}) | {"test": test}
+    for (name, first), (other, second) in itertools.combinations(split.items(), 2):
+        for one, two in itertools.product(first, second):
+            if not one_for_all and (shared := ids[one] & ids[two]):
+                raise InputError(
+                    f"{other}_patients: {two} and {one} of the {name} split are of one PatientID, {min(shared)}"
+                )
+    return split
+
+
+def _held_out(folders: Sequence[str], ids: Mapping[str, set[str]], seed: int) -> list[str]:
+    """One patient in ten, at least one; none where there is but one. Folders of one PatientID go together."""
+    patients: dict[frozenset[str] | str, list[str]] = {}
+    for folder in folders:
+        patients.setdefault(frozenset(ids.get(folder, ())) or folder, []).append(folder)
+    if len(patients) < 2:
+        logger.warning("one patient is left for training, so there is no validation split")
+        return []
+    order = np.random.default_rng(np.random.SeedSequence(seed)).permutation(len(patients))
+    groups = [list(patients.values())[number] for number in order[: max(1, len(patients) // _ONE_IN)]]
+    return [folder for folder in folders if any(folder in group for group in groups)]
 
 
 def _check_shapes(patients: Mapping[str, Sequence[SlicePair]], patch_size: int) -> None:

@@ -1,7 +1,8 @@
-"""Which slices train and which test: patient-disjoint selection, the notebook's by files, the leakage check."""
+"""Which slices train, validate and test: patient-disjoint selection, the notebook's by files, the leakage check."""
 
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,37 +12,52 @@ from data_prep.lodopab import SLICES_PER_FILE, SliceRef
 logger = logging.getLogger(__name__)
 
 Splits = dict[str, list[SliceRef]]
+_ONE_IN = 10  # training patients is held out for validation
 
 
-def by_patients(
-    train: Sequence[SliceRef], test: Sequence[SliceRef], *, num_train: int, num_test: int, seed: int
-) -> Splits:
-    """Patient-disjoint splits of exactly `num_train` and `num_test` slices (0: all that there are).
+def by_patients(candidates: Splits, counts: Mapping[str, int], seed: int) -> Splits:
+    """Patient-disjoint splits of exactly `counts` slices (0: all that there are).
 
-    Whole patients are taken in seeded order, test first, the last one cut so that the count is exact; no
-    patient of the test split is left for training. Where no patient is known (no CSV files), the given
-    candidates are the split and are taken in their order, with a warning.
+    Whole patients are taken in seeded order, test first and training last, the last one cut so that the count is
+    exact; no patient of a split is left for the next. Where no patient is known (no CSV files), the given candidates
+    are the split and are taken in their order, with a warning.
+
+    Args:
+      candidates: the slices that each split may take: "train", "test" and, if wanted, "validation". A validation
+        split with all of training's candidates and a count of 0 takes one patient in ten of them.
+      counts: slices by split.
+      seed: decides the patients' order.
 
     Raises:
       InputError: an empty split, or unknown patients and candidates that overlap.
     """
-    known = [ref.patient_id is not None for ref in (*train, *test)]
-    if not all(known):
-        if set(train) & set(test):
+    if any(ref.patient_id is None for refs in candidates.values() for ref in refs):
+        refs = [ref for refs in candidates.values() for ref in refs]
+        if len(set(refs)) < len(refs):
             raise InputError(
-                "train_parts and test_parts overlap and the patients are unknown: put the patient_ids_rand_*.csv "
+                "the parts of two splits overlap and the patients are unknown: put the patient_ids_rand_*.csv "
                 "files beside the HDF5 files, or take different parts"
             )
         logger.warning("patients unknown (no patient_ids_rand_*.csv): the official parts are the split")
-        return _checked({"train": _cut(train, num_train, "num_train"), "test": _cut(test, num_test, "num_test")})
-    test = _cut(_in_patient_order(test, seed), num_test, "num_test")
-    tested = patients(test)
-    train = _in_patient_order([ref for ref in train if ref.patient_id not in tested], seed)
-    return _checked({"train": _cut(train, num_train, "num_train"), "test": test})
+        return _checked({name: _cut(refs, counts[name], f"num_{name}") for name, refs in candidates.items()})
+    chosen, taken = {}, set()
+    for name in ("test", "validation", "train"):
+        if name not in candidates:
+            continue
+        left = _in_patient_order([ref for ref in candidates[name] if ref.patient_id not in taken], seed)
+        if name == "validation" and not counts[name] and set(candidates[name]) >= set(candidates["train"]):
+            held_out = list(dict.fromkeys(ref.patient_id for ref in left))
+            held_out = set(held_out[: max(1, len(held_out) // _ONE_IN)])
+            left = [ref for ref in left if ref.patient_id in held_out]
+        chosen[name] = _cut(left, counts[name], f"num_{name}")
+        taken |= patients(chosen[name])
+    return _checked({name: chosen[name] for name in candidates})
 
 
-def by_files(train: Sequence[SliceRef], test: Sequence[SliceRef], *, num_train: int, num_test: int) -> Splits:
+def by_files(candidates: Splits, counts: Mapping[str, int]) -> Splits:
     """The notebook's selection: whole files, test from the last ones, training from all before them.
+
+    Validation takes what is in neither.
 
     On LoDoPaB's validation and test parts with 6272 and 640 slices this takes validation files 000-026 and
     test files 000-021 to train, test files 022-026 to test. A file mixes patients, so patients leak.
@@ -49,15 +65,19 @@ def by_files(train: Sequence[SliceRef], test: Sequence[SliceRef], *, num_train: 
     Raises:
       InputError: an empty split.
     """
+    train, test, num_test = candidates["train"], candidates["test"], counts["test"]
     full = {ref.path for ref in (*train, *test) if ref.row == SLICES_PER_FILE - 1}
     test_files = [path for path in dict.fromkeys(ref.path for ref in test) if path in full]
     wanted = -(-num_test // SLICES_PER_FILE) if num_test else max(1, len(test_files) // 5)
     test_files = set(test_files[-wanted:])
-    chosen_test = [ref for ref in test if ref.path in test_files]
-    chosen_train = [ref for ref in train if ref.path in full - test_files]
-    return _checked(
-        {"train": _cut(chosen_train, num_train, "num_train"), "test": _cut(chosen_test, num_test, "num_test")}
-    )
+    chosen = {
+        "train": [ref for ref in train if ref.path in full - test_files],
+        "test": [ref for ref in test if ref.path in test_files],
+    }
+    if "validation" in candidates:
+        others = {ref.path for refs in chosen.values() for ref in refs}
+        chosen["validation"] = [ref for ref in candidates["validation"] if ref.path not in others]
+    return _checked({name: _cut(chosen[name], counts[name], f"num_{name}") for name in candidates})
 
 
 def patients(refs: Sequence[SliceRef]) -> set[str]:
@@ -66,10 +86,11 @@ def patients(refs: Sequence[SliceRef]) -> set[str]:
 
 
 def leaking_patients(splits: Splits) -> list[str] | None:
-    """Test patients who also occur in training; None where the patients are unknown."""
+    """Patients who occur in more than one split; None where the patients are unknown."""
     if any(ref.patient_id is None for refs in splits.values() for ref in refs):
         return None
-    return sorted(patients(splits["train"]) & patients(splits["test"]))
+    pairs = itertools.combinations([patients(refs) for refs in splits.values()], 2)
+    return sorted(set().union(*(one & other for one, other in pairs)))
 
 
 def _in_patient_order(refs: Sequence[SliceRef], seed: int) -> list[SliceRef]:
@@ -89,6 +110,9 @@ def _cut(refs: Sequence[SliceRef], count: int, argument: str) -> list[SliceRef]:
 def _checked(splits: Splits) -> Splits:
     for name, refs in splits.items():
         if not refs:
-            raise InputError(f"the {name} split is empty: no slice is left for it; give more files or other parts")
+            raise InputError(
+                f"the {name} split is empty: no slice is left for it; give more files or other parts, or "
+                "--set=data.patient_ids_per_part=true where each part counts its patients anew"
+            )
     # In file order, so that each file is opened once.
     return {name: sorted(refs, key=lambda ref: (ref.part, ref.index)) for name, refs in splits.items()}

@@ -20,6 +20,7 @@ DONE, USER_ERROR, FAILED_TRAINING, LOST_WORKER, INCOMPLETE, INTERRUPTED = 0, 2, 
 DATA_FLAGS = {
     "image_size": "data.image_size",
     "num_train": "data.num_train",
+    "num_validation": "data.num_validation",
     "num_test": "data.num_test",
     "noise_std": "data.noise_std",
     "noise_variance": "data.noise_variance",
@@ -28,12 +29,14 @@ DATA_FLAGS = {
     "projection_coarseness": "data.projection_coarseness",
     "reconstruction_filter": "data.reconstruction_filter",
     "train_parts": "data.train_parts",
+    "validation_parts": "data.validation_parts",
     "test_parts": "data.test_parts",
 }
 TRAINING_FLAGS = {
     "epochs": "training.epochs",
     "steps": "training.steps",
     "batch_size": "training.batch_size",
+    "init_from": "training.init_from",
     "critic_steps": "training.critic_steps",
     "generator_lr": "optimizer.generator_lr",
     "critic_lr": "optimizer.critic_lr",
@@ -49,10 +52,13 @@ TRAINING_FLAGS = {
     "best_metric": "training.best_metric",
     "early_stopping_epochs": "training.early_stopping_epochs",
     "checkpoint_steps": "training.checkpoint_steps",
+    "evaluation_steps": "training.evaluation_steps",
+    "patches_per_image": "input.patches_per_image",
 }
 _HELP = {
     "image_size": "side in pixels to which slices are resized; 0 keeps their own",
     "num_train": "training slices; 0 takes all",
+    "num_validation": "validation slices; 0 takes all",
     "num_test": "test slices; 0 takes all",
     "noise_std": "standard deviation of the gaussian noise, images being in [0, 1]",
     "noise_variance": "its variance instead",
@@ -61,10 +67,12 @@ _HELP = {
     "projection_coarseness": "1 of so many of LoDoPaB's 1000 angles and 513 detectors, in all that is projected",
     "reconstruction_filter": "of the filtered backprojection: ram-lak or hann",
     "train_parts": "LoDoPaB's parts that training slices are taken from: train, validation, test, with commas",
+    "validation_parts": "the same for validation slices; may be training's, whose patients are then held out",
     "test_parts": "the same for test slices",
     "epochs": "passes of generator updates over the training images",
     "steps": "generator updates instead of epochs",
     "batch_size": "images a batch, over all replicas together",
+    "init_from": "begin with the weights of a run, of a file, or pretrained:NAME",
     "critic_steps": "critic updates a generator update",
     "generator_lr": "Adam's learning rate for the generator",
     "critic_lr": "Adam's learning rate for the critic",
@@ -77,9 +85,11 @@ _HELP = {
     "warmup_steps": "steps in which the learning rates rise from 0",
     "critic_warmup_steps": "critic updates before the first step",
     "ema_decay": "of a moving average of the generator's weights, kept beside them; 0: none",
-    "best_metric": "by which checkpoints/best is chosen: train/psnr, train/ssim, test/psnr ...",
+    "best_metric": "by which checkpoints/best is chosen: validation/psnr, validation/ssim, train/mse ...",
     "early_stopping_epochs": "the run ends when best_metric has not improved for so many",
-    "checkpoint_steps": "steps between checkpoints, besides the one at each epoch's end",
+    "checkpoint_steps": "steps between checkpoints, besides the one at each evaluation",
+    "evaluation_steps": "steps between evaluations; by default an epoch or 200 steps, whichever is longer",
+    "patches_per_image": "patches of each image in one pass over the data",
 }
 
 

@@ -35,6 +35,12 @@ def define(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_list("download", [], "parts of LoDoPaB-CT to bring to --input_dir first", flag_values=values)
     flags.DEFINE_list("test_patients", [], "DICOM: patients of the test split, by id", flag_values=values)
+    flags.DEFINE_list(
+        "validation_patients",
+        None,
+        "DICOM: patients of the validation split; by default one training patient in ten, none if left empty",
+        flag_values=values,
+    )
     flags.DEFINE_string("low_dose_folder", "quarter_3mm", "DICOM, Mayo layout: the low-dose series", flag_values=values)
     flags.DEFINE_string("normal_dose_folder", "full_3mm", "DICOM, Mayo layout: its partner", flag_values=values)
     flags.DEFINE_list("hu_window", ["-1024", "3072"], "DICOM: the HU that become 0 and 1", flag_values=values)
@@ -125,6 +131,7 @@ def _prepare_dicom(
         output_dir,
         seed=config.seed,
         test_patients=values.test_patients,
+        validation_patients=values.validation_patients,
         low_dose_folder=values.low_dose_folder,
         normal_dose_folder=values.normal_dose_folder,
         hu_window=(low, high),

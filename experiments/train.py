@@ -42,7 +42,7 @@ def job(values: flags.FlagValues) -> int:
     data_dir, workdir = (Path(text) for text in required(values, "data_dir", "workdir"))
     quiet_tensorflow()
     from wgan_vgg.input_pipeline import DataSet
-    from wgan_vgg.run_dir import RunDir
+    from wgan_vgg.run_dir import RunDir, held_out_split
     from wgan_vgg.trained_model import newest_step
     from wgan_vgg.training.distribute import Devices
     from wgan_vgg.training.train_loop import train
@@ -58,10 +58,11 @@ def job(values: flags.FlagValues) -> int:
             max_steps=values.max_steps,
             profile_steps=values.profile,
         )
-    quality = ", ".join(f"{name} {last['test'][name]:.4g}" for name in ("psnr", "ssim"))
+    split = held_out_split(last)
+    quality = ", ".join(f"{name} {last[split][name]:.4g}" for name in ("psnr", "ssim"))
     reached = newest_step(RunDir(workdir))
     later = f"trained to step {reached}; " if reached and reached > last["step"] else ""
-    print(f"{later}step {last['step']}: test {quality}. {_ending(last)}".rstrip())
+    print(f"{later}step {last['step']}: {split} {quality}. {_ending(last)}".rstrip())
     return FAILED_TRAINING if last["collapsed"] else DONE
 
 

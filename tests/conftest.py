@@ -56,9 +56,10 @@ def records(data_dir: Path, split: str = "train") -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def hdf5_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two parts of 40x40 slices: 24 training slices of 6 patients, 12 test slices of 4 others."""
+    """LoDoPaB's parts with 40x40 slices: 24 of 6 patients to train on, 6 of 2 to validate, 12 of 4 others to test."""
     folder = tmp_path_factory.mktemp("hdf5")
     write_part(folder, "train", smooth_images(24, 40, 1), ids=[i % 6 for i in range(24)])
+    write_part(folder, "validation", smooth_images(6, 40, 3), ids=[20 + i % 2 for i in range(6)])
     write_part(folder, "test", smooth_images(12, 40, 2), ids=[10 + i % 4 for i in range(12)])
     return folder
 
@@ -99,10 +100,13 @@ def zenodo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 PREPARE = {
     "image_size": 32,
     "num_train": 0,
+    "num_validation": 0,
     "num_test": 0,
     "train_parts": ("train",),
+    "validation_parts": ("validation",),
     "test_parts": ("test",),
     "selection": "patients",
+    "patient_ids_per_part": False,
     "noise": "gaussian",
     "noise_std": 0.1,
     "noise_variance": None,
@@ -113,6 +117,9 @@ PREPARE = {
     "reconstruction_filter": "hann",
     "shards": 2,
 }
+
+# For folders without a validation part.
+TWO_PARTS = PREPARE | {"validation_parts": ()}
 
 
 @pytest.fixture

@@ -100,8 +100,9 @@ def at_position(root: Path, patient: str, role: str, z: float) -> Path:
 
 
 def prepare(root: Path, **arguments: Any) -> dict[str, Any]:
-    """prepare_dicom to a new folder beside the input."""
-    settings = {"seed": 0, "test_patients": ["L2"], "patch_size": 0, "shards": 1, "data": {"source": "dicom"}}
+    """prepare_dicom to a new folder beside the input, without a validation split where none is asked for."""
+    settings = {"seed": 0, "test_patients": ["L2"], "validation_patients": (), "patch_size": 0, "shards": 1}
+    settings["data"] = {"source": "dicom"}
     return prepare_dicom(root, root.parent / "records", **{**settings, **arguments})
 
 

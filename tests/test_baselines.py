@@ -52,18 +52,21 @@ def test_bilateral_keeps_an_edge_that_is_higher_than_its_range():
     np.testing.assert_allclose(baselines._bilateral(image, 0.1, 1.5), image, atol=1e-12)
 
 
-def test_tuning_takes_the_best_of_the_grid_and_reads_the_training_split_only(data, monkeypatch):
+def test_tuning_takes_the_best_of_the_grid_and_reads_the_validation_split_only(data, monkeypatch):
     read = []
     serialized = DataSet._serialized
     monkeypatch.setattr(DataSet, "_serialized", lambda self, split: read.append(split) or serialized(self, split))
     progress = []
     result = baselines.tune(data, FEW.baselines, FEW, lambda *now: progress.append(now))
-    assert set(read) == {"train"}
-    assert progress[-1] == (13, 13)
-    low_dose, truth = (part.numpy()[..., 0] for part in data.first("train", 4))
+    assert set(read) == {"validation"}
+    assert progress[-1] == (2, 2)
+    low_dose, truth = (part.numpy()[..., 0] for part in data.first("validation", 4))
     quality = {
         sigma: np.mean(
-            [metrics.psnr(t, ndimage.gaussian_filter(n, sigma)) for t, n in zip(truth, low_dose, strict=True)]
+            [
+                metrics.psnr(t, np.maximum(ndimage.gaussian_filter(n, sigma), 0))
+                for t, n in zip(truth, low_dose, strict=True)
+            ]
         )
         for sigma in FEW.gaussian_sigma_pixels
     }
@@ -72,6 +75,26 @@ def test_tuning_takes_the_best_of_the_grid_and_reads_the_training_split_only(dat
     # The strength is in units of the noise, which is .1 here.
     weights = [factor * 0.1 for factor in FEW.tv_weight]
     assert min(abs(result["tv"]["parameters"]["weight"] / weight - 1) for weight in weights) < 0.03
+
+
+def test_a_grid_whose_end_is_the_best_is_widened_until_the_best_lies_inside():
+    seen = []
+
+    def quality(parameters):
+        seen.append(tuple(parameters.values()))
+        return -abs(np.log(parameters["a"] / 9.0)) - abs(np.log(parameters["b"] / 0.2)) + parameters["fixed"]
+
+    best, value = baselines.search(quality, {"a": (1.0, 2.0), "fixed": (5.0,), "b": (0.5, 1.0, 2.0)})
+    assert best == {"a": 8.0, "fixed": 5.0, "b": 0.25}
+    assert value == pytest.approx(5 - np.log(9 / 8) - np.log(0.25 / 0.2))
+    assert len(seen) == len(set(seen)), "each point is looked at once"
+    assert 16.0 in {a for a, *_ in seen}, "beyond the best one"
+
+
+def test_no_baseline_is_darker_than_a_network_can_be():
+    noisy = np.random.default_rng(0).normal(0, 0.1, (1, 16, 16)).astype(np.float32)
+    with baselines.workers() as pool:
+        assert baselines.apply("gaussian", {"sigma_pixels": 0.3}, noisy, pool).min() == 0.0
 
 
 def test_a_baseline_whose_package_is_missing_is_left_out_by_name(data, monkeypatch, tmp_path):

@@ -14,6 +14,7 @@ from dicom_files import (
     SIDE,
     prepare,
     records,
+    refusal,
     stored_slice,
     write_patients,
     write_slice,
@@ -77,6 +78,20 @@ def test_test_patients_by_patient_id(tmp_path: Path) -> None:
     assert prepare(root, test_patients=["L1"])["patients"] == {"train": ["L0", "L2"], "test": ["folder"]}
 
 
+def test_validation_patients_by_name_and_by_default(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = write_patients(tmp_path / "in", ["L0", "L1", "L2"])
+    found = {}
+    for name, wanted in (("named", ["L1"]), ("default", None), ("none", []), ("one left", None)):
+        tested = ["L1", "L2"] if name == "one left" else ["L2"]
+        found[name] = prepare(root, validation_patients=wanted, test_patients=tested)["patients"]
+        (root.parent / "records").rename(root.parent / name)
+    assert found["named"] == {"train": ["L0"], "validation": ["L1"], "test": ["L2"]}
+    assert [len(ids) for ids in found["default"].values()] == [1, 1, 1], "one in ten, at least one"
+    assert list(found["none"]) == list(found["one left"]) == ["train", "test"]
+    assert "one patient is left for training, so there is no validation split" in caplog.text
+    assert "validation_patients=L7: no such patient" in refusal(root, validation_patients=["L7"])
+
+
 def test_slice_location_serves_where_positions_are_missing(tmp_path: Path) -> None:
     root = tmp_path / "in"
     for patient in ("L0", "L2"):
@@ -132,11 +147,11 @@ def test_prepare_and_train_by_script(mayo: Path, tmp_path: Path, script: Callabl
     status, _, err = script("prepare", *source)
     assert (status, "take --preset=yang2018 or --noise=none" in err) == (2, True)
     status, out, err = script("prepare", "--preset=yang2018", "--patch_size=0", *source)
-    assert (status, "train: 8 images, patients: 2" in out) == (0, True), err
+    assert (status, "train: 4 images, patients: 1" in out) == (0, True), err
     assert "look through the slices: 12/12" in err
     run = ["--preset=yang2018", "--model=generator-mse", "--batch_size=4", "--epochs=1", "--set=input.patch_size=16"]
     status, out, err = script("train", *run, f"--data_dir={output_dir}", f"--workdir={tmp_path / 'run'}")
-    assert (status, out.startswith("step 2: test psnr")) == (0, True), err
+    assert (status, out.startswith("step 1: validation psnr")) == (0, True), err
 
 
 @pytest.mark.parametrize(

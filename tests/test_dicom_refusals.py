@@ -93,7 +93,7 @@ def test_folders_of_one_patient_id_stay_together(tmp_path: Path, caplog: pytest.
 
     rename("L1", "X")
     rename("L2", "X")
-    assert "L2 and the training folder L1 are of one PatientID, X" in refusal(root)
+    assert "L2 and L1 of the train split are of one PatientID, X" in refusal(root)
     # An id that all share is an anonymiser's placeholder, and tells nobody apart.
     for folder in ("L0", "L1", "L2"):
         rename(folder, "ANONYMOUS")

@@ -175,7 +175,7 @@ def test_export_never_overwrites_unasked(run, script):
 @pytest.mark.parametrize(
     ("name", "flags", "message"),
     [
-        ("evaluate", ["--split=val"], "no split 'val'; it has train, test"),
+        ("evaluate", ["--split=val"], "no split 'val'; it has train, validation, test"),
         ("evaluate", ["--workdir=/nowhere"], "no run; train one"),
         ("evaluate", ["--data_dir=/nowhere"], "no such folder"),
         ("export", ["--workdir=/nowhere", "--output_dir=/tmp/never"], "no run; train one"),

@@ -1,6 +1,7 @@
 """Reading records: what is refused, in which order images come, and what is taken of them."""
 
 import itertools
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from data_prep import tfrecords
 from data_prep.errors import InputError
 from wgan_vgg import input_pipeline
 from wgan_vgg.benchmark.feed import write_random_records
-from wgan_vgg.config import InputConfig
+from wgan_vgg.config import Config, InputConfig
 from wgan_vgg.input_pipeline import DataSet
 
 
@@ -145,8 +146,40 @@ def test_an_incomplete_last_batch_is_left_out(data_dir):
 
 
 def test_an_empty_split_is_named_with_its_folder(data_dir):
-    with pytest.raises(InputError, match=rf"data_dir {data_dir}: no split 'validation'; it has train, test"):
-        DataSet.open(data_dir).batches("validation", 1, seed=0)
+    with pytest.raises(InputError, match=rf"data_dir {data_dir}: no split 'held out'; it has train, validation, test"):
+        DataSet.open(data_dir).batches("held out", 1, seed=0)
+
+
+def test_records_without_a_validation_split_open_and_are_tuned_on_training(data_dir, tmp_path):
+    """As earlier versions wrote them: their manifests know nothing of it."""
+    folder = shutil.copytree(data_dir, tmp_path / "old")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for shard in manifest["splits"].pop("validation")["shards"]:
+        (folder / shard["file"]).unlink()
+    for name in ("num_validation", "validation_parts", "patient_ids_per_part"):
+        del manifest["data"][name]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    old = DataSet.open(folder)
+    assert (old.splits, old.tuning_split, old.config.validation_parts) == (("train", "test"), "train", ())
+    fitted = Config().fitting(old.splits)
+    assert (fitted.training.monitored_splits, fitted.training.best_metric) == (("train",), "train/psnr")
+    assert DataSet.open(data_dir).tuning_split == "validation"
+
+
+def test_patches_per_image_are_other_patches_of_each_image(data_dir):
+    """A pass of 3 patches per image takes each image three times, cropped anew each time; from memory and from disk."""
+    crops = InputConfig(patch_size=8, patches_per_image=3)
+    found = {}
+    for place in ("memory", "disk"):
+        data = DataSet.open(data_dir)
+        if place == "disk":
+            object.__setattr__(data, "_fits_in_memory", lambda _: False)
+        batches = data.batches("train", 12, seed=0, crops=crops).take(24 * 3 // 12)
+        found[place] = sorted(patch.tobytes() for _, batch in batches for patch in batch.numpy())
+    assert found["memory"] == found["disk"]
+    assert len(set(found["memory"])) > 60, "72 patches, some of them nothing but air"
+    settings = Config(input=crops)
+    assert settings.steps_per_epoch(24) == 24 * 3 // settings.training.batch_size
 
 
 def test_a_few_images_are_the_same_from_memory_and_from_the_disk_and_do_not_hold_the_split(data_dir):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import skimage.transform
 import tensorflow as tf
-from conftest import PREPARE, records, smooth_images, write_part
+from conftest import PREPARE, TWO_PARTS, records, smooth_images, write_part
 
 from data_prep import geometry, lodopab, low_dose, observations, prepare, tfrecords
 from data_prep.errors import InputError
@@ -62,7 +62,8 @@ def test_records_hold_the_resized_slice_and_then_the_noise(hdf5_dir, data_dir):
 def test_manifest_tells_all(data_dir):
     manifest = json.loads((data_dir / "manifest.json").read_text())
     assert manifest["splits"]["train"]["records"] == 24
-    assert manifest["patients"] == {"train": list("012345"), "test": ["10", "11", "12", "13"]}
+    tested = ["10", "11", "12", "13"]
+    assert manifest["patients"] == {"train": list("012345"), "validation": ["20", "21"], "test": tested}
     assert manifest["patients_in_both"] == []
     assert (manifest["hu_slope"], manifest["hu_intercept"]) == (4072.001, -1001.001)
     assert manifest["data"]["noise_std"] == 0.1
@@ -99,11 +100,11 @@ def test_leaking_selection_needs_the_notebook(tmp_path, caplog):
     images = np.full((128, 4, 4), 0.1, np.float32)
     for number in range(3):
         write_part(tmp_path / "hdf5", "test", images, number, ids=[i % 9 for i in range(384)])
-    settings = PREPARE | {"train_parts": ("test",), "selection": "files", "image_size": 0}
-    with pytest.raises(InputError, match="9 of 9 test patients also occur in training; only the notebook"):
+    settings = PREPARE | {"train_parts": ("test",), "validation_parts": (), "selection": "files", "image_size": 0}
+    with pytest.raises(InputError, match="9 patients occur in more than one split; only the notebook"):
         prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **settings)
     prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, allow_leak=True, **settings)
-    assert "9 of 9 test patients also occur in training" in caplog.text
+    assert "9 patients occur in more than one split" in caplog.text
     assert len(DataSet.open(tmp_path / "data").manifest["patients_in_both"]) == 9
 
 
@@ -113,7 +114,7 @@ def test_nothing_is_left_where_a_slice_is_bad(tmp_path):
     write_part(tmp_path / "hdf5", "train", images, ids=range(8))
     write_part(tmp_path / "hdf5", "test", images[:2], ids=[8, 9])
     with pytest.raises(InputError, match="slice 5 has 1 NaN or infinite pixels"):
-        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "out" / "data", seed=0, **PREPARE)
+        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "out" / "data", seed=0, **TWO_PARTS)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -158,7 +159,7 @@ def test_hu_values_are_refused(tmp_path):
     for part in ("train", "test"):
         write_part(tmp_path / "hdf5", part, np.full((3, 16, 16), -1000.0, np.float32))
     with pytest.raises(InputError, match=r"values from -1000 to -1000, expected \[0, 1\]; map HU"):
-        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **PREPARE)
+        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **TWO_PARTS)
 
 
 def two_parts(folder, train_shape, test_shape):
@@ -188,13 +189,13 @@ def test_slices_that_do_not_fit_are_refused_before_the_first_record(tmp_path, mo
     hdf5 = two_parts(tmp_path / "hdf5", *shapes)
     monkeypatch.setattr(tfrecords, "write_dataset", lambda *_, **__: pytest.fail("a record was begun"))
     with pytest.raises(InputError, match=message) as caught:
-        prepare.prepare_lodopab(hdf5, tmp_path / "data", seed=0, **(PREPARE | settings))
+        prepare.prepare_lodopab(hdf5, tmp_path / "data", seed=0, **(TWO_PARTS | settings))
     assert "\n" not in str(caught.value)
 
 
 def test_oblong_slices_may_keep_their_size(tmp_path):
     hdf5 = two_parts(tmp_path / "hdf5", (3, 16, 20), (2, 16, 20))
-    prepare.prepare_lodopab(hdf5, tmp_path / "data", seed=0, **(PREPARE | {"image_size": 0}))
+    prepare.prepare_lodopab(hdf5, tmp_path / "data", seed=0, **(TWO_PARTS | {"image_size": 0}))
     assert DataSet.open(tmp_path / "data").image_shape == (16, 20)
 
 
@@ -203,4 +204,4 @@ def test_an_empty_split_is_named_with_its_folder(tmp_path):
     for part in ("train", "test"):
         write_part(tmp_path / "hdf5", part, images, ids=[7] * 4)
     with pytest.raises(InputError, match=rf"input_dir {tmp_path / 'hdf5'}: the train split is empty"):
-        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **PREPARE)
+        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **TWO_PARTS)

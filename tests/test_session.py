@@ -27,6 +27,9 @@ def test_the_best_row_is_the_highest_psnr_or_the_lowest_error_and_the_first_of_e
     assert session.best_row(rows, "train/psnr")["step"] == 1
     assert session.best_row(rows, "train/mse")["step"] == 2
     assert session.best_row(rows, "test/psnr")["step"] == 0
+    older = [row(0, 99.0) | {"train": {"psnr": 0.0}}, *rows]
+    del older[1]["train"]
+    assert session.best_row(older, "train/psnr")["step"] == 1, "rows that did not look at the split do not count"
 
 
 def test_early_stopping_ends_after_so_long_without_a_better_one(script, data_dir, tmp_path, monkeypatch):
@@ -35,7 +38,7 @@ def test_early_stopping_ends_after_so_long_without_a_better_one(script, data_dir
 
     def evaluate_so(self):
         values = evaluate(self)
-        values["train"]["psnr"] = next(psnrs)
+        values["validation"]["psnr"] = next(psnrs)
         return values
 
     monkeypatch.setattr(session.Monitor, "evaluate", evaluate_so)
@@ -80,7 +83,7 @@ def test_an_output_that_stays_black_ends_the_run_within_the_epoch(script, data_d
     status, out, _ = script("train", *arguments, *flags[1:], "--set=training.collapse_ratio=0")
     assert (status, "collapsed" in out) == (3, True)
     last = RunDir(tmp_path).rows()[-1]
-    assert (last["step"], last["epoch"]) == (10, 1), "looked at every ten steps, of an epoch of 24"
+    assert (last["step"], last["epoch"]) == (10, 0.4167), "looked at every ten steps, of an epoch of 24"
     assert last["losses"]["zero_share"] > 0.5
 
 
@@ -196,7 +199,7 @@ def test_profile_and_tensorboard(script, data_dir, tmp_path):
                 tags.add(value.tag)
                 if value.metadata.plugin_data.plugin_name == "hparams":
                     hyperparameters[value.tag] = value.metadata.plugin_data.content
-    assert {"psnr/test", "zero_share/train", "noisy | denoised | truth"} <= tags
+    assert {"psnr/validation", "zero_share/train", "noisy | denoised | truth"} <= tags
     assert any(b"optimizer.generator_lr" in content for content in hyperparameters.values())
 
 
@@ -242,7 +245,7 @@ def test_training_on_patches_is_judged_on_whole_images(script, data_dir, tmp_pat
     flags = ("--set=input.patch_size=16", "--set=input.flips=true", "--epochs=1")
     assert script("train", *tiny("wgan-mse", data_dir, tmp_path, *flags))[0] == 0
     generator = load_generator(RunDir(tmp_path))
-    low_dose, normal_dose = DataSet.open(data_dir).first("test", 4)
+    low_dose, normal_dose = DataSet.open(data_dir).first("validation", 4)
     outputs = generator(low_dose).numpy()[..., 0]
     expected = [metrics.psnr(t, o) for t, o in zip(normal_dose.numpy()[..., 0], outputs, strict=True)]
-    assert RunDir(tmp_path).rows()[-1]["test"]["psnr"] == pytest.approx(np.mean(expected), abs=1e-3)
+    assert RunDir(tmp_path).rows()[-1]["validation"]["psnr"] == pytest.approx(np.mean(expected), abs=1e-3)

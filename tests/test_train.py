@@ -22,15 +22,16 @@ from wgan_vgg.training.train_loop import train
 
 def test_a_run_leaves_what_the_design_says(script, data_dir, tmp_path):
     status, out, err = script("train", *tiny("wgan-mse", data_dir, tmp_path))
-    assert (status, out.startswith("step 12: test psnr")) == (0, True), err
+    assert (status, out.startswith("step 12: validation psnr")) == (0, True), err
     run = RunDir(tmp_path)
     rows = run.rows()
     assert [(row["epoch"], row["step"]) for row in rows] == [(0, 0), (1, 6), (2, 12)]
-    for split in ("train", "test"):
+    for split in ("train", "validation"):
         assert {"mse", "real_score", "fake_score", "gradient_penalty", "psnr", "ssim"} <= set(rows[-1][split])
     stored = json.loads(run.config.read_text())
     assert stored["config"]["data"]["image_size"] == 32, "the records decide the data section"
-    assert stored["data"]["patients"] == {"train": 6, "test": 4}
+    assert stored["data"]["patients"] == {"train": 6, "validation": 2, "test": 4}
+    assert "test" not in rows[-1], "nobody but evaluate looks at it"
     assert json.loads(run.environment.read_text())[0]["packages"]["tensorflow"] == tf.__version__
     assert len(checkpoint_prefixes(run.checkpoints)) == 2
     assert any(run.tensorboard.iterdir())

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from wgan_vgg import config, losses, models
-from wgan_vgg.training import train_step
+from wgan_vgg.training import gradient_shares, session, train_step
 from wgan_vgg.training.adam import FusedAdam
 from wgan_vgg.training.distribute import Devices, make_strategy
 from wgan_vgg.training.state import create_state
@@ -231,3 +231,45 @@ def test_interpolation_weights_are_uniform_one_a_sample_and_differ_between_updat
     for step, number in ((0, 1), (1, 0)):
         other = train_step.interpolation_weights(settings, number, tf.constant(step, tf.int64), 512).numpy()
         assert not np.array_equal(first, other)
+
+
+def test_gradient_shares_are_norms_of_the_weighted_terms_gradients():
+    """wgan-mse: at a weight of 0 the MSE has none of the gradient, at a huge one all; it is not the losses' share."""
+    images = tuple(tf.random.stateless_uniform([2, 32, 32, 1], [0, number]) for number in range(2))
+    found = {}
+    for weight in (0.0, 0.1, 1e6):
+        settings = config.override(
+            config.preset("demo"),
+            {"model": "wgan-mse", "loss.content_weight": weight, "critic.filters": (4, 4), "critic.dense_units": 8},
+        )
+        state = create_state(settings, (32, 32), 24)
+        shares = gradient_shares.build_gradient_shares(state, settings)
+        found[weight] = {name: float(value) for name, value in shares(images).items()}
+        assert sum(found[weight].values()) == pytest.approx(1.0, abs=1e-5)
+    assert found[0.0]["mse"] == 0.0
+    assert found[1e6]["mse"] > 0.999
+    variables = state.generator.trainable_variables
+    norms = {}
+    for name in ("mse", "generator_wasserstein"):
+        with tf.GradientTape() as tape:
+            output = state.generator(images[0])
+            loss = (
+                0.1 * tf.reduce_mean((output - images[1]) ** 2)
+                if name == "mse"
+                else -tf.reduce_mean(state.critic(output))
+            )
+        norms[name] = float(tf.linalg.global_norm(tape.gradient(loss, [v.value for v in variables])))
+    assert found[0.1]["mse"] == pytest.approx(norms["mse"] / sum(norms.values()), rel=1e-3)
+    for model in ("generator-mse", "wgan"):
+        settings = config.override(config.preset("demo"), {"model": model})
+        assert gradient_shares.build_gradient_shares(create_state(settings, (64, 64), 24), settings) is None
+
+
+def test_a_generator_behind_its_own_input_is_named_since_when():
+    values = {"train": {"psnr": 30.0}, "validation": {"psnr": 18.0}}
+    inputs = {"train": 20.0, "validation": 19.0}
+    assert session.behind_since([], 0, values, inputs) == 0, "held-out images count, not training's"
+    assert session.behind_since([{"behind_input_since": 0}], 50, values, inputs) == 0
+    assert session.behind_since([{"behind_input_since": None}], 50, values, inputs) == 50
+    assert session.behind_since([{"behind_input_since": 0}], 50, {"validation": {"psnr": 19.0}}, inputs) is None
+    assert session.behind_since([{}], 50, values, inputs) == 50, "a row of an earlier version"

@@ -8,7 +8,7 @@ Sources, as cited beside the values:
 Where the report is silent the paper completes it, and the comment says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from data_prep.errors import InputError
@@ -40,9 +40,12 @@ class DataConfig:
     image_size: int = 64  # report 6.2: "downsized to the shape (64 x 64)"; 0 keeps the slices' own size
     num_train: int = 6272  # report 6.1; 0 takes all
     num_test: int = 640  # report 6.1
+    num_validation: int = 640  # the report has none; as many as for test
     train_parts: tuple[str, ...] = ("train",)  # LoDoPaB's own parts
     test_parts: tuple[str, ...] = ("test",)
+    validation_parts: tuple[str, ...] = ("validation",)  # may be those of training, whose patients are then held out
     selection: str = "patients"  # "patients", or "files" as in the notebook, where patients leak
+    patient_ids_per_part: bool = False  # True where every part counts its patients anew; LoDoPaB counts through all
     # Report 6.1: "a centered gaussian noise". "poisson": simulated counts, reconstructed; "observations": LoDoPaB's
     # stored sinograms, reconstructed; "none": the source has low-dose scans of its own.
     noise: str = "gaussian"
@@ -61,10 +64,13 @@ class PhantomConfig:
     """The synthetic patients that stand in for LoDoPaB-CT offline."""
 
     train_patients: int = 16
-    validation_patients: int = 1
+    validation_patients: int = 4
     test_patients: int = 12  # so many that a paired test over patients can tell: 2^-11 at least
     min_slices: int = 8
     max_slices: int = 10
+
+
+MIN_EVALUATION_STEPS = 200  # between two evaluations, where an epoch is shorter and the config names no interval
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class InputConfig:
     patch_size: int = 0  # side of the square patch; 0 takes the whole image, as the report does
     crop: str = "random"  # "random", anew in each pass, or "centre"
     flips: bool = False  # random mirrorings, left-right and up-down
+    patches_per_image: int = 1  # in one pass over the data, which is an epoch
 
 
 @dataclass(frozen=True)
@@ -140,9 +147,14 @@ class TrainingConfig:
     batch_size: int = 32  # report 6.2; over all replicas together
     epochs: int | None = 100  # report 6.2; an epoch is one pass of generator updates over the data
     steps: int | None = None  # generator updates
+    # Begin with the weights of a run, of a file or "pretrained:NAME"; in a reproduction also of one of its own models.
+    init_from: str | None = None
     critic_steps: int = 4  # paper, Algorithm 1; the report says only "either D or G"
     fresh_critic_batches: bool = True  # paper, Algorithm 1; False: all on the generator's batch (notebook)
-    eval_images: int = 64  # images of train and of test that each epoch is evaluated on
+    evaluation_steps: int | None = None  # between two evaluations; by default an epoch or MIN_EVALUATION_STEPS
+    evaluation_epochs: float | None = None
+    monitored_splits: tuple[str, ...] = ("train", "validation")  # what each evaluation looks at
+    eval_images: int = 16  # of each of them, spread evenly over it
     init_tries: int = 20  # report 6.2, note: "we just reset the generator till obtaining acceptable G(z)"
     init_mean_ratio: float = 0.1  # acceptable: mean G(z) >= this * mean z on the first batch
     collapse_ratio: float = 0.01  # a generator whose mean output falls below this * mean truth is dead
@@ -150,9 +162,9 @@ class TrainingConfig:
     collapse_epochs: float | None = None
     critic_warmup_steps: int | None = None  # critic updates before the first step (report 5.3)
     critic_warmup_epochs: float | None = None
-    checkpoint_steps: int | None = None  # between two checkpoints, besides the one at each epoch's end
+    checkpoint_steps: int | None = None  # between two checkpoints, besides the one at each evaluation
     checkpoint_epochs: float | None = None
-    best_metric: str = "train/psnr"  # by which the best checkpoint is chosen; choosing on test flatters the result
+    best_metric: str = "validation/psnr"  # by which the best checkpoint is chosen; on test it would flatter the result
     early_stopping_steps: int | None = None  # the run ends when best_metric has not improved for so long
     early_stopping_epochs: float | None = None
     ema_decay: float = 0.0  # of a moving average of the generator's weights, kept beside them; 0: none
@@ -162,7 +174,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """The metrics' free choices, and the grids from which each baseline is tuned on the training split."""
+    """The metrics' free choices, and the grids from which each baseline is tuned on the validation split."""
 
     report_batch_size: int = 2  # notebook: PSNR and global SSIM over batches of 2
     windows: tuple[str, ...] = ()  # HU windows (metrics.WINDOWS) in which PSNR and SSIM are also computed
@@ -179,16 +191,16 @@ class EvaluationConfig:
     resamples: int = 2000  # of the bootstrap over patients
     sample_slices: int = 8  # spread over the patients, for the report's page; besides the most detailed one
     baselines: tuple[str, ...] = ("gaussian", "tv", "non-local means", "bilateral", "wavelet", "bm3d")
-    tuning_images: int = 8  # of the training split
-    tuning_crop: int = 128  # their middle, at most so many pixels a side
-    # Multiples of the noise's standard deviation on those images, except what says pixels.
+    tuning_images: int = 8  # of the validation split
+    # Where the grids begin; they widen themselves. Multiples of the noise's standard deviation on those images, except
+    # what says pixels.
     gaussian_sigma_pixels: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
     tv_weight: tuple[float, ...] = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
     nlm_strength: tuple[float, ...] = (0.4, 0.6, 0.8, 1.0, 1.2)
     bilateral_sigma: tuple[float, ...] = (1.5, 3.0, 6.0)
     bilateral_sigma_pixels: tuple[float, ...] = (1.0, 1.5, 2.5)
     wavelet_sigma: tuple[float, ...] = (0.5, 0.75, 1.0, 1.5, 2.0)
-    bm3d_sigma: tuple[float, ...] = (0.8, 1.0, 1.25)
+    bm3d_sigma: tuple[float, ...] = (0.8, 1.0, 1.25, 1.6)
     bm3d_fft_size: int = 32  # bm3d's own; 16 is three times as fast, and weaker
 
 
@@ -240,23 +252,51 @@ class Config:
         return steps if epochs is None else max(1, round(epochs * self.steps_per_epoch(num_train)))
 
     def steps_per_epoch(self, num_train: int) -> int:
-        """Full batches in one pass over the training images (report: 6272 / 32 = 196).
+        """Full batches in one pass over the training images (report: 6272 / 32 = 196), patches_per_image of each.
 
         Raises:
-          InputError: fewer images than one batch.
+          InputError: fewer patches than one batch.
         """
-        if num_train < self.training.batch_size:
+        patches = num_train * self.input.patches_per_image
+        if patches < self.training.batch_size:
             raise InputError(
-                f"training.batch_size={self.training.batch_size}: the data has only {num_train} training images"
+                f"training.batch_size={self.training.batch_size}: the data has only {num_train} training images, of "
+                f"input.patches_per_image={self.input.patches_per_image} each"
             )
-        return num_train // self.training.batch_size
+        return patches // self.training.batch_size
+
+    def evaluation_interval(self, num_train: int) -> int:
+        """Steps between two evaluations of the run."""
+        longer = max(self.steps_per_epoch(num_train), MIN_EVALUATION_STEPS)
+        return self.in_steps("training.evaluation_", num_train) or longer
+
+    def fitting(self, splits: Sequence[str]) -> "Config":
+        """This config for data with these splits only: without a validation split, training is watched alone.
+
+        Raises:
+          InputError: none of the monitored splits is there.
+        """
+        training = self.training
+        kept = tuple(split for split in training.monitored_splits if split in splits)
+        if not kept:
+            raise InputError(
+                f"training.monitored_splits={','.join(training.monitored_splits)}: the data has {', '.join(splits)}; "
+                "take some of these"
+            )
+        split, metric = training.best_metric.split("/")
+        best = training.best_metric if split in kept else f"{kept[0]}/{metric}"
+        return replace(self, training=replace(training, monitored_splits=kept, best_metric=best))
 
 
-_REPORT = Config()
+# The report's Figures 4 and 6 show the test split after every epoch; the best checkpoint is validation's all the same.
+_REPORT = Config(
+    training=TrainingConfig(evaluation_epochs=1, eval_images=64, monitored_splits=("train", "validation", "test"))
+)
 # Real low-dose scans, whole; training takes 64x64 patches (paper III-B; the TF1 repo draws them at random).
-_PAIRED_SCANS = replace(_REPORT.data, image_size=0, num_train=0, num_test=0, noise="none", noise_variance=None)
+_ALL_WHOLE = replace(_REPORT.data, image_size=0, num_train=0, num_validation=0, num_test=0, noise_variance=None)
+_PAIRED_SCANS = replace(_ALL_WHOLE, noise="none")
 _PATCHES = InputConfig(patch_size=64)
-_PAPER_TRAINING = replace(_REPORT.training, batch_size=128)  # paper III-B: mini-batches of 128
+_PAPER_TRAINING = TrainingConfig(batch_size=128)  # paper III-B: mini-batches of 128
 
 PRESETS = {
     # The report's own experiment. reproduce --preset=report --source=lodopab --input_dir=...
@@ -271,6 +311,7 @@ PRESETS = {
         data=replace(
             _REPORT.data,
             train_parts=("validation", "test"),  # files 000-026 and 000-021
+            validation_parts=(),
             test_parts=("test",),  # files 022-026
             selection="files",
             noise_std=0.015,  # normal(0, 0.015)
@@ -282,7 +323,13 @@ PRESETS = {
         vgg=replace(_REPORT.vgg, before_relu=True, mean_order="rgb"),
         loss=replace(_REPORT.loss, content_weight=10.0),
         optimizer=replace(_REPORT.optimizer, generator_lr=1e-5, generator_betas=(0.5, 0.999)),
-        training=replace(_REPORT.training, critic_steps=2, fresh_critic_batches=False),
+        training=replace(
+            _REPORT.training,
+            critic_steps=2,
+            fresh_critic_batches=False,
+            monitored_splits=("train", "test"),
+            best_metric="train/psnr",
+        ),
     ),
     # The paper on real quarter-dose scans, 64x64 patches. Needs paired DICOM data.
     "yang2018": replace(
@@ -303,6 +350,17 @@ PRESETS = {
         optimizer=replace(_REPORT.optimizer, generator_lr=1e-5),
         training=replace(_PAPER_TRAINING, epochs=None, steps=200_000),
     ),
+    # What a CT laboratory runs first: LoDoPaB-CT's own slices, dose and geometry, reconstructed with a plain ramp, in
+    # 64x64 patches. reproduce --preset=lodopab --source=lodopab --input_dir=...
+    "lodopab": replace(
+        _REPORT,
+        preset="lodopab",
+        data=replace(_ALL_WHOLE, noise="poisson", reconstruction_filter="ram-lak"),
+        input=InputConfig(patch_size=64, flips=True, patches_per_image=8),
+        optimizer=replace(_REPORT.optimizer, generator_lr=1e-3, critic_lr=1e-4, schedule="cosine"),
+        training=TrainingConfig(batch_size=16, epochs=None, steps=20_000),
+        evaluation=replace(_REPORT.evaluation, windows=("soft_tissue", "lung")),
+    ),
     # Phantoms on 2 CPU cores in minutes. The data protocol, the losses and the generator's rate are the report's;
     # training is 64 steps at batch 8, with one critic update a step and a critic rate at which the fragile
     # wgan-mse lives (at 2e-4 / 2e-4 its generator went black), and VGG has random weights, so that the demo
@@ -310,10 +368,10 @@ PRESETS = {
     "demo": replace(
         _REPORT,
         preset="demo",
-        data=replace(_REPORT.data, num_train=128, num_test=0, shards=2),
+        data=replace(_REPORT.data, num_train=128, num_validation=0, num_test=0, shards=2),
         vgg=replace(_REPORT.vgg, weights="random"),
         optimizer=replace(_REPORT.optimizer, critic_lr=5e-4),
-        training=replace(_REPORT.training, batch_size=8, epochs=None, steps=64, critic_steps=1, eval_images=16),
+        training=TrainingConfig(batch_size=8, epochs=None, steps=64, critic_steps=1, evaluation_epochs=1),
         evaluation=replace(_REPORT.evaluation, bm3d_fft_size=16),
     ),
 }

@@ -12,7 +12,7 @@ OPTIONAL = tuple(
     (f"{name}_epochs", f"{name}_steps")
     for name in (
         *("optimizer.warmup", "optimizer.decay", "training.critic_warmup", "training.checkpoint"),
-        *("training.early_stopping", "training.collapse"),
+        *("training.early_stopping", "training.collapse", "training.evaluation"),
     )
 )
 VGG_LAYERS = tuple(
@@ -20,9 +20,11 @@ VGG_LAYERS = tuple(
     for block, convolutions in enumerate((2, 2, 4, 4, 4), start=1)
     for layer in (*(f"conv{number}" for number in range(1, convolutions + 1)), "pool")
 )
+SPLITS = ("train", "validation", "test")  # of records; also the names of LoDoPaB-CT's parts
 LISTS = {
     "evaluation.windows": ("lung", "soft_tissue", "bone", "brain"),
     "evaluation.baselines": ("gaussian", "tv", "non-local means", "bilateral", "wavelet", "bm3d"),
+    "training.monitored_splits": SPLITS,
 }
 GRIDS = (
     *("evaluation.gaussian_sigma_pixels", "evaluation.tv_weight", "evaluation.nlm_strength"),
@@ -40,9 +42,7 @@ CHOICES = {
     "vgg.mean_order": ("bgr", "rgb"),
     "optimizer.schedule": ("constant", "cosine", "step"),
     "training.precision": ("float32", "bfloat16"),
-    "training.best_metric": tuple(
-        f"{split}/{metric}" for split in ("train", "test") for metric in ("psnr", "ssim", "mse")
-    ),
+    "training.best_metric": tuple(f"{split}/{metric}" for split in SPLITS for metric in ("psnr", "ssim", "mse")),
 }
 NOT_NEGATIVE = (
     *(
@@ -50,6 +50,7 @@ NOT_NEGATIVE = (
         "input.patch_size",
         "data.image_size",
         "data.num_train",
+        "data.num_validation",
         "data.num_test",
         "data.noise_std",
         "data.noise_variance",
@@ -61,10 +62,11 @@ POSITIVE = (
     *("data.photons", "data.projection_coarseness"),
     *("data.shards", "generator.layers", "generator.filters", "critic.dense_units", "training.batch_size"),
     *("training.epochs", "training.steps", "training.critic_steps", "training.eval_images", "training.init_tries"),
+    "input.patches_per_image",
     *(steps for _, steps in OPTIONAL),
     *("evaluation.report_batch_size", "evaluation.flat_regions", "evaluation.flat_divisor"),
     *("evaluation.flat_smallest_side", "evaluation.edges", "evaluation.edge_reach", "evaluation.resamples"),
-    *("evaluation.tuning_images", "evaluation.tuning_crop", "evaluation.bm3d_fft_size", "evaluation.sample_slices"),
+    *("evaluation.tuning_images", "evaluation.bm3d_fft_size", "evaluation.sample_slices"),
 )
 
 

@@ -58,8 +58,19 @@ class DataSet:
     @property
     def config(self) -> DataConfig:
         """The settings it was prepared with."""
-        values = self.manifest["data"]
+        # Records of versions without a validation split.
+        values = {"num_validation": 0, "validation_parts": []} | self.manifest["data"]
         return DataConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of its splits."""
+        return tuple(self.manifest["splits"])
+
+    @property
+    def tuning_split(self) -> str:
+        """Where choices are made that the test split is to judge: validation or, in records without, training."""
+        return "validation" if "validation" in self.splits else "train"
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -125,6 +136,13 @@ class DataSet:
             tf.data.TFRecordDataset, cycle_length=len(paths), block_length=1, num_parallel_calls=tf.data.AUTOTUNE
         )
 
+    def _repeated(self, split: str, repeats: int) -> tf.data.Dataset:
+        """(index, serialized record), every record `repeats` times in succession."""
+        records = self._serialized(split)
+        if repeats > 1:
+            records = records.flat_map(lambda record: tf.data.Dataset.from_tensors(record).repeat(repeats))
+        return records.enumerate()
+
     def _parse(self, serialized: tf.Tensor) -> Pair:
         return tfrecords.parse_pairs(serialized, self.image_shape)
 
@@ -154,7 +172,7 @@ class DataSet:
     def batches(
         self, split: str, batch_size: int, seed: int, start: int = 0, crops: InputConfig | None = None
     ) -> tf.data.Dataset:
-        """Endless shuffled batches: each pass takes every image once, less the last incomplete batch.
+        """Endless shuffled batches; a pass takes `crops.patches_per_image` of each image, less a last batch not whole.
 
         Args:
           split: name of the split.
@@ -164,20 +182,22 @@ class DataSet:
           crops: what is taken of each image; the whole image by default.
 
         Raises:
-          InputError: the split has fewer images than a batch, or they are smaller than a patch.
+          InputError: the split has fewer patches than a batch, or its images are smaller than a patch.
         """
-        size = self.size(split)
-        if size < batch_size:
-            raise InputError(f"batch_size={batch_size}: the {split} split has only {size} images; take {size} or less")
         crops = crops or InputConfig()
         crop_shape(crops, self.image_shape)
+        repeats = crops.patches_per_image
+        size = self.size(split) * repeats
+        if size < batch_size:
+            raise InputError(f"batch_size={batch_size}: the {split} split has only {size} images; take {size} or less")
         held = self._hold(split) if self._fits_in_memory(split) else None
-        source = tf.data.Dataset.range(size) if held else self._serialized(split).enumerate()
+        source = tf.data.Dataset.range(size) if held else self._repeated(split, repeats)
         buffer = min(size, max(batch_size, _SHUFFLE_BYTES // self._pair_bytes))
 
         def one_pass(number: tf.Tensor) -> tf.data.Dataset:
             def images(indices: tf.Tensor, serialized: tf.Tensor | None = None) -> Pair:
-                pair = _take(held, indices) if held else self._parse(serialized)
+                # Patch number k of image i has the index i * repeats + k, which with the pass decides its crop.
+                pair = _take(held, indices // repeats) if held else self._parse(serialized)
                 return _crop(pair, crops, tf.stack([tf.fill([batch_size], number + seed), indices], axis=1))
 
             shuffled = source.shuffle(buffer, seed=number + seed, reshuffle_each_iteration=False)

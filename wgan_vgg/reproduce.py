@@ -10,7 +10,7 @@ from typing import Any
 
 from data_prep.errors import InputError
 from wgan_vgg import config_values, vgg
-from wgan_vgg.config import Config, override
+from wgan_vgg.config import MODELS, Config, override
 from wgan_vgg.data_stage import Progress, prepare_data
 from wgan_vgg.deploy.export import export_saved_model, exported_step
 from wgan_vgg.evaluation import methods
@@ -53,12 +53,12 @@ def reproduce(
     Raises:
       InputError: whatever is wrong with the arguments, the data or `workdir`.
     """
-    configs = {name: override(config, {"model": name}) for name in model_names}
+    place = ReproductionDir(workdir)
+    configs = {name: _model_config(config, name, model_names, place) for name in model_names}
     if not configs:
         raise InputError("models: name at least one")
     if input_dir and data_dir:
         raise InputError(f"input_dir {input_dir}: not used with data_dir; drop one")
-    place = ReproductionDir(workdir)
     place.create()
     if _uses_vgg(configs):
         vgg.find_weights(config.vgg)  # a failing download must not show after hours of training
@@ -149,6 +149,18 @@ def _judged(run: RunDir, results: RunDir, config: Config) -> bool:
     summary = read_json(results.eval_json(SPLIT))
     settings = config_values.to_dict(config.evaluation)
     return summary["step"] == newest_step(run) and summary.get("settings") == settings
+
+
+def _model_config(config: Config, name: str, model_names: Sequence[str], place: ReproductionDir) -> Config:
+    """The config of one model; `training.init_from` may name another one of the reproduction, which comes before it."""
+    init_from = config.training.init_from
+    if init_from not in MODELS:
+        return override(config, {"model": name})
+    if init_from not in model_names or model_names.index(init_from) > 0:
+        raise InputError(f"training.init_from={init_from}: must be the first model, got {','.join(model_names)}")
+    return override(
+        config, {"model": name, "training.init_from": None if name == init_from else str(place.model(init_from))}
+    )
 
 
 def _uses_vgg(model_names: Sequence[str]) -> bool:

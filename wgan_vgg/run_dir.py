@@ -103,6 +103,14 @@ class StudyDir(_Folder):
         return RunDir(self.path / variant / "on_first_data")
 
 
+def held_out_split(row: Mapping[str, Any]) -> str:
+    """The split of a row of metrics.jsonl that tells how the run does on other patients.
+
+    In the report's curves that is test; elsewhere validation; in data without one only training is left.
+    """
+    return next(split for split in ("test", "validation", "train") if split in row)
+
+
 class RunDir(ReportDir):
     """The layout of one training run."""
 
@@ -144,7 +152,7 @@ class RunDir(ReportDir):
         return stored
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl, one an epoch; a last line cut short by a kill is left out.
+        """The rows of metrics.jsonl, one per evaluation; a last line cut short by a kill is left out.
 
         Raises:
           InputError: another line is not JSON.

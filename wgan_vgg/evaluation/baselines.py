@@ -1,4 +1,4 @@
-"""Denoisers without training, each tuned on the training split: what a network has to beat.
+"""Denoisers without training, each tuned on the validation split: what a network has to beat.
 
 All are scikit-image's and scipy's but two: the bilateral filter, for a reason told there, and BM3D (Dabov et al. 2007),
 which is its authors' `bm3d`: free for NON-COMMERCIAL use only. It and PyWavelets (wavelet) come with the extra
@@ -6,10 +6,11 @@ which is its authors' `bm3d`: free for NON-COMMERCIAL use only. It and PyWavelet
 """
 
 import dataclasses
+import functools
 import importlib.util
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +24,7 @@ from wgan_vgg.input_pipeline import DataSet
 
 Parameters = dict[str, float]
 Progress = Callable[[int, int], None]
+_MOST_STEPS = 20  # beyond one grid
 INSTALL = 'pip install -e ".[baselines]"'
 
 
@@ -31,7 +33,7 @@ class Baseline:
     """One method: `denoise(image, **parameters)` maps float (height, width) to the same shape."""
 
     denoise: Callable[..., np.ndarray]
-    grid: Callable[[EvaluationConfig, float], Iterator[Parameters]]  # of the config and the noise's deviation
+    axes: Callable[[EvaluationConfig, float], dict[str, Sequence[float]]]  # of the config and the noise's deviation
     module: str | None = None  # of the extra `baselines`
 
 
@@ -70,36 +72,38 @@ def _bm3d(image: np.ndarray, sigma: float, fft_size: float) -> np.ndarray:
 BASELINES = {
     "gaussian": Baseline(
         lambda image, sigma_pixels: ndimage.gaussian_filter(image, sigma_pixels),
-        lambda config, _: ({"sigma_pixels": sigma} for sigma in config.gaussian_sigma_pixels),
+        lambda config, _: {"sigma_pixels": config.gaussian_sigma_pixels},
     ),
     "tv": Baseline(
         lambda image, weight: restoration.denoise_tv_chambolle(image, weight=weight),
-        lambda config, noise: ({"weight": factor * noise} for factor in config.tv_weight),
+        lambda config, noise: {"weight": _times(noise, config.tv_weight)},
     ),
     "non-local means": Baseline(
         _non_local_means,
-        lambda config, noise: ({"sigma": noise, "strength": factor * noise} for factor in config.nlm_strength),
+        lambda config, noise: {"sigma": (noise,), "strength": _times(noise, config.nlm_strength)},
     ),
     "bilateral": Baseline(
         _bilateral,
-        lambda config, noise: (
-            {"sigma": factor * noise, "sigma_pixels": pixels}
-            for factor, pixels in itertools.product(config.bilateral_sigma, config.bilateral_sigma_pixels)
-        ),
+        lambda config, noise: {
+            "sigma": _times(noise, config.bilateral_sigma),
+            "sigma_pixels": config.bilateral_sigma_pixels,
+        },
     ),
     "wavelet": Baseline(
         lambda image, sigma: restoration.denoise_wavelet(image, sigma=sigma, rescale_sigma=False),
-        lambda config, noise: ({"sigma": factor * noise} for factor in config.wavelet_sigma),
+        lambda config, noise: {"sigma": _times(noise, config.wavelet_sigma)},
         "pywt",
     ),
     "bm3d": Baseline(
         _bm3d,
-        lambda config, noise: (
-            {"sigma": factor * noise, "fft_size": config.bm3d_fft_size} for factor in config.bm3d_sigma
-        ),
+        lambda config, noise: {"sigma": _times(noise, config.bm3d_sigma), "fft_size": (float(config.bm3d_fft_size),)},
         "bm3d",
     ),
 }
+
+
+def _times(noise: float, factors: Sequence[float]) -> tuple[float, ...]:
+    return tuple(factor * noise for factor in factors)
 
 
 def missing(names: Sequence[str]) -> list[str]:
@@ -121,34 +125,72 @@ def apply(name: str, parameters: Parameters, images: np.ndarray, pool: Executor)
 def tune(
     data: DataSet, names: Sequence[str], config: EvaluationConfig, progress: Progress | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Chooses each baseline's parameters by mean PSNR over a few images of the training split.
+    """Chooses each baseline's parameters by mean PSNR over a few whole images of the tuning split.
+
+    A grid whose best point lies at its edge is widened, see search.
 
     Returns:
-      By baseline: `parameters`, and the `psnr` they reach there.
-
-    Raises:
-      InputError: there is no training split.
+      By baseline: `parameters`, the `psnr` they reach there, and the `split`.
     """
-    pairs = [part.numpy()[..., 0] for part in data.first("train", config.tuning_images)]
-    low_dose, truth = (_middle(part, config.tuning_crop) for part in pairs)
+    low_dose, truth = (part.numpy()[..., 0] for part in data.first(data.tuning_split, config.tuning_images))
     noise = max(float(np.std(low_dose.astype(np.float64) - truth)), np.finfo(np.float32).eps)
-    jobs = [(name, parameters) for name in names for parameters in BASELINES[name].grid(config, noise)]
     best: dict[str, dict[str, Any]] = {}
     with workers() as pool:
-        for done, (name, parameters) in enumerate(jobs, start=1):
+
+        def quality(name: str, parameters: Parameters) -> float:
             outputs = apply(name, parameters, low_dose, pool)
-            quality = float(np.mean([metrics.psnr(t, image) for t, image in zip(truth, outputs, strict=True)]))
-            if name not in best or quality > best[name]["psnr"]:
-                best[name] = {"parameters": parameters, "psnr": quality}
+            return float(np.mean([metrics.psnr(t, image) for t, image in zip(truth, outputs, strict=True)]))
+
+        for done, name in enumerate(names, start=1):
+            parameters, psnr = search(functools.partial(quality, name), BASELINES[name].axes(config, noise))
+            best[name] = {"parameters": parameters, "psnr": psnr, "split": data.tuning_split}
             if progress:
-                progress(done, len(jobs))
+                progress(done, len(names))
     return best
 
 
+def search(quality: Callable[[Parameters], float], axes: Mapping[str, Sequence[float]]) -> tuple[Parameters, float]:
+    """The point of a grid with the highest quality; the grid grows until the best point has neighbours all around.
+
+    Beyond an end of an axis the next value follows by the ratio of its last two.
+
+    Args:
+      quality: of a point; each is looked at once.
+      axes: the values of every parameter, rising; one alone stays as it is.
+
+    Returns:
+      The best point, the first one of equals, and its quality.
+    """
+    axes = {name: list(values) for name, values in axes.items()}
+    found: dict[tuple[float, ...], float] = {}
+    new = list(itertools.product(*axes.values()))
+    for _ in range(1 + _MOST_STEPS):
+        found |= {point: quality(dict(zip(axes, point, strict=True))) for point in new}
+        best = max(found, key=found.__getitem__)
+        around = [
+            (*best[:number], value, *best[number + 1 :])
+            for number, values in enumerate(axes.values())
+            for value in _neighbours(values, best[number])
+        ]
+        new = [point for point in around if point not in found]
+        if not new:
+            break
+    return dict(zip(axes, best, strict=True)), found[best]
+
+
+def _neighbours(values: list[float], value: float) -> list[float]:
+    """The values beside one of an axis, which gets a new end where it is the last; none of an axis of one value."""
+    if len(values) == 1:
+        return []
+    if value == values[0]:
+        values.insert(0, value * value / values[1])
+    if value == values[-1]:
+        values.append(value * value / values[-2])
+    place = values.index(value)
+    return [values[place - 1], values[place + 1]]
+
+
 def _denoised(name: str, image: np.ndarray, parameters: Parameters) -> np.ndarray:
-    return BASELINES[name].denoise(image.astype(np.float64), **parameters).astype(np.float32)
-
-
-def _middle(images: np.ndarray, side: int) -> np.ndarray:
-    top, left = (max(0, (length - side) // 2) for length in images.shape[1:])
-    return images[:, top : top + side, left : left + side]
+    """Clipped at 0 as the networks' last ReLU does: no tissue is darker than what 0 stands for."""
+    denoised = BASELINES[name].denoise(image.astype(np.float64), **parameters)
+    return np.maximum(denoised, 0.0).astype(np.float32)

@@ -142,7 +142,8 @@ def _about_quality(evaluation: Evaluation) -> str:
     ]
     if evaluation["baselines"]:
         chosen = "; ".join(_parameters(name, choice) for name, choice in evaluation["baselines"].items())
-        lines.append(f"Baselines, tuned by PSNR on images of the training split: {chosen}.")
+        (split,) = {choice.get("split", "train") for choice in evaluation["baselines"].values()}
+        lines.append(f"Baselines, tuned by PSNR on images of the {split} split: {chosen}.")
     if evaluation["missing_baselines"]:
         lines.append(f"Left out, not installed: {', '.join(evaluation['missing_baselines'])} ({INSTALL}).")
     return " ".join(lines)

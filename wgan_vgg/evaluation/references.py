@@ -48,8 +48,11 @@ def judged_references(
     names = [name for name in config.baselines if name not in missing]
     tuning_key = {
         "data": data.fingerprint,
-        "images": [config.tuning_images, config.tuning_crop],
-        "grids": {name: list(baselines.BASELINES[name].grid(config, 1.0)) for name in names},
+        "images": [data.tuning_split, config.tuning_images],
+        "grids": {
+            name: {axis: list(values) for axis, values in baselines.BASELINES[name].axes(config, 1.0).items()}
+            for name in names
+        },
         "versions": _versions(),
     }
     chosen = _kept(

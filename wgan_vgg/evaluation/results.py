@@ -18,6 +18,7 @@ from wgan_vgg.run_dir import ReproductionDir, RunDir, read_json
 Runs = Mapping[str, RunDir]  # by model, or by the name of somebody else's method
 Results = dict[str, Any]
 
+NEGLIGIBLE_SHARE = 0.01  # of the generator's gradient: such a term is there by name only
 _IDENTITY = ("patient_id", "slice_index", "source", "method")
 
 
@@ -130,6 +131,12 @@ def _warnings(runs: Runs, summaries: Mapping[str, Any], data: Mapping[str, Any])
         rows, step = run.rows(), summaries[name]["step"]
         if rows and step != rows[-1]["step"]:
             warnings.append(f"{name} was evaluated at step {step}, and trained up to {rows[-1]['step']} since")
+        for term, share in (rows[-1].get("gradient_shares") or {}).items() if rows else ():
+            if share < NEGLIGIBLE_SHARE:
+                warnings.append(
+                    f"{name}: its term {term} has {share:.2%} of the generator's gradient at the end, so the model is "
+                    "one without it in all but name; change --content_weight"
+                )
     return warnings
 
 
@@ -141,6 +148,7 @@ def _outcome(run: RunDir, summary: Mapping[str, Any]) -> dict[str, Any]:
         "collapsed": bool(last and last["collapsed"]),
         "initialisation_means": rows[0]["initialisation_means"] if rows else [],
         "last_epoch": last,
+        "init_from": run.stored().get("init_from") if run.config.is_file() else None,
         "test": summary["methods"][model],
         "sample": summary["sample"]["methods"][model],
         "published": dict(zip(("ssim", "psnr"), tables.PUBLISHED_TEST.get(model, (None, None)), strict=True)),

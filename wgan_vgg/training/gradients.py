@@ -102,15 +102,15 @@ def generator_terms(state: TrainState, config: Config, images: Images, output: t
         terms["vgg"] = losses.mean_squared_error(state.vgg(normal_dose), state.vgg(output))
     if state.critic is not None:
         terms["generator_wasserstein"] = losses.generator_wasserstein(state.critic(output, training=True))
-    terms["generator_loss"] = sum(
-        weight * terms[name]
-        for name, weight in (
-            (config.spec.content, config.loss.content_weight if state.critic is not None else 1.0),
-            ("generator_wasserstein", 1.0),
-        )
-        if name in terms
-    )
+    terms["generator_loss"] = sum(weighted_terms(config, terms).values())
     return terms
+
+
+def weighted_terms(config: Config, terms: Terms) -> Terms:
+    """The generator's terms that its loss is the sum of: lambda_1 * content and -D(G(z)), or the content term alone."""
+    content_weight = config.loss.content_weight if config.spec.adversarial else 1.0
+    weights = {config.spec.content: content_weight, "generator_wasserstein": 1.0}
+    return {name: weight * terms[name] for name, weight in weights.items() if name in terms}
 
 
 @_by_xla_where_asked

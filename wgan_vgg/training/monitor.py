@@ -1,4 +1,4 @@
-"""What each epoch is judged by: all loss terms, D(x), D(G(z)), PSNR and SSIM on fixed images (Figures 4 and 6)."""
+"""What a run is judged by as it trains: all loss terms, D(x), D(G(z)), PSNR, SSIM on fixed images (Figures 4, 6)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +13,7 @@ from wgan_vgg.config import Config
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import centre_crop
 from wgan_vgg.seeds import derive
+from wgan_vgg.training.gradient_shares import build_gradient_shares
 from wgan_vgg.training.gradients import Images, Terms, critic_terms, generator_terms
 from wgan_vgg.training.state import TrainState
 
@@ -21,7 +22,7 @@ _PIXELS = 2**20  # denoised at once: 32 filters of them take 128 MB
 
 
 class Monitor:
-    """Evaluates a TrainState on the same images of train and test each time.
+    """Evaluates a TrainState on the same images of each monitored split every time.
 
     PSNR, SSIM and brightness are of the whole images; the loss terms of their middle of `term_shape`, the size
     that the critic takes.
@@ -35,10 +36,23 @@ class Monitor:
         self._state = state
         self._config = config
         self._terms = build_terms(state, config)
+        self._shares = build_gradient_shares(state, config)
+        # What the generator must beat: the PSNR of its own input.
+        self.input_psnr = {
+            split: _mean_psnr(*(part.numpy()[..., 0] for part in pair[::-1])) for split, pair in images.items()
+        }
 
     def evaluate(self) -> dict[str, dict[str, float]]:
         """The mean terms and metrics of each split, and how much of its brightness the output has."""
         return {split: self._evaluate(images) for split, images in self._images.items()}
+
+    def gradient_shares(self) -> dict[str, float] | None:
+        """Each term's share of the generator's gradient on a batch of the first split, see gradient_shares."""
+        if self._shares is None:
+            return None
+        size = self._config.training.batch_size
+        batch = tuple(centre_crop(part, self._term_shape)[:size] for part in next(iter(self._images.values())))
+        return {name: float(share) for name, share in self._shares(batch).items()}
 
     def _evaluate(self, images: Images) -> dict[str, float]:
         low_dose, normal_dose = images
@@ -56,8 +70,11 @@ class Monitor:
         return values
 
     def write_summaries(self, folder: Path, step: int, values: dict[str, dict[str, float]]) -> None:
-        """TensorBoard: a curve a term and split, a noisy | denoised | truth strip of test images, hyperparameters."""
-        low_dose, normal_dose = (part[:_STRIP] for part in self._images["test"])
+        """TensorBoard: a curve per term and split, a noisy | denoised | truth strip, hyperparameters.
+
+        The strip is of the last monitored split: one that is not trained on, where there is one.
+        """
+        low_dose, normal_dose = (part[:_STRIP] for part in list(self._images.values())[-1])
         strip = tf.concat([low_dose, self._state.generator(low_dose, training=False), normal_dose], axis=2)
         with tf.summary.create_file_writer(str(folder)).as_default(step=step):
             hparams.hparams({name: _plain(value) for name, value in config_values.flatten(self._config).items()})

@@ -14,7 +14,7 @@ from wgan_vgg import config_values
 from wgan_vgg.config import Config
 from wgan_vgg.endings import Diverged, Terminated
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.run_dir import RunDir
+from wgan_vgg.run_dir import RunDir, held_out_split
 from wgan_vgg.trained_model import newest_step
 from wgan_vgg.training.batches import generator_batches, training_batches
 from wgan_vgg.training.checkpoints import Checkpoints, keep_best
@@ -36,7 +36,7 @@ _BLACK = 1.0 - 1e-6  # a sum of shares of 1 is not always 1
 
 @dataclasses.dataclass
 class Notes:
-    """What the loop knows of an epoch that has not ended; travels in the checkpoint."""
+    """What the loop knows of the steps since the last evaluation; travels in the checkpoint."""
 
     seconds: float = 0.0  # of training, over the whole run
     steps: int = 0  # summed
@@ -108,7 +108,7 @@ class Session:
                 raise Terminated("stopped in the critic's warm-up, nothing saved yet", self._signal())
             if progress:
                 progress(number, count, values if number % _LOOK_EVERY == 0 else {})
-        self._close_epoch({"epoch": 0, "step": 0, "seconds": 0.0, "initialisation_means": means})
+        self._evaluate({"epoch": 0, "step": 0, "seconds": 0.0, "initialisation_means": means})
 
     def run_epochs(self, stop_at: int, total: int, progress: Progress | None = None, profile_steps: int = 0) -> None:
         """Trains to step `stop_at` of `total`, or to an earlier end.
@@ -117,20 +117,21 @@ class Session:
           Terminated: a signal asked for it; the state is saved.
         """
         num_train = self._data.size("train")
-        per_epoch = self._config.steps_per_epoch(num_train)
+        evaluate_every = self._config.evaluation_interval(num_train)
         save_every = self._config.in_steps("training.checkpoint_", num_train) or total
         self._batches = distributed(training_batches(self._config, self._data, self._step), self._strategy)
         self._show = progress and (lambda step, terms: progress(step, total, terms))
         with Profiler(self._own.tensorboard, self._step + 1, profile_steps) as self._profiler:
             while not (has_ended(self.rows[-1], total) or self._step >= stop_at or self._asked_to_stop):
-                epoch_end, next_save = ((self._step // length + 1) * length for length in (per_epoch, save_every))
+                next_row, next_save = ((self._step // every + 1) * every for every in (evaluate_every, save_every))
                 started = time.monotonic()
-                self._train_until(min(epoch_end, next_save, stop_at, total))
+                self._train_until(min(next_row, next_save, stop_at, total))
                 self._notes.seconds += time.monotonic() - started
-                if self._step in (epoch_end, total) or self._is_black():
+                if self._step in (next_row, total) or self._is_black():
                     losses = {name: value / self._notes.steps for name, value in self._notes.sums.items()}
-                    row = {"epoch": -(-self._step // per_epoch), "step": self._step, "seconds": self._notes.seconds}
-                    self._close_epoch(row | {"losses": losses})
+                    epoch = round(self._step / self._config.steps_per_epoch(num_train), 4)
+                    row = {"epoch": epoch, "step": self._step, "seconds": self._notes.seconds}
+                    self._evaluate(row | {"losses": losses})
                 else:
                     self._checkpoints.save(dataclasses.asdict(self._notes))
         if self._asked_to_stop and not has_ended(self.rows[-1], total):
@@ -181,14 +182,18 @@ class Session:
         limit = self._config.in_steps("training.collapse_", self._data.size("train")) or math.inf
         return self._step % _LOOK_EVERY == 0 and self._notes.black_steps >= limit
 
-    def _close_epoch(self, row: dict[str, Any]) -> None:
+    def _evaluate(self, row: dict[str, Any]) -> None:
         """Judges the state and saves it; a run killed after the row and before the checkpoint takes both again."""
         values = self._monitor.evaluate()
         check_finite(f"step {self._step}", values, self._run)
         self._monitor.write_summaries(self._own.tensorboard, self._step, values)
         training = self._config.training
-        black = values["train"]["brightness"] < training.collapse_ratio or self._is_black()
-        self.rows.append(row | values)
+        brightness = max(of_split["brightness"] for of_split in values.values())
+        black = brightness < training.collapse_ratio or self._is_black()
+        behind = behind_since(self.rows, self._step, values, self._monitor.input_psnr)
+        shares = self._monitor.gradient_shares()
+        extra = {"behind_input_since": behind} | ({"gradient_shares": shares} if shares else {})
+        self.rows.append(row | values | extra)
         patience = self._config.in_steps("training.early_stopping_", self._data.size("train"))
         waited = self._step - best_row(self.rows, training.best_metric)["step"]
         self.rows[-1] |= {
@@ -221,7 +226,27 @@ def best_row(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
     """The row, the earliest of equals, with the highest PSNR or SSIM, or the lowest error, as "split/metric" says."""
     split, name = metric.split("/")
     sign = -1.0 if name == "mse" else 1.0
-    return max(rows, key=lambda row: sign * row[split][name])
+    return max((row for row in rows if split in row), key=lambda row: sign * row[split][name])
+
+
+def behind_since(
+    rows: Sequence[Mapping[str, Any]],
+    step: int,
+    values: Mapping[str, Mapping[str, float]],
+    input_psnr: Mapping[str, float],
+) -> int | None:
+    """The step since which the generator is worse than its own input on held-out images; None where it is not.
+
+    Args:
+      rows: those before.
+      step, values: of this evaluation.
+      input_psnr: of the low-dose images, by split.
+    """
+    split = held_out_split(values)
+    if values[split]["psnr"] >= input_psnr[split]:
+        return None
+    before = rows[-1].get("behind_input_since") if rows else None
+    return step if before is None else before
 
 
 def check_finite(when: str, terms: Mapping[str, Mapping[str, float]], run: RunDir) -> None:

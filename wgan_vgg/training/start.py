@@ -28,7 +28,8 @@ def initialise_generator(state: TrainState, config: Config, low_dose: tf.Tensor)
     """
     least = config.training.init_mean_ratio * float(tf.reduce_mean(low_dose))
     means: list[float] = []
-    for number in range(1, config.training.init_tries + 1):
+    given = config.training.init_from is not None  # the weights are what was asked for, however dark
+    for number in range(1, 2 if given else config.training.init_tries + 1):
         if number > 1:
             fresh = models.build_generator(config.generator, derive(config.seed, "start", number))
             state.generator.set_weights(fresh.get_weights())

@@ -26,6 +26,7 @@ from wgan_vgg.training.session import Progress, Session, best_row, has_ended
 from wgan_vgg.training.signals import StopRequest
 from wgan_vgg.training.state import create_state
 from wgan_vgg.training.steps_per_call import MOST
+from wgan_vgg.training.warm_start import Source, find_source, take_over
 from wgan_vgg.vgg import describe_weights, smallest_side
 
 _PEER_GONE = (
@@ -66,6 +67,7 @@ def train(
       WorkerLost: another host's process has gone.
     """
     config = config_values.override(config, config_values.flatten_dict({"data": config_values.to_dict(data.config)}))
+    config = config.fitting(data.splits)
     num_train = data.size("train")
     total = config.total_steps(num_train)
     shape = check_sizes(config, data.image_shape)
@@ -91,14 +93,19 @@ def train(
             if own is run:
                 keep_best(run, best_row(rows, config.training.best_metric)["step"])
             return rows[-1]
-        images = {split: data.first(split, config.training.eval_images) for split in ("train", "test")}
+        training = config.training
+        images = {split: data.first(split, training.eval_images) for split in training.monitored_splits}
         with strategy.scope():
             state = create_state(config, shape, num_train)
+        new = config.training.init_from and not run.config.exists()
+        source = find_source(config.training.init_from) if new else None
         monitor = Monitor(state, config, images, shape)
         with StopRequest() as stop:
             session = Session(config, data, run, own, state, monitor, strategy, stop, 1 if profile_steps else per_call)
             resumed = session.restore()
-            _describe_run(own, config, data, strategy)  # not before: a run that cannot begin leaves no trace
+            if source and not resumed:
+                take_over(state, source)
+            _describe_run(own, config, data, strategy, source)  # not before: a run that cannot begin leaves no trace
             if resumed:
                 session.go_on()
             else:
@@ -131,10 +138,15 @@ def check_sizes(config: Config, image_shape: tuple[int, int]) -> tuple[int, int]
     return shape
 
 
-def _describe_run(own: RunDir, config: Config, data: DataSet, strategy: tf.distribute.Strategy) -> None:
+def _describe_run(
+    own: RunDir, config: Config, data: DataSet, strategy: tf.distribute.Strategy, source: Source | None
+) -> None:
+    # Of a resumed run what it began with is kept: its source may have been trained further.
+    began = own.stored().get("init_from") if own.config.exists() else source and source.description
     run_dir.write_json(
         own.config,
         {
+            "init_from": began,
             "config": config_values.to_dict(config),
             "vgg_weights": describe_weights(config.vgg) if config.spec.content == "vgg" else None,
             "data": {"path": str(data.path), "fingerprint": data.fingerprint, **data.description},

@@ -1,0 +1,105 @@
+"""Beginning with another run's weights or a file's: `training.init_from`, in train and in reproduce."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_reproduce import chain
+from training_runs import tiny
+
+from wgan_vgg import pretrained
+from wgan_vgg.config import CriticConfig
+from wgan_vgg.deploy.state_dict import to_state_dict, write_safetensors
+from wgan_vgg.models import build_critic
+from wgan_vgg.run_dir import RunDir
+from wgan_vgg.trained_model import load_generator
+from wgan_vgg.training import session
+
+
+@pytest.fixture(scope="module")
+def trained(data_dir, tmp_path_factory):
+    from experiments.train import main
+
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    with pytest.raises(SystemExit) as exit_info:
+        main(tiny("wgan-mse", data_dir, folder, "--generator_lr=1e-3"))
+    assert exit_info.value.code == 0
+    return folder
+
+
+def start_of(workdir):
+    """The generator's weights at step 0, which train keeps as the newest checkpoint where it goes no further."""
+    return load_generator(RunDir(workdir)).get_weights()
+
+
+def critic_of(checkpoints):
+    critic = build_critic(CriticConfig(filters=(4, 4), dense_units=8), (32, 32), seed=99)
+    prefix = str(next(checkpoints.glob("*.index")).with_suffix(""))
+    tf.train.Checkpoint(critic=critic).read(prefix).assert_existing_objects_matched().expect_partial()
+    return critic.get_weights()
+
+
+def stopped_at_the_start(monkeypatch):
+    monkeypatch.setattr(session.Session, "run_epochs", lambda *_, **__: None)
+
+
+def test_a_run_begins_with_another_runs_best_generator_and_critic(script, data_dir, tmp_path, trained, monkeypatch):
+    stopped_at_the_start(monkeypatch)
+    status, _, err = script("train", *tiny("wgan-mse", data_dir, tmp_path, f"--init_from={trained}", "--seed=7"))
+    assert status == 0, err
+    for ours, theirs in zip(start_of(tmp_path), load_generator(RunDir(trained), "best").get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    ours, theirs = (critic_of(folder) for folder in (RunDir(tmp_path).checkpoints, RunDir(trained).best))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+    named = json.loads(RunDir(tmp_path).config.read_text())["init_from"]
+    assert named["source"] == str(trained)
+    assert named["step"] == int(next(RunDir(trained).best.glob("*.index")).stem[5:])
+    assert len(named["sha256"]) == 64
+
+
+def test_a_file_of_weights_serves_too_and_a_damaged_pretrained_one_is_refused(
+    script, data_dir, tmp_path, trained, monkeypatch
+):
+    stopped_at_the_start(monkeypatch)
+    generator = load_generator(RunDir(trained))
+    write_safetensors(tmp_path / "weights.safetensors", to_state_dict(generator), {})
+    arguments = tiny("generator-mse", data_dir, tmp_path / "run", f"--init_from={tmp_path / 'weights.safetensors'}")
+    assert script("train", *arguments)[0] == 0
+    for ours, theirs in zip(start_of(tmp_path / "run"), generator.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    monkeypatch.setattr(pretrained, "_FOLDER", tmp_path)
+    monkeypatch.setattr(pretrained, "index", lambda: {"mine": {"file": "weights.safetensors", "sha256": "0" * 64}})
+    for name, message in (("mine", "not the file that was published"), ("other", "unknown; take one of mine")):
+        arguments = tiny("generator-mse", data_dir, tmp_path / name, f"--init_from=pretrained:{name}")
+        status, _, err = script("train", *arguments)
+        assert (status, err.count("\n"), message in err) == (2, 1, True), err
+        assert not RunDir(tmp_path / name).config.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--set=generator.filters=6"], "another generator than this run's"),
+        (["--set=generator.layers=4"], "another generator than this run's"),
+        (["--set=critic.filters=(4,6)"], "its critic is of another structure"),
+    ],
+)
+def test_another_structure_is_refused(script, data_dir, tmp_path, trained, flags, message):
+    arguments = [a for a in tiny("wgan-mse", data_dir, tmp_path) if a.split("=")[1] != flags[0].split("=")[1]]
+    status, _, err = script("train", *arguments, f"--init_from={trained}", *flags)
+    assert (status, err.count("\n"), message in err) == (2, 1, True), err
+    assert not RunDir(tmp_path).config.exists()
+
+
+def test_reproduce_begins_the_others_with_its_first_model(script, hdf5_dir, tmp_path):
+    flags = ("--models=generator-mse,wgan-mse", "--init_from=generator-mse")
+    status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path, *flags))
+    assert status == 0, err
+    stored = {name: json.loads(RunDir(tmp_path / name).config.read_text()) for name in ("generator-mse", "wgan-mse")}
+    assert stored["generator-mse"]["init_from"] is None
+    assert stored["wgan-mse"]["init_from"]["source"] == str(tmp_path / "generator-mse")
+    assert "began with generator-mse" in (tmp_path / "results.md").read_text()
+    status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path / "2", "--models=wgan-mse", flags[1]))
+    assert (status, "must be the first model, got wgan-mse" in err) == (2, True)

@@ -1,0 +1,44 @@
+"""The generators that ship with the package: trained on real CT with simulated dose, each with its card beside it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from data_prep.errors import InputError
+
+PREFIX = "pretrained:"
+_FOLDER = Path(__file__).parent
+_INDEX = _FOLDER / "index.json"  # name -> {"file", "sha256", "about"}
+
+
+def index() -> dict[str, dict[str, str]]:
+    """What there is: by name, the file, its sha256 and a line about it."""
+    return json.loads(_INDEX.read_text())
+
+
+def find(name: str) -> Path:
+    """The file of a model's weights: safetensors as experiments.export --format=torch writes them.
+
+    Raises:
+      InputError: no such model, or its file is not the one that was published.
+    """
+    models = index()
+    if name not in models:
+        raise InputError(f"pretrained model {name!r}: unknown; take one of {', '.join(models) or 'none yet'}")
+    path = _FOLDER / models[name]["file"]
+    if not path.is_file():
+        raise InputError(f"{path}: missing; install the package again")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != models[name]["sha256"]:
+        raise InputError(f"{path}: not the file that was published (sha256 {digest}); install the package again")
+    return path
+
+
+def card(name: str) -> str:
+    """The model card, Markdown: data, training, results, what it must not be used for.
+
+    Raises:
+      InputError: no such model.
+    """
+    return find(name).with_suffix(".md").read_text()

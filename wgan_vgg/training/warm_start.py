@@ -1,0 +1,100 @@
+"""Weights to begin from instead of random ones: another run's, or those in a file."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from data_prep.errors import InputError
+from wgan_vgg import pretrained
+from wgan_vgg.deploy.weights import find_convolutions
+from wgan_vgg.run_dir import RunDir
+from wgan_vgg.tensor_files import read_tensors
+from wgan_vgg.trained_model import checkpoint_prefixes, load_generator, read_newest, step_of
+from wgan_vgg.training.state import TrainState
+
+Weights = list[np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The generator's weights in Keras's order, and what is recorded of them: where from, which step, their sha256."""
+
+    generator: Weights
+    description: dict[str, Any]
+    run: RunDir | None = None
+
+
+def find_source(init_from: str) -> Source:
+    """The weights that `training.init_from` names.
+
+    Args:
+      init_from: a run directory, of which the best checkpoint is taken; a file of a generator's weights, see
+        tensor_files.read_tensors; or "pretrained:NAME", one of the package's own.
+
+    Raises:
+      InputError: nothing is there, or no generator in it.
+    """
+    if init_from.startswith(pretrained.PREFIX):
+        file = pretrained.find(init_from.removeprefix(pretrained.PREFIX))
+        return _of_file(file, init_from)
+    path = Path(init_from)
+    if not path.is_dir():
+        return _of_file(path, init_from)
+    run = RunDir(path)
+    weights = "best" if checkpoint_prefixes(run.best) else "raw"
+    generator = load_generator(run, weights).get_weights()
+    step = step_of(_newest(run))
+    return Source(generator, {"source": init_from, "step": step, "sha256": _digest(generator)}, run)
+
+
+def _of_file(path: Path, name: str) -> Source:
+    _, convolutions = find_convolutions(read_tensors(path)[0], path)
+    weights = [array for pair in convolutions for array in pair]
+    return Source(weights, {"source": name, "step": None, "sha256": _digest(weights)})
+
+
+def take_over(state: TrainState, source: Source) -> None:
+    """Gives a new run's generator the source's weights, and its critic those of the source's run where it has one.
+
+    Raises:
+      InputError: another structure.
+    """
+    _set(state.generator, source.generator, source.description["source"], "generator")
+    if state.critic is not None and source.run is not None and source.run.load_config().spec.adversarial:
+
+        def read(prefix: str) -> None:
+            tf.train.Checkpoint(critic=state.critic).read(prefix).assert_existing_objects_matched().expect_partial()
+
+        if read_newest(_newest(source.run).parent, read) is None:
+            raise InputError(
+                f"training.init_from={source.description['source']}: its critic is of another structure; take the same "
+                "critic and patch size, or a run without one"
+            )
+
+
+def _newest(run: RunDir) -> Path:
+    return (checkpoint_prefixes(run.best) or checkpoint_prefixes(run.checkpoints))[-1]
+
+
+def _set(model: keras.Model, weights: Sequence[np.ndarray], source: str, network: str) -> None:
+    ours, theirs = ([tuple(array.shape) for array in arrays] for arrays in (model.get_weights(), weights))
+    if ours != theirs:
+        found = next((pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]), (len(ours), len(theirs)))
+        raise InputError(
+            f"training.init_from={source}: another {network} than this run's ({found[1]} where it has {found[0]}); "
+            f"take the same {network} settings"
+        )
+    model.set_weights(weights)
+
+
+def _digest(weights: Sequence[np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for array in weights:
+        digest.update(np.ascontiguousarray(array, "<f4").tobytes())
+    return digest.hexdigest()
