@@ -156,7 +156,7 @@ def test_a_bad_file_that_only_writing_shows_is_left_out(script, network, tmp_pat
     write_series(tmp_path / "in", 2)
     with_a_command(tmp_path / "in" / "bad.dcm")
     flags = (f"--model_dir={network}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
-    for message in ("2 files, 3 slices", "0 files, 1 slices"):
+    for message in ("2 files, 2 slices", "0 files, 0 slices"):
         status, out, err = script("denoise", *flags)
         assert status == 5, err
         assert message in out

@@ -1,0 +1,100 @@
+"""The noise of a slice told from itself, the line about each series, warnings of what a model was not trained for."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from dicom_files import write_series
+from scipy import ndimage
+
+from wgan_vgg.deploy import noise, summary
+from wgan_vgg.deploy.slices import Slices
+from wgan_vgg.deploy.summary import Series, Summaries, measure, mismatch
+
+
+def body(std, seed=0, side=128, correlated=False):
+    """A disc of 40 HU in air with a bone rod in it, and noise of a standard deviation in HU."""
+    y, x = np.mgrid[:side, :side] - side / 2
+    image = np.where(x**2 + y**2 < (0.4 * side) ** 2, 40.0, -1000.0)
+    image[(x - 10) ** 2 + y**2 < 36] = 700.0
+    field = np.random.default_rng(seed).standard_normal((side, side))
+    field = ndimage.gaussian_filter(field, 0.7) if correlated else field
+    return (image + std * field / field.std()).astype(np.float32)
+
+
+@pytest.mark.parametrize("std", [10.0, 40.0, 90.0])
+def test_noise_is_found_at_every_level_and_edges_do_not_count(std):
+    assert noise.noise_std(body(std)) == pytest.approx(std, rel=0.1)
+    assert noise.noise_std(body(std, correlated=True)) == pytest.approx(std, rel=0.25)
+
+
+def test_without_soft_tissue_there_is_no_noise_to_tell():
+    assert noise.noise_std(np.full((64, 64), -1000.0)) is None
+    assert noise.noise_std(np.full((64, 64), 40.0)) == 0.0
+
+
+def test_shifts_by_tissue_are_those_that_were_made():
+    before = body(0.0)
+    after = before + np.where(before < -900, 5.0, np.where(before > 200, -30.0, 2.0))
+    series = Series("a", 0.7, [measure(before, after)])
+    assert series.shift["air"] == pytest.approx(5.0, abs=0.5)
+    assert series.shift["soft tissue"] == pytest.approx(2.0, abs=0.5)
+    assert series.shift["bone"] < -15
+    assert series.shift["lung"] is None or abs(series.shift["lung"]) < 10
+    assert series.line().startswith("a: 1 slices, mean HU shift air +5.0, ")
+
+
+def test_far_from_training_is_said_in_words_and_the_unknown_is_not():
+    trained = {"pixel_spacing_mm": 4.06, "noise_std_hu": 50.0}
+    text = mismatch(trained, 0.72, 210.0)
+    assert text == (
+        "pixel spacing 0.72 mm, but the model was trained on 4.06 mm and "
+        "noise 210 HU, but the model was trained on 50 HU"
+    )
+    assert mismatch(trained, 4.0, 60.0) == ""
+    assert mismatch(trained, None, None) == ""
+    assert mismatch({"pixel_spacing_mm": None}, 0.72, 10.0) == ""
+
+
+def test_each_series_is_told_once_and_warned_of_once(tmp_path):
+    told, warned = [], []
+    summaries = Summaries({"noise_std_hu": 10.0}, told.append, warned.append)
+    image = body(60.0)
+    for folder, count in (("a", 3), ("b", 2)):
+        for number in range(count):
+            source = Slices(tmp_path / folder / f"{number}.dcm")
+            source.series_uid = "1.2"
+            measures = [measure(image, body(6.0))]
+            summaries.compare(source, measures)
+            summaries.add(source, measures)
+    summaries.end()
+    assert [(series.name.split("/")[-1], len(series.measures)) for series in told] == [("a 1.2", 3), ("b 1.2", 2)]
+    assert len(warned) == 2
+    assert "noise 60" in warned[0] or "noise 5" in warned[0]
+    before, after = told[0].noise
+    assert (before, after) == (pytest.approx(60, rel=0.1), pytest.approx(6, rel=0.2))
+
+
+def test_by_script_with_json(script, network, tmp_path, caplog):
+    """A model trained at 4 mm pixels and 5 HU, given a series of .75 mm: one line of warning, one of summary."""
+    from wgan_vgg.deploy.export import export_saved_model
+    from wgan_vgg.run_dir import RunDir
+
+    saved_model = export_saved_model(RunDir(network), tmp_path / "saved_model")
+    (metadata,) = saved_model.rglob("metadata.json")
+    content = json.loads(metadata.read_text())
+    content["training_input"] = {"pixel_spacing_mm": 4.06, "noise_std_hu": None}
+    metadata.write_text(json.dumps(content))
+    write_series(tmp_path / "in", 3)
+    flags = (f"--model_dir={saved_model}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
+    status, out, err = script("denoise", *flags, f"--json={tmp_path / 'done.json'}")
+    assert status == 0, err
+    assert caplog.text.count("but the model was trained on 4.06 mm") == 1
+    assert out.count("mean HU shift") == 1
+    done = json.loads((tmp_path / "done.json").read_text())
+    (series,) = done["series"]
+    assert (series["slices"], done["files"], done["left_out"]) == (3, 3, [])
+    assert set(series["mean_shift_hu"]) == set(summary.TISSUES)
+    assert series["pixel_spacing_mm"] == pytest.approx(0.75)
+    shutil.rmtree(saved_model)
