@@ -108,6 +108,7 @@ def prepare_lodopab(
                 "data": settings,
                 "hu_slope": lodopab.HU_SLOPE,
                 "hu_intercept": lodopab.HU_INTERCEPT,
+                "low_dose_clip": None,  # the noise goes below 0 and above 1
                 "pixel_spacing_mm": lodopab.PIXEL_SPACING_MM * sides[0] / (image_size or sides[0]),
                 "patients": {
                     name: sorted(splits.patients(refs)) or tfrecords.UNKNOWN_PATIENT for name, refs in split.items()

@@ -200,6 +200,15 @@ def load_manifest(data_dir: Path) -> dict[str, Any]:
     return manifest
 
 
+def low_dose_clip(manifest: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The range, in values of the training range, that conversion clipped low-dose images to; None: it clipped nothing.
+
+    Manifests of earlier versions, which do not say, are known by their source: DICOM alone was clipped.
+    """
+    clip = manifest.get("low_dose_clip", (0.0, 1.0) if manifest.get("source") == "dicom" else None)
+    return clip and (float(clip[0]), float(clip[1]))
+
+
 def verify(data_dir: Path) -> dict[str, Any]:
     """The manifest of a data set, every shard of which has been hashed again, on all cores.
 

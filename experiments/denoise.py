@@ -15,7 +15,16 @@ from pathlib import Path
 from absl import flags
 
 from data_prep.errors import InputError
-from experiments.flags import DONE, INCOMPLETE, check_written, launch, quiet_tensorflow, required
+from experiments.flags import (
+    DONE,
+    HU_RANGE_HELP,
+    INCOMPLETE,
+    check_written,
+    launch,
+    quiet_tensorflow,
+    read_hu_range,
+    required,
+)
 from experiments.progress import Reporter
 
 NAMED = 100  # files at the end, at most
@@ -30,7 +39,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list(
         "hu_range",
         None,
-        "LOW,HIGH: the HU of black and white in PNG and TIFF, of 0 and 1 in .npy and .npz (without: those are HU)",
+        HU_RANGE_HELP,
         flag_values=values,
     )
     flags.DEFINE_integer("batch", 0, "slices at once; 0: as many as memory_gb allows", flag_values=values)
@@ -46,7 +55,7 @@ def job(values: flags.FlagValues) -> int:
     """Denoises, and says what each series became and which files were left out."""
     model_dir, source, output = (Path(text) for text in required(values, "model_dir", "input", "output"))
     check_written(values, "json", ".json")
-    hu_range = _hu_range(values.hu_range) if values.hu_range else None
+    hu_range = read_hu_range(values.hu_range)
     quiet_tensorflow()
     from wgan_vgg.deploy.denoise import Settings, denoise
     from wgan_vgg.deploy.inference import Denoiser
@@ -94,14 +103,6 @@ def _name(what: str, files: Iterable[Path]) -> None:
         print(f"{what}: {path}")
     if len(names) > NAMED:
         print(f"{what}: {len(names) - NAMED} more; --json=FILE lists all")
-
-
-def _hu_range(texts: list[str]) -> tuple[float, float]:
-    try:
-        low, high = (float(text) for text in texts)
-    except ValueError as error:
-        raise InputError(f"--hu_range={','.join(texts)}: expected LOW,HIGH, two numbers") from error
-    return low, high
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.flags import launch, quiet_tensorflow, required
+from experiments.flags import HU_RANGE_HELP, launch, quiet_tensorflow, read_hu_range, required
 
 
 def define(values: flags.FlagValues) -> None:
@@ -28,11 +28,13 @@ def define(values: flags.FlagValues) -> None:
         "precision", "float32", "or bfloat16 for saved_model; float16, int8 for tflite", flag_values=values
     )
     flags.DEFINE_string(
-        "data_dir",
+        "calibration",
         None,
-        "records on which less precision is calibrated and its cost measured (default: the run's own)",
+        "records, or a folder of DICOM or other images like those to come: on it less precision is calibrated and its "
+        "cost measured (default: the run's own records)",
         flag_values=values,
     )
+    flags.DEFINE_list("hu_range", None, f"of --calibration: {HU_RANGE_HELP}", flag_values=values)
     flags.DEFINE_string("weights", "raw", "raw, average (with --ema_decay) or best", flag_values=values)
     flags.DEFINE_boolean("overwrite", False, "replace an older export", flag_values=values)
 
@@ -41,7 +43,7 @@ def job(values: flags.FlagValues) -> None:
     """Exports and says where to."""
     workdir, output_dir = (Path(text) for text in required(values, "workdir", "output_dir"))
     quiet_tensorflow()
-    from wgan_vgg.deploy.export import export
+    from wgan_vgg.deploy.export import export, exported_metadata
     from wgan_vgg.run_dir import RunDir
 
     export(
@@ -51,9 +53,17 @@ def job(values: flags.FlagValues) -> None:
         overwrite=values.overwrite,
         weights=values.weights,
         precision=values.precision,
-        data_dir=Path(values.data_dir) if values.data_dir else None,
+        calibration=Path(values.calibration) if values.calibration else None,
+        hu_range=read_hu_range(values.hu_range),
     )
     print(f"wrote {output_dir}")
+    found = exported_metadata(output_dir).get("cost")
+    if found:
+        in_db = f", {found['psnr_cost_db']:+.2f} dB of PSNR lost" if "psnr_cost_db" in found else ""
+        print(
+            f"cost of {values.precision} on {found['of']}: {found['hu_mean']:.2f} HU on average, 99.9 %: "
+            f"{found['hu_p99_9']:.1f}, at most {found['hu_max']:.1f}{in_db}"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

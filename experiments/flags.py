@@ -178,6 +178,26 @@ def required(values: flags.FlagValues, *names: str) -> list[str]:
     return [values[name].value for name in names]
 
 
+HU_RANGE_HELP = (
+    "LOW,HIGH: the HU of black and white in PNG and TIFF, of 0 and 1 in .npy and .npz (without: those are HU)"
+)
+
+
+def read_hu_range(texts: Sequence[str] | None) -> tuple[float, float] | None:
+    """The value of --hu_range.
+
+    Raises:
+      InputError: not two numbers.
+    """
+    if not texts:
+        return None
+    try:
+        low, high = (float(text) for text in texts)
+    except ValueError as error:
+        raise InputError(f"--hu_range={','.join(texts)}: expected LOW,HIGH, two numbers") from error
+    return low, high
+
+
 def check_written(values: flags.FlagValues, name: str, ending: str) -> None:
     """Checks the path that a flag, if given, says is to be written at the end.
 

@@ -11,7 +11,7 @@ from wgan_vgg import config, config_values
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir, write_json
 
-HU = {"hu_slope": 4096.0, "hu_intercept": -1024.0}
+HU = {"hu_slope": 4096.0, "hu_intercept": -1024.0, "low_dose_clip": [0.0, 1.0]}  # as DICOM's records
 
 
 def odd_images(count: int = 2, height: int = 37, width: int = 53, seed: int = 0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which files denoise takes for CT images, and what becomes of those that it does not; sources that change; previews."""
+"""Which files denoise takes for CT images, what becomes of the others; sources that change while read; previews."""
 
 import numpy as np
 import pytest

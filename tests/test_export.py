@@ -58,7 +58,7 @@ def test_high_images_are_denoised_in_halves_without_a_seam(run, saved_model, hei
 
 
 def test_bfloat16_saved_model_says_what_it_costs(run, saved_model, data_dir, tmp_path):
-    folder = export(run, tmp_path / "saved_model", "saved_model", precision="bfloat16", data_dir=data_dir)
+    folder = export(run, tmp_path / "saved_model", "saved_model", precision="bfloat16", calibration=data_dir)
     given = tf.saved_model.load(str(folder)).signatures["serving_default"](low_dose=tf.constant(odd_images()))
     assert given["denoised"].dtype == tf.float32
     difference = np.abs(given["denoised"] - expected(run)).max()
@@ -102,7 +102,13 @@ def test_a_model_of_rescaled_inputs_rescales_each_image_and_says_so(tmp_path):
 def test_metadata_travel_with_the_model(run, saved_model):
     metadata = json.loads((saved_model / "assets.extra" / "metadata.json").read_text())
     assert exported_step(saved_model) == metadata["step"] == 7
-    assert metadata["hu"] == {"slope": 4096, "intercept": -1024, "rescaled": False, "range": [-1024, 3072]}
+    assert metadata["hu"] == {
+        "slope": 4096,
+        "intercept": -1024,
+        "rescaled": False,
+        "clip": [0, 1],
+        "range": [-1024, 3072],
+    }
     assert {"model", "preset", "vgg_weights", "training_data", "version", "metrics", "fingerprint"} <= set(metadata)
     assert metadata["training_data"]["source"] == "test"
     assert metadata["warnings"] == ["not for diagnostic use"]
@@ -150,7 +156,7 @@ def test_onnx(run, tmp_path):
 
 @pytest.mark.parametrize(("precision", "least_db"), [("float32", 100), ("float16", 45), ("int8", 20)])
 def test_tflite(run, data_dir, tmp_path, precision, least_db):
-    folder = export(run, tmp_path / "tflite", "tflite", precision=precision, data_dir=data_dir)
+    folder = export(run, tmp_path / "tflite", "tflite", precision=precision, calibration=data_dir)
     content, denoised = (folder / "generator.tflite").read_bytes(), expected(run)
     given = tflite_runner(content)(low_dose=odd_images())["denoised"]
     error = np.sqrt(np.mean((given - denoised) ** 2)) / np.abs(denoised).max()
@@ -194,8 +200,8 @@ def test_torch_computes_the_same(run, tmp_path):
         ({"format": "onyx"}, "take one of saved_model, keras, onnx, tflite, torch"),
         ({"format": "onnx", "precision": "int8"}, "format=onnx takes float32"),
         ({"format": "tflite", "precision": "int4"}, "takes float32, float16, int8"),
-        ({"format": "tflite", "precision": "int8"}, "give --data_dir"),
-        ({"format": "saved_model", "precision": "bfloat16"}, "give --data_dir"),
+        ({"format": "tflite", "precision": "int8"}, "with --calibration"),
+        ({"format": "saved_model", "precision": "bfloat16"}, "with --calibration"),
         ({"format": "keras", "weights": "average"}, "was trained without"),
     ],
 )

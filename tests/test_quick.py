@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from wgan_vgg import config, models
-from wgan_vgg.deploy.quick import plain, quick, reach
+from wgan_vgg.deploy.quick import quick, reach
 
 SMALL = config.GeneratorConfig(layers=3, filters=4)
 STANDARDIZED = config.GeneratorConfig(layers=3, filters=4, input_mean=0.3, input_std=0.2, output_relu=False)
@@ -22,7 +22,7 @@ def test_quick_is_plain(settings, precision):
     assert given.get_concrete_function().structured_outputs.shape.as_list() == [None, None, None, 1]
     for height in (5, 47, 48, 49, 101):  # halves from 16 * 3 rows on
         images = tf.random.stateless_uniform([2, height, 11, 1], [height, 0])
-        wanted = plain(generator)(images).numpy()
+        wanted = generator(images).numpy()
         assert wanted.std() > 0.01
         assert (wanted == 0).any() == settings.output_relu, "the ReLU has nothing to do"
         # bfloat16's sums may be in another order in a half, and then rounded to another one of its 8 bits.
@@ -36,5 +36,5 @@ def test_the_reach_is_one_pixel_a_convolution():
     images = np.zeros((1, 15, 15, 1), np.float32)
     changed = images.copy()
     changed[0, 7, 7] = 1.0
-    moved = np.argwhere(plain(generator)(changed).numpy() != plain(generator)(images).numpy())
+    moved = np.argwhere(generator(changed).numpy() != generator(images).numpy())
     assert (moved[:, 1].min(), moved[:, 1].max()) == (4, 10)

@@ -15,7 +15,7 @@ from data_prep.errors import InputError
 from data_prep.staging import check_replaced, staged_folder
 from wgan_vgg.deploy import other_formats
 from wgan_vgg.deploy.hu import HuMapping
-from wgan_vgg.deploy.precision import PRECISIONS, open_records, psnr_cost
+from wgan_vgg.deploy.precision import PRECISIONS, Samples, cost, find_samples
 from wgan_vgg.deploy.saved_model import SAVED_MODEL_METADATA, write_saved_model
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir, read_json, write_json
@@ -25,10 +25,15 @@ METADATA = "metadata.json"
 FORMATS = ("saved_model", "keras", "onnx", "tflite", "torch")
 
 
-def exported_step(saved_model: Path) -> int | None:
-    """The training step of which a SavedModel is; None where there is none."""
-    path = saved_model / SAVED_MODEL_METADATA
-    return read_json(path)["step"] if path.is_file() else None
+def exported_metadata(folder: Path) -> dict[str, Any]:
+    """The metadata of an export in any format; empty where there is none."""
+    paths = (folder / name for name in (SAVED_MODEL_METADATA, METADATA))
+    return next((read_json(path) for path in paths if path.is_file()), {})
+
+
+def exported_step(folder: Path) -> int | None:
+    """The training step of which an export is; None where there is none."""
+    return exported_metadata(folder).get("step")
 
 
 def export_saved_model(run: RunDir, output_dir: Path, *, overwrite: bool = False, weights: str = "raw") -> Path:
@@ -36,8 +41,11 @@ def export_saved_model(run: RunDir, output_dir: Path, *, overwrite: bool = False
 
     Its signatures, images being (batch, height, width, 1) and the output `denoised` of the input's shape and type:
       serving_default: `low_dose`, float32 in the training range;
-      denoise_hu: `low_dose_hu`, float32 HU, clipped to the training range;
+      denoise_hu: `low_dose_hu`, float32 HU, mapped to the training range as conversion mapped the low-dose images:
+        clipped to it or not, as the metadata's `hu.clip` says;
       denoise_hu_int16: the same in int16, rounded.
+    A request of another rank or with more channels is an InvalidArgument; for no images there are none back. NaN and
+    infinite pixels give NaN wherever they reach.
 
     Args:
       run: a trained run.
@@ -62,7 +70,8 @@ def export(
     overwrite: bool = False,
     weights: str = "raw",
     precision: str = "float32",
-    data_dir: Path | None = None,
+    calibration: Path | None = None,
+    hu_range: tuple[float, float] | None = None,
 ) -> Path:
     """Writes the generator in one of FORMATS: a SavedModel (see export_saved_model), or a file and its metadata.
 
@@ -74,7 +83,9 @@ def export(
         (generator.safetensors, a PyTorch state dict).
       precision: "float32"; for a SavedModel also "bfloat16", of the convolutions; for TFLite "float16", of the
         weights, or "int8", which also quantizes what flows between.
-      data_dir: records to calibrate int8 on and to measure the cost of less precision with; by default the run's own.
+      calibration: what int8 is calibrated on and the cost of less precision measured with, see
+        precision.find_samples; by default the run's own records.
+      hu_range: see precision.find_samples.
 
     Returns:
       `output_dir`.
@@ -90,12 +101,15 @@ def export(
     check_replaced(output_dir, _is_export, run.path, overwrite=overwrite)
     mapping, generator = HuMapping.of_run(run), load_generator(run, weights)
     metadata = describe(run, generator, mapping, weights)
-    records = data_dir or Path(run.stored()["data"].get("path", ""))
+    samples = None
+    if precision != "float32":
+        folder = calibration or Path(run.stored()["data"].get("path", ""))
+        samples = find_samples(precision, folder, mapping, hu_range)
     writers: dict[str, Callable[[Path], dict[str, Any] | None]] = {
-        "saved_model": lambda folder: _write_saved_model(folder, run, generator, mapping, precision, records),
+        "saved_model": lambda folder: _write_saved_model(folder, run, generator, mapping, precision, samples),
         "keras": lambda folder: other_formats.write_keras(folder, generator),
         "onnx": lambda folder: other_formats.write_onnx(folder, generator, metadata),
-        "tflite": lambda folder: other_formats.write_tflite(folder, generator, mapping, precision, records),
+        "tflite": lambda folder: other_formats.write_tflite(folder, generator, mapping, precision, samples),
         "torch": lambda folder: other_formats.write_torch(folder, generator, metadata),
     }
     with staged_folder(output_dir, replace=overwrite) as folder:
@@ -105,18 +119,17 @@ def export(
 
 
 def _write_saved_model(
-    folder: Path, run: RunDir, generator: keras.Model, mapping: HuMapping, precision: str, records: Path
+    folder: Path, run: RunDir, generator: keras.Model, mapping: HuMapping, precision: str, samples: Samples | None
 ) -> dict[str, Any]:
-    if precision == "float32":
+    if samples is None:
         write_saved_model(folder, generator, mapping)
         return {}
-    data = open_records(precision, records)
     coarser = build_generator(run.load_config().generator, precision=precision)
     coarser.set_weights(generator.get_weights())
     write_saved_model(folder, coarser, mapping)
-    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    cost = psnr_cost(lambda low_dose: serve(low_dose=tf.constant(low_dose))["denoised"].numpy(), generator, data)
-    return {"precision": precision, "cost": cost, "fingerprint": fingerprint(coarser, mapping)}
+    denoise_hu = tf.saved_model.load(str(folder)).signatures["denoise_hu"]
+    measured = cost(lambda hu: denoise_hu(low_dose_hu=tf.constant(hu))["denoised"].numpy(), generator, mapping, samples)
+    return {"precision": precision, "cost": measured, "fingerprint": fingerprint(coarser, mapping)}
 
 
 def _is_export(folder: Path) -> bool:
@@ -142,6 +155,7 @@ def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: s
         "warnings": [*mapping.warnings, "not for diagnostic use"],
         "vgg_weights": stored.get("vgg_weights"),
         "training_data": {name: value for name, value in stored["data"].items() if name != "path"},
+        "training_input": stored.get("training_input"),
         "data_config": stored["config"]["data"],
         "generator": stored["config"]["generator"],
         "metrics": {split: summary["methods"] for split, summary in evaluations.items()} or (rows[-1] if rows else {}),

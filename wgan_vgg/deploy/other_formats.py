@@ -3,7 +3,6 @@
 import json
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,10 @@ import tensorflow as tf
 
 from data_prep.errors import InputError
 from wgan_vgg.deploy.hu import HuMapping
-from wgan_vgg.deploy.precision import open_records, psnr_cost
-from wgan_vgg.deploy.quick import plain
-from wgan_vgg.deploy.saved_model import write_saved_model
+from wgan_vgg.deploy.non_finite import nan_keeping_model
+from wgan_vgg.deploy.precision import Samples, cost
 from wgan_vgg.deploy.state_dict import to_state_dict, write_safetensors
-from wgan_vgg.input_pipeline import DataSet
 
-_CALIBRATION_IMAGES = 32
 _ONNX_AXES = ("batch", "height", "width")
 
 
@@ -43,7 +39,7 @@ def write_onnx(folder: Path, generator: keras.Model, metadata: dict[str, Any]) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of Keras, which gives tf2onnx the np.object it misses
         specification = tf.TensorSpec([None, None, None, 1], tf.float32, name="low_dose")
-        generator.export(path, format="onnx", verbose=False, input_signature=[specification])
+        nan_keeping_model(generator).export(path, format="onnx", verbose=False, input_signature=[specification])
     model = onnx.load(path)
     (output,) = model.graph.output
     for node in model.graph.node:
@@ -68,41 +64,50 @@ def write_torch(folder: Path, generator: keras.Model, metadata: dict[str, Any]) 
 
 
 def write_tflite(
-    folder: Path, generator: keras.Model, mapping: HuMapping, precision: str, records: Path
+    folder: Path, generator: keras.Model, mapping: HuMapping, precision: str, samples: Samples | None
 ) -> dict[str, Any]:
     """Writes generator.tflite, signature `low_dose` -> `denoised`, float32 whatever flows inside.
 
     Args:
       folder: where to.
-      generator, mapping: see export.export.
-      precision: see export.export.
-      records: calibrate int8 on their training split; the cost is measured on their test split.
+      generator, mapping, precision: see export.export.
+      samples: what int8 is calibrated and the cost measured on; None for float32.
 
     Returns:
-      For the metadata: the precision, and what it costs: mean PSNR of the float32 generator and of this one.
-
-    Raises:
-      InputError: precision is not float32 and there are no records.
+      For the metadata: the precision, and what it costs, see precision.cost.
     """
-    data = None if precision == "float32" else open_records(precision, records)
     with tempfile.TemporaryDirectory(dir=folder) as saved_model, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own, about itself
-        write_saved_model(Path(saved_model), generator, mapping, plain)
+        _write_for_conversion(saved_model, generator)
         converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=["serving_default"])
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
         if precision == "int8":
-            converter.representative_dataset = lambda: _calibration(data)
+            converter.representative_dataset = lambda: ([image[np.newaxis]] for image in samples.calibration)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         content = converter.convert()
     (folder / "generator.tflite").write_bytes(content)
-    if data is None:
+    if samples is None:
         return {"precision": precision}
     runner = tflite_runner(content)
-    cost = psnr_cost(lambda low_dose: runner(low_dose=low_dose)["denoised"], generator, data)
-    return {"precision": precision, "cost": cost}
+
+    def denoise(hu: np.ndarray) -> np.ndarray:
+        values = mapping.to_values(tf.constant(hu)).numpy()
+        return mapping.to_hu(runner(low_dose=values)["denoised"])
+
+    return {"precision": precision, "cost": cost(denoise, generator, mapping, samples)}
+
+
+def _write_for_conversion(folder: str, generator: keras.Model) -> None:
+    """A SavedModel of the chain of layers alone: no branches, no arrangement for speed."""
+    model = nan_keeping_model(generator)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    specification = tf.TensorSpec([None, None, None, 1], tf.float32, name="low_dose")
+    archive.add_endpoint("serving_default", lambda low_dose: {"denoised": model(low_dose)}, [specification])
+    archive.write_out(folder, verbose=False)
 
 
 def tflite_runner(content: bytes) -> Any:
@@ -110,8 +115,3 @@ def tflite_runner(content: bytes) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it will move to another package some day
         return tf.lite.Interpreter(model_content=content).get_signature_runner("serving_default")
-
-
-def _calibration(data: DataSet) -> Iterator[list[np.ndarray]]:
-    for image in data.first("train", _CALIBRATION_IMAGES)[0].numpy():
-        yield [image[np.newaxis]]

@@ -6,7 +6,6 @@ import keras
 import tensorflow as tf
 
 Network = Callable[[tf.Tensor], tf.Tensor]  # (batch, height, width, 1) to the same shape
-Arrangement = Callable[[keras.Model], Network]
 
 # Times the reach: in lower images the rows that both halves share cost more than the halves gain.
 _HALVED_FROM = 16
@@ -15,11 +14,6 @@ _HALVED_FROM = 16
 def quick(generator: keras.Model) -> Network:
     """generator(images) as fast as this project knows how."""
     return _in_halves(_last_by_shifts(generator), reach(generator))
-
-
-def plain(generator: keras.Model) -> Network:
-    """generator(images) as the chain of its layers, for converters."""
-    return lambda images: generator(images, training=False)
 
 
 def reach(generator: keras.Model) -> int:

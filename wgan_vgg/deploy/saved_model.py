@@ -6,18 +6,16 @@ import keras
 import tensorflow as tf
 
 from wgan_vgg.deploy.hu import HuMapping
-from wgan_vgg.deploy.quick import Arrangement, Network, quick
+from wgan_vgg.deploy.non_finite import keeping_nan
+from wgan_vgg.deploy.quick import Network, quick, reach
 
 # TensorFlow keeps its hands off this folder of a SavedModel.
 SAVED_MODEL_METADATA = Path("assets.extra") / "metadata.json"
 
 
-def write_saved_model(folder: Path, generator: keras.Model, mapping: HuMapping, arranged: Arrangement = quick) -> None:
-    """Writes a SavedModel with the three signatures that export.export_saved_model describes into a folder.
-
-    `arranged` makes the network's function of the generator: quick.quick, or quick.plain for converters.
-    """
-    network = arranged(generator)
+def write_saved_model(folder: Path, generator: keras.Model, mapping: HuMapping) -> None:
+    """Writes a SavedModel with the three signatures that export.export_saved_model describes into a folder."""
+    network, distance = quick(generator), reach(generator)
 
     def in_hu(hu: tf.Tensor) -> tf.Tensor:
         return mapping.to_hu(network(mapping.to_values(hu)))
@@ -26,10 +24,12 @@ def write_saved_model(folder: Path, generator: keras.Model, mapping: HuMapping, 
         return tf.saturate_cast(tf.round(in_hu(tf.cast(hu, tf.float32))), tf.int16)
 
     def serve(low_dose: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"denoised": _guarded(network, low_dose)}
+        return {"denoised": _guarded(keeping_nan(network, distance), low_dose)}
 
     def denoise_hu(low_dose_hu: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"denoised": _guarded(in_hu, low_dose_hu)}
+        # A rescaled model takes the lowest and the highest value of the whole image.
+        kept = keeping_nan(in_hu, None if mapping.rescaled else distance)
+        return {"denoised": _guarded(kept, low_dose_hu)}
 
     def denoise_hu_int16(low_dose_hu: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"denoised": _guarded(in_int16, low_dose_hu)}

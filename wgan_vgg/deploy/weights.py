@@ -14,9 +14,10 @@ import tensorflow as tf
 from data_prep import lodopab
 from data_prep.errors import InputError
 from data_prep.staging import check_replaced, staged_folder
-from data_prep.tfrecords import load_manifest
+from data_prep.tfrecords import load_manifest, low_dose_clip
 from wgan_vgg import config_values
 from wgan_vgg.config import Config, GeneratorConfig, override, preset
+from wgan_vgg.deploy.hu import HuMapping
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir, write_json
 from wgan_vgg.tensor_files import read_tensors
@@ -36,6 +37,7 @@ class Layout:
       preset: the nearest of this project's.
       offset, scale: the network takes and gives (HU - offset) / scale.
       output_relu: whether a ReLU follows the last convolution.
+      clip: what its low-dose inputs were clipped to, as fractions of that range.
     """
 
     names: str
@@ -43,6 +45,7 @@ class Layout:
     offset: float
     scale: float
     output_relu: bool = True
+    clip: tuple[float, float] | None = None
     beside: frozenset[str] = frozenset()
 
 
@@ -61,7 +64,7 @@ LAYOUTS = {
         output_relu=False,
         beside=frozenset(("args", "iteration")),
     ),
-    "original": Layout("generator/g_conv_", "original", *_MAYO),
+    "original": Layout("generator/g_conv_", "original", *_MAYO, clip=(0.0, 1.0)),
 }
 
 
@@ -195,19 +198,21 @@ def _layout_of(name: str, beside: Mapping[str, str], source: Path) -> str:
 def _foreign(layout: Layout, data_dir: Path | None) -> tuple[Config, dict[str, float]]:
     settings = override(preset(layout.preset), {"model": "wgan-vgg"})
     offset, scale = (layout.offset, layout.scale) if layout.preset == "notebook" else _MAYO
+    clip = layout.clip
     if data_dir:
         if settings.data.rescale_low_dose:
             raise InputError(
                 f"data_dir={data_dir}: the notebook's input is rescaled, so in no data's range; leave it out"
             )
         manifest = load_manifest(data_dir)
-        offset, scale = manifest["hu_intercept"], manifest["hu_slope"]
+        offset, scale, clip = manifest["hu_intercept"], manifest["hu_slope"], low_dose_clip(manifest)
     generator = GeneratorConfig(
         output_relu=layout.output_relu,
         input_mean=(layout.offset - offset) / scale,
         input_std=layout.scale / scale,
     )
-    return dataclasses.replace(settings, generator=generator), {"hu_slope": scale, "hu_intercept": offset}
+    mapping = {"hu_slope": scale, "hu_intercept": offset, "low_dose_clip": clip and list(clip)}
+    return dataclasses.replace(settings, generator=generator), mapping
 
 
 def _saved_anew(data_dir: Path | None) -> tuple[Config, dict[str, float]]:
@@ -219,7 +224,9 @@ def _saved_anew(data_dir: Path | None) -> tuple[Config, dict[str, float]]:
         )
     manifest = load_manifest(data_dir)
     values = {"model": "wgan-vgg", "data.rescale_low_dose": manifest["data"]["rescale_low_dose"]}
-    return override(preset("report"), values), {name: manifest[name] for name in ("hu_slope", "hu_intercept")}
+    clip = low_dose_clip(manifest)
+    mapping = {name: manifest[name] for name in ("hu_slope", "hu_intercept")}
+    return override(preset("report"), values), mapping | {"low_dose_clip": clip and list(clip)}
 
 
 def _own(text: str, source: Path) -> tuple[Config, dict[str, float]]:
@@ -227,7 +234,8 @@ def _own(text: str, source: Path) -> tuple[Config, dict[str, float]]:
         metadata = json.loads(text)
         values = {"model": metadata["model"], "data.rescale_low_dose": metadata["hu"]["rescaled"]}
         values |= {f"generator.{name}": value for name, value in metadata["generator"].items()}
-        mapping = {f"hu_{name}": float(metadata["hu"][name]) for name in ("slope", "intercept")}
+        hu = HuMapping.from_description(metadata["hu"])
+        mapping = {"hu_slope": hu.slope, "hu_intercept": hu.intercept, "low_dose_clip": hu.clip and list(hu.clip)}
         return override(preset(metadata["preset"]), values), mapping
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source}: its metadata are not this project's ({error}); give --layout") from error

@@ -27,6 +27,7 @@ from wgan_vgg.training.signals import StopRequest
 from wgan_vgg.training.state import create_state
 from wgan_vgg.training.steps_per_call import MOST
 from wgan_vgg.training.warm_start import Source, find_source, take_over
+from wgan_vgg.training_input import training_input
 from wgan_vgg.vgg import describe_weights, smallest_side
 
 _PEER_GONE = (
@@ -149,6 +150,7 @@ def _describe_run(
             "init_from": began,
             "config": config_values.to_dict(config),
             "vgg_weights": describe_weights(config.vgg) if config.spec.content == "vgg" else None,
+            "training_input": training_input(data),
             "data": {"path": str(data.path), "fingerprint": data.fingerprint, **data.description},
         },
     )
