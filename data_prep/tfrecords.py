@@ -24,6 +24,7 @@ from data_prep.staging import staged_folder
 MANIFEST = "manifest.json"
 NAME = tfds_metadata.NAME
 UNKNOWN_PATIENT = "unknown"
+_OWN_DIGEST = "sha256"  # of the manifest itself
 
 Progress = Callable[[int, int], None]
 
@@ -121,8 +122,11 @@ def write_dataset(
             entry = manifest["splits"].setdefault(split, {"records": 0, "shards": []})
             entry["records"] += len(items)
             entry["shards"].append(info)
+        manifest["files"] = {}
         for name, content in tfds_metadata.files(manifest).items():
             (folder / name).write_text(json.dumps(content, indent=1) + "\n")
+            manifest["files"][name] = sha256(folder / name)
+        manifest[_OWN_DIGEST] = own_digest(manifest)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     return manifest
 
@@ -176,7 +180,7 @@ def load_manifest(data_dir: Path) -> dict[str, Any]:
     """The manifest of a data set whose shards are all there, of the right size, and no more.
 
     Raises:
-      InputError: no folder, no manifest, or a shard that is missing, extra, short or long.
+      InputError: no folder, no manifest, one that was altered, or a shard that is missing, extra, short or long.
     """
     path = data_dir / MANIFEST
     if not data_dir.is_dir():
@@ -188,6 +192,7 @@ def load_manifest(data_dir: Path) -> dict[str, Any]:
         expected = {shard["file"]: shard["bytes"] for split in manifest["splits"].values() for shard in split["shards"]}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a manifest ({error!r}); prepare the data again") from error
+    _check_own(data_dir, manifest)
     found = {file.name for file in data_dir.glob("*.tfrecord-*")}
     for name in sorted(found - set(expected)):
         raise InputError(f"{data_dir / name}: a shard that the manifest does not know; remove it or prepare again")
@@ -198,6 +203,24 @@ def load_manifest(data_dir: Path) -> dict[str, Any]:
             actual = (data_dir / name).stat().st_size
             raise InputError(f"{data_dir / name}: {actual} bytes, the manifest says {size}; prepare the data again")
     return manifest
+
+
+def own_digest(manifest: Mapping[str, Any]) -> str:
+    """The sha256 of what a manifest says, but for this digest itself."""
+    content = {name: value for name, value in manifest.items() if name != _OWN_DIGEST}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check_own(data_dir: Path, manifest: Mapping[str, Any]) -> None:
+    """Raises InputError where the manifest or a file it vouches for was altered; those of old vouch for nothing."""
+    said = manifest.get(_OWN_DIGEST)
+    if said is None and "files" not in manifest:
+        return
+    if said != own_digest(manifest):
+        raise InputError(f"{data_dir / MANIFEST}: its content was altered; restore it or prepare the data again")
+    for name, digest in manifest["files"].items():
+        if not (data_dir / name).is_file() or sha256(data_dir / name) != digest:
+            raise InputError(f"{data_dir / name}: missing, or its content was altered; prepare the data again")
 
 
 def low_dose_clip(manifest: Mapping[str, Any]) -> tuple[float, float] | None:

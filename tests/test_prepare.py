@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import h5py
@@ -133,8 +134,6 @@ def test_remains_of_a_killed_conversion_are_swept(hdf5_dir, tmp_path):
 
 
 def test_poisson_noise_and_stored_observations_are_the_same_physics(hdf5_dir, tmp_path):
-    import shutil
-
     hdf5 = tmp_path / "hdf5"
     shutil.copytree(hdf5_dir, hdf5)
     observations.write_observations(hdf5, photons=4096.0, seed=0, geometry=geometry.Geometry().coarser(8))
@@ -205,3 +204,42 @@ def test_an_empty_split_is_named_with_its_folder(tmp_path):
         write_part(tmp_path / "hdf5", part, images, ids=[7] * 4)
     with pytest.raises(InputError, match=rf"input_dir {tmp_path / 'hdf5'}: the train split is empty"):
         prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **TWO_PARTS)
+
+
+def test_every_bit_of_the_files_beside_the_shards_is_vouched_for(data_dir, tmp_path):
+    """Of 300 bits, flipped one at a time: a digit of hu_slope would shift every HU, and nobody would see it."""
+    folder = shutil.copytree(data_dir, tmp_path / "data")
+    names = ("manifest.json", "dataset_info.json", "features.json")
+    rng = np.random.default_rng(0)
+    found = dict.fromkeys(names, 0)
+    for number in range(300):
+        path = folder / names[number % 3]
+        content = path.read_bytes()
+        place, bit = rng.integers(len(content)), rng.integers(8)
+        spoiled = bytearray(content)
+        spoiled[place] ^= 1 << bit
+        path.write_bytes(spoiled)
+        try:
+            DataSet.open(folder)
+        except InputError as error:
+            assert path.name in str(error) or "shard" in str(error)
+            found[path.name] += 1
+        else:
+            same = path.name == "manifest.json" and json.loads(spoiled) == json.loads(content)
+            assert same, f"bit {bit} of byte {place} of {path.name}: not found"
+        path.write_bytes(content)
+    assert DataSet.open(folder).size("train") == 24
+    assert found["dataset_info.json"] == found["features.json"] == 100
+    assert found["manifest.json"] > 70, "the others are white space"
+
+
+def test_a_manifest_of_an_earlier_version_vouches_for_nothing_and_opens(data_dir, tmp_path):
+    folder = shutil.copytree(data_dir, tmp_path / "data")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"manifest\.json: its content was altered"):
+        DataSet.open(folder)
+    del manifest["sha256"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert DataSet.open(folder).size("test") == 12
