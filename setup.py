@@ -13,8 +13,8 @@ ONNX = ["tf2onnx>=1.17"]
 NIFTI = ["nibabel"]
 SAFETENSORS = ["safetensors"]
 TORCH = ["torch>=2.10"]  # an earlier one runs code in files that weights_only should have refused
-PARTS = ("benchmark", "deploy", "evaluation", "training")
-SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "import-weights", "reproduce", "report", "benchmark")
+PARTS = ("benchmark", "deploy", "evaluation", "pretrained", "training")
+SCRIPTS = ("prepare", "train", "evaluate", "export", "publish", "denoise", "import-weights", "reproduce", "report", "benchmark")
 
 setup(
     name="wgan-vgg",
@@ -26,7 +26,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=["data_prep", "experiments", "wgan_vgg", *(f"wgan_vgg.{name}" for name in PARTS)],
-    package_data={"wgan_vgg.evaluation": ["page/*"]},
+    package_data={
+        "wgan_vgg.evaluation": ["page/*"],
+        "wgan_vgg.pretrained": ["*.safetensors", "*.md", "*.json"],
+    },
     install_requires=[
         "tensorflow>=2.21",
         "numpy",
@@ -35,6 +38,7 @@ setup(
         "absl-py",
         "matplotlib",
         "tensorboard",
+        *SAFETENSORS,  # of the models that ship with the package
     ],
     extras_require={
         "dicom": DICOM,
@@ -42,11 +46,11 @@ setup(
         "baselines": BASELINES,
         "onnx": ONNX,
         "nifti": NIFTI,
-        "weights": [*SAFETENSORS, *TORCH],
+        "weights": TORCH,
         # Without torch, which brings gigabytes of CUDA from the usual index: the tests that need it skip.
         "test": [
             *("pytest", "ruff", "playwright", "tensorflow-datasets", "onnxruntime", "nbclient", "ipykernel"),
-            *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI, *SAFETENSORS),
+            *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI),
         ],
     },
     entry_points={

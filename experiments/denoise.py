@@ -1,6 +1,7 @@
 """Denoises CT slices: DICOM, a folder or tree of it, NIfTI, HDF5, .npy, .npz, PNG, TIFF; each to its own kind.
 
-python -m experiments.denoise --model_dir=SAVED_MODEL --input=SERIES --output=FOLDER
+python -m experiments.denoise --model=generator-mse-lodopab --input=SERIES --output=FOLDER
+python -m experiments.denoise --list_models
 
 Exit status 5: done, but files that could not be denoised (not readable, NaN in a slice) were left out, so that their
 series lack slices; each is named. Files that hold no CT image, such as masks and localizers, are named too, and passed
@@ -26,13 +27,23 @@ from experiments.flags import (
     required,
 )
 from experiments.progress import Reporter
+from wgan_vgg import pretrained
 
 NAMED = 100  # files at the end, at most
 
 
 def define(values: flags.FlagValues) -> None:
     """The script's flags."""
-    flags.DEFINE_string("model_dir", None, "a SavedModel of experiments.export, or a run directory", flag_values=values)
+    flags.DEFINE_string(
+        "model",
+        None,
+        "the name of a model that ships with the package, the folder of a SavedModel of experiments.export, its "
+        "generator.safetensors, or a run directory",
+        flag_values=values,
+    )
+    flags.DEFINE_alias("model_dir", "model", flag_values=values)
+    flags.DEFINE_boolean("list_models", False, "only say which models ship with the package", flag_values=values)
+    flags.DEFINE_float("strength", 1.0, "1: the network's output, 0: the input, between: mixed", flag_values=values)
     flags.DEFINE_string("weights", "raw", "of a run directory: raw, average or best", flag_values=values)
     flags.DEFINE_string("input", None, "file or folder", flag_values=values)
     flags.DEFINE_string("output", None, "file or folder; a folder goes on where it was left", flag_values=values)
@@ -53,12 +64,17 @@ def define(values: flags.FlagValues) -> None:
 
 def job(values: flags.FlagValues) -> int:
     """Denoises, and says what each series became and which files were left out."""
-    model_dir, source, output = (Path(text) for text in required(values, "model_dir", "input", "output"))
+    if values.list_models:
+        for name, entry in pretrained.index().items():
+            print(f"{name}: {entry['about']}")
+        return DONE
+    model, *paths = required(values, "model", "input", "output")
+    source, output = map(Path, paths)
     check_written(values, "json", ".json")
     hu_range = read_hu_range(values.hu_range)
     quiet_tensorflow()
     from wgan_vgg.deploy.denoise import Settings, denoise
-    from wgan_vgg.deploy.inference import Denoiser
+    from wgan_vgg.deploy.inference import load
     from wgan_vgg.deploy.targets import STATE
     from wgan_vgg.run_dir import write_json
 
@@ -75,13 +91,13 @@ def job(values: flags.FlagValues) -> int:
         values.preview,
     )
     with Reporter().shown() as report:
-        denoiser = Denoiser.load(model_dir, values.weights)
+        denoiser = load(model, values.weights, values.strength)
         done = denoise(
             denoiser, source, output, settings, lambda *now: report(*now, {}), lambda series: print(series.line())
         )
     if values.json:
-        model = {"path": str(model_dir), "fingerprint": denoiser.metadata["fingerprint"], "is": denoiser.derivation}
-        write_json(Path(values.json), {"model": model, "input": str(source), "output": str(output)} | done.describe())
+        used = {"path": model, "fingerprint": denoiser.fingerprint, "is": denoiser.derivation}
+        write_json(Path(values.json), {"model": used, "input": str(source), "output": str(output)} | done.describe())
     rate = f", {done.slices / done.seconds:.3g} slices/s" if done.slices else ""
     rest = "".join(
         f", {count} {what}"

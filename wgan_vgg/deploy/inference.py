@@ -2,24 +2,56 @@
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from data_prep.errors import InputError
+from wgan_vgg import pretrained
+from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.deploy.export import describe
 from wgan_vgg.deploy.hu import HuMapping
 from wgan_vgg.deploy.quick import quick
 from wgan_vgg.deploy.saved_model import SAVED_MODEL_METADATA
+from wgan_vgg.deploy.weights import find_convolutions
+from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir, read_json
+from wgan_vgg.tensor_files import read_tensors
 from wgan_vgg.trained_model import load_generator
 
 Array = np.ndarray | tf.Tensor
 # Of one convolution: what it reads, what it writes, and as much again to work with.
 _COPIES = 3
+
+
+def load(model: str | Path, weights: str = "raw", strength: float = 1.0) -> "Denoiser":
+    """A denoiser of HU images, ready to be called.
+
+    Args:
+      model: the name of a model that ships with the package (see wgan_vgg.pretrained.index), the folder of a SavedModel
+        that experiments.export wrote, a generator.safetensors of it, or a run directory.
+      weights: of a run directory: "raw", "average" or "best".
+      strength: 1 gives what the network says, 0 the input, between them their mixture.
+
+    Raises:
+      InputError: there is no such model, or the strength is not from 0 to 1.
+    """
+    if not 0 <= strength <= 1:
+        raise InputError(f"strength={strength:g}: must be from 0 (the input) to 1 (the network's output)")
+    if str(model) in pretrained.index():
+        denoiser = Denoiser.of_file(pretrained.find(str(model)))
+    elif Path(model).is_file():
+        denoiser = Denoiser.of_file(Path(model))
+    elif Path(model).exists():
+        denoiser = Denoiser.load(Path(model), weights)
+    else:
+        raise InputError(f"model {model}: neither a SavedModel nor a run, and none of {', '.join(pretrained.index())}")
+    return dataclasses.replace(denoiser, strength=float(strength))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +62,29 @@ class Denoiser:
       network: float32 (batch, height, width, 1) in the training range to the same.
       mapping: HU to that range.
       metadata: what export.describe says of it.
+      strength: of the network's output in the result, the rest being the input.
     """
 
     network: Callable[[tf.Tensor], tf.Tensor]
     mapping: HuMapping
     metadata: dict[str, Any]
+    strength: float = 1.0
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Denoiser":
+        """Of a generator.safetensors that experiments.export wrote, which says its range itself.
+
+        Raises:
+          InputError: another file.
+        """
+        tensors, texts = read_tensors(path)
+        if "wgan_vgg" not in texts:
+            raise InputError(f"{path}: not a file of experiments.export --format=torch; import it first")
+        metadata = json.loads(texts["wgan_vgg"])
+        generator = build_generator(GeneratorConfig(**metadata["generator"]))
+        _, convolutions = find_convolutions(tensors, path)
+        generator.set_weights([array for pair in convolutions for array in pair])
+        return cls(_compiled(generator), HuMapping.from_description(metadata["hu"]), metadata)
 
     @classmethod
     def load(cls, folder: Path, weights: str = "raw") -> "Denoiser":
@@ -64,15 +114,19 @@ class Denoiser:
         if not run.config.is_file():
             raise InputError(f"model_dir {run.path}: neither a SavedModel nor a run; make one with experiments.export")
         mapping, generator = HuMapping.of_run(run), load_generator(run, weights)
-        specification = [tf.TensorSpec([None, None, None, 1], tf.float32)]
-        network = tf.function(quick(generator), input_signature=specification)
-        return cls(network, mapping, describe(run, generator, mapping, weights))
+        return cls(_compiled(generator), mapping, describe(run, generator, mapping, weights))
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells apart what images were denoised by: the model, and its strength where that is not 1."""
+        return self.metadata["fingerprint"] + ("" if self.strength == 1 else f" at strength {self.strength:g}")
 
     @property
     def derivation(self) -> str:
         """What is said of denoised images."""
         name = " ".join(f"{self.metadata.get(key)}" for key in ("name", "version", "model"))
-        return f"Denoised by {name}, step {self.metadata.get('step')}, {self.metadata['fingerprint'][:16]}"
+        strength = "" if self.strength == 1 else f", strength {self.strength:g}"
+        return f"Denoised by {name}, step {self.metadata.get('step')}{strength}, {self.metadata['fingerprint'][:16]}"
 
     @property
     def reach(self) -> int:
@@ -98,17 +152,34 @@ class Denoiser:
         """Denoises slices.
 
         Args:
-          hu: float32 (slices, height, width) in HU; beyond the mapping's range they are clipped.
+          hu: (slices, height, width) or one slice (height, width) in HU, of any type of real numbers.
           tile: side of the tiles that slices are cut into, less the overlap; 0: none.
 
         Returns:
-          HU of the same shape.
+          float32 HU of the same shape.
+
+        Raises:
+          InputError: another shape, or NaN or infinite pixels.
         """
+        hu = np.asarray(hu, np.float32)
+        if hu.ndim not in (2, 3):
+            raise InputError(f"hu of shape {hu.shape}: expected (slices, height, width) or (height, width)")
+        if not np.isfinite(hu).all():
+            raise InputError(f"hu: {np.count_nonzero(~np.isfinite(hu))} NaN or infinite pixels; mend them")
+        denoised = self._denoised(hu if hu.ndim == 3 else hu[np.newaxis], tile).reshape(hu.shape)
+        return denoised if self.strength == 1 else self.strength * denoised + (1 - self.strength) * hu
+
+    def _denoised(self, hu: np.ndarray, tile: int) -> np.ndarray:
         if tile and not self.mapping.rescaled:  # pixel by pixel, so that only a tile is held in several copies
-            return tiled(self, hu, tile, self.reach)
+            return tiled(lambda part: self._denoised(part, 0), hu, tile, self.reach)
         values = self.mapping.to_values(tf.constant(hu[..., np.newaxis]))
         denoised = tiled(self.network, values, tile, self.reach) if tile else self.network(values)
         return self.mapping.to_hu(denoised).numpy()[..., 0]
+
+
+def _compiled(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    specification = [tf.TensorSpec([None, None, None, 1], tf.float32)]
+    return tf.function(quick(generator), input_signature=specification)
 
 
 def tiled(network: Callable[[Array], Array], images: Array, tile: int, overlap: int) -> np.ndarray:

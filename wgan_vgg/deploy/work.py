@@ -51,7 +51,7 @@ class Work:
         self._range = denoiser.mapping.range
         metadata = denoiser.metadata
         low = max(AIR_HU, self._range[0])
-        self._options = Options(settings.hu_range, low, metadata["fingerprint"], denoiser.derivation)
+        self._options = Options(settings.hu_range, low, denoiser.fingerprint, denoiser.derivation)
         self._summaries = Summaries(metadata.get("training_input") or {}, told or (lambda _: None), logger.warning)
         self._open: set[Job] = set()
         self._waiting: deque[Job] = deque()
