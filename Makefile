@@ -26,7 +26,7 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "error: $$($(PYTHON) --version) found, Python 3.11 to 3.13 needed; call make with PYTHON=python3.13 or alike"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(VENV)/python -m pip install --quiet --editable .
+	$(VENV)/python -m pip install --quiet --editable ".[baselines]"
 	@touch $@
 
 .venv/installed-test: .venv/installed

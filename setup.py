@@ -14,7 +14,8 @@ NIFTI = ["nibabel"]
 SAFETENSORS = ["safetensors"]
 TORCH = ["torch>=2.10"]  # an earlier one runs code in files that weights_only should have refused
 PARTS = ("benchmark", "deploy", "evaluation", "pretrained", "training")
-SCRIPTS = ("prepare", "train", "evaluate", "export", "publish", "denoise", "import-weights", "reproduce", "report", "benchmark")
+SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "reproduce", "report")
+SCRIPTS += ("publish", "import-weights", "benchmark")
 
 setup(
     name="wgan-vgg",

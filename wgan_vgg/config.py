@@ -357,7 +357,7 @@ PRESETS = {
         preset="lodopab",
         data=replace(_ALL_WHOLE, noise="poisson", reconstruction_filter="ram-lak"),
         input=InputConfig(patch_size=64, flips=True, patches_per_image=8),
-        optimizer=replace(_REPORT.optimizer, generator_lr=1e-3, critic_lr=1e-4, schedule="cosine"),
+        optimizer=replace(_REPORT.optimizer, critic_lr=1e-4, schedule="cosine"),
         training=TrainingConfig(batch_size=16, epochs=None, steps=20_000),
         evaluation=replace(_REPORT.evaluation, windows=("soft_tissue", "lung")),
     ),
@@ -371,10 +371,34 @@ PRESETS = {
         data=replace(_REPORT.data, num_train=128, num_validation=0, num_test=0, shards=2),
         vgg=replace(_REPORT.vgg, weights="random"),
         optimizer=replace(_REPORT.optimizer, critic_lr=5e-4),
-        training=TrainingConfig(batch_size=8, epochs=None, steps=64, critic_steps=1, evaluation_epochs=1),
+        training=TrainingConfig(
+            batch_size=8, epochs=None, steps=64, critic_steps=1, evaluation_epochs=1, init_from="generator-mse"
+        ),
         evaluation=replace(_REPORT.evaluation, bm3d_fft_size=16),
     ),
 }
+
+
+# What a preset takes for one model alone. A model without critic and VGG is so cheap that it can train for longer.
+MODEL_VALUES = {
+    "demo": {
+        "generator-mse": {
+            "training.steps": 1200,
+            "training.evaluation_epochs": 10,
+            "optimizer.generator_lr": 1e-3,
+            "optimizer.schedule": "cosine",
+        }
+    },
+    "lodopab": {"generator-mse": {"optimizer.generator_lr": 1e-3}},
+}
+
+
+def of_model(config: Config, name: str) -> Config:
+    """The config of one model: with the preset's own values for it, unless one of these was set otherwise."""
+    known, given = config_values.flatten(preset(config.preset)), config_values.flatten(config)
+    values = MODEL_VALUES.get(config.preset, {}).get(name, {})
+    untouched = all(given[key] == known[key] for key in values)
+    return override(config, {"model": name} | (values if untouched else {}))
 
 
 def preset(name: str) -> Config:

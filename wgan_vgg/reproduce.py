@@ -4,13 +4,14 @@ Each stage leaves its result under one name at its end, so that a run that was k
 with what is missing.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from data_prep.errors import InputError
 from wgan_vgg import config_values, vgg
-from wgan_vgg.config import MODELS, Config, override
+from wgan_vgg.config import MODELS, Config, of_model, override
 from wgan_vgg.data_stage import Progress, prepare_data
 from wgan_vgg.deploy.export import export_saved_model, exported_step
 from wgan_vgg.evaluation import methods
@@ -21,6 +22,8 @@ from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import ReferencesDir, ReproductionDir, RunDir, read_json, write_json
 from wgan_vgg.trained_model import newest_step
 from wgan_vgg.training.train_loop import check_sizes, train
+
+logger = logging.getLogger(__name__)
 
 SPLIT = "test"
 
@@ -153,14 +156,15 @@ def _judged(run: RunDir, results: RunDir, config: Config) -> bool:
 
 def _model_config(config: Config, name: str, model_names: Sequence[str], place: ReproductionDir) -> Config:
     """The config of one model; `training.init_from` may name another one of the reproduction, which comes before it."""
-    init_from = config.training.init_from
+    config, init_from = of_model(config, name), config.training.init_from
     if init_from not in MODELS:
-        return override(config, {"model": name})
-    if init_from not in model_names or model_names.index(init_from) > 0:
-        raise InputError(f"training.init_from={init_from}: must be the first model, got {','.join(model_names)}")
-    return override(
-        config, {"model": name, "training.init_from": None if name == init_from else str(place.model(init_from))}
-    )
+        return config
+    before = model_names[: model_names.index(name)]
+    if init_from not in before and init_from != name:
+        logger.warning(
+            "training.init_from=%s: not trained before %s, which begins with random weights", init_from, name
+        )
+    return override(config, {"training.init_from": str(place.model(init_from)) if init_from in before else None})
 
 
 def _uses_vgg(model_names: Sequence[str]) -> bool:
