@@ -29,7 +29,7 @@ setup(
     packages=["data_prep", "experiments", "wgan_vgg", *(f"wgan_vgg.{name}" for name in PARTS)],
     package_data={
         "wgan_vgg.evaluation": ["page/*"],
-        "wgan_vgg.pretrained": ["*.safetensors", "*.md", "*.json"],
+        "wgan_vgg.pretrained": ["*.safetensors", "*.npz", "*.md", "*.json"],
     },
     install_requires=[
         "tensorflow>=2.21",

@@ -55,7 +55,9 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
         target = folder / f"{name}.safetensors"
         shutil.copyfile(exported / "generator.safetensors", target)
     write_text(target.with_suffix(".md"), _card(run, name, about, data_note.read_text(), metadata, evaluations))
-    entry = {"file": target.name, "sha256": sha256(target), "about": about}
+    best = evaluations["test"]["statistics"]["best_baseline"]
+    baseline = best and {"name": best, "parameters": evaluations["test"]["baselines"][best]["parameters"]}
+    entry = {"file": target.name, "sha256": sha256(target), "about": about, "best_baseline": baseline}
     write_json(folder / "index.json", pretrained.index() | {name: entry})
     return target
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wgan_vgg import models
+from wgan_vgg import models, pretrained
 from wgan_vgg.evaluation import image_figures, judgement_figures, network_figures, training_figures
+from wgan_vgg.evaluation.example_figure import example_figure
 from wgan_vgg.evaluation.results import Runs, image_rows
 from wgan_vgg.evaluation.samples import load_samples
 from wgan_vgg.evaluation.style import figure_style
@@ -15,6 +16,7 @@ from wgan_vgg.input_pipeline import crop_shape
 TITLES = {
     "figure5": "Figure 5: the slice with the most detail",
     "detail": "A detail of it",
+    "pretrained": "A real slice, denoised by the models that ship with the package",
     "differences": "What each method changes: its image minus the truth",
     "psnr_by_patient": "PSNR of each patient",
     "distributions": "PSNR and SSIM of all images",
@@ -43,12 +45,14 @@ def write_figures(runs: Runs, results: Mapping[str, Any], folder: Path, split: s
         for suffix in (".png", ".pdf", ".svg"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
     samples = {model: load_samples(run, split) for model, run in runs.items()}
+    is_demo = any(run.load_config().preset == "demo" for run in runs.values() if run.config.is_file())
     trained = {model: run for model, run in runs.items() if run.rows()}
     with figure_style():
         captions = _draw_training(trained, results, folder) if trained else {}
         captions |= {
             "figure3": image_figures.sample_pair(samples, results, folder),
             "figure5": image_figures.comparison(samples, results, folder),
+            "pretrained": example_figure(folder) if is_demo and pretrained.index() else "",
             "differences": image_figures.differences(samples, results, folder),
             "detail": image_figures.detail(samples, results, folder),
             "noise_power": judgement_figures.noise_power(results, folder),

@@ -3,16 +3,19 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from data_prep.errors import InputError
 
 PREFIX = "pretrained:"
 _FOLDER = Path(__file__).parent
-_INDEX = _FOLDER / "index.json"  # name -> {"file", "sha256", "about"}
+_INDEX = _FOLDER / "index.json"  # name -> {"file", "sha256", "about", "best_baseline"}
 
 
-def index() -> dict[str, dict[str, str]]:
-    """What there is: by name, the file, its sha256 and a line about it."""
+def index() -> dict[str, dict[str, Any]]:
+    """What there is: by name the file, its sha256, a line about it, the best tuned baseline it was judged beside."""
     return json.loads(_INDEX.read_text())
 
 
@@ -33,6 +36,12 @@ def find(name: str) -> Path:
     if digest != models[name]["sha256"]:
         raise InputError(f"{path}: not the file that was published (sha256 {digest}); install the package again")
     return path
+
+
+def example() -> tuple[np.ndarray, np.ndarray]:
+    """One real slice at simulated low dose and at normal dose, see example.md: float32 HU (height, width)."""
+    with np.load(_FOLDER / "example.npz") as arrays:
+        return arrays["low_dose_hu"].astype(np.float32), arrays["normal_dose_hu"].astype(np.float32)
 
 
 def card(name: str) -> str:

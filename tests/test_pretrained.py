@@ -1,0 +1,123 @@
+"""The models that ship with the package: loaded by name, checked, better than their input on real CT, documented."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import REPO
+from dicom_files import write_series
+
+import wgan_vgg
+from data_prep.errors import InputError
+from wgan_vgg import pretrained
+from wgan_vgg.deploy.publish import publish
+from wgan_vgg.deploy.weights import import_generator
+from wgan_vgg.evaluation import metrics
+from wgan_vgg.run_dir import RunDir, read_json
+from wgan_vgg.trained_model import load_generator
+
+NAMES = list(pretrained.index())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_model_denoises_a_real_slice(name):
+    """Its patient was in the test split; the weights of another step or a wrong HU mapping would not do it."""
+    low_dose, normal_dose = pretrained.example()
+    denoised = wgan_vgg.load(name)(low_dose)
+    assert (denoised.shape, denoised.dtype) == (low_dose.shape, np.float32)
+    before, after = (metrics.psnr(normal_dose / 4072, image / 4072) for image in (low_dose, denoised))
+    assert before == pytest.approx(27.4, abs=0.1)
+    assert after > before + 12
+    assert abs(np.mean(denoised - normal_dose)) < 3.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_has_its_card_with_data_licences_results_and_what_it_is_not_for(name):
+    card = pretrained.card(name)
+    for heading in ("## Use", "## Data", "## Training", "## Results: validation", "## Results: test"):
+        assert heading in card
+    for words in ("Not for diagnosis", "CC BY 4.0", "4096 photons", "python -m experiments.train", "bm3d"):
+        assert words in card
+
+
+def test_stacks_single_slices_and_strength(tmp_path):
+    low_dose = pretrained.example()[0][:64, :64]
+    whole = wgan_vgg.load(NAMES[0])(np.stack([low_dose, low_dose]))
+    single = wgan_vgg.load(NAMES[0])(low_dose.astype(np.int16))
+    np.testing.assert_allclose(whole[0], single, atol=0.05)
+    mixed = wgan_vgg.load(NAMES[0], strength=0.25)
+    np.testing.assert_allclose(mixed(low_dose), 0.25 * single + 0.75 * low_dose, atol=0.05)
+    assert mixed.fingerprint != wgan_vgg.load(NAMES[0]).fingerprint, "two strengths must not mix in a folder"
+    assert "strength 0.25" in mixed.derivation
+    np.testing.assert_array_equal(wgan_vgg.load(NAMES[0], strength=0.0)(low_dose), low_dose)
+    for wrong, message in ((np.zeros(5), "shape"), (np.full((3, 3), np.nan), "9 NaN or infinite")):
+        with pytest.raises(InputError, match=message):
+            mixed(wrong)
+    with pytest.raises(InputError, match="strength=2: must be from 0"):
+        wgan_vgg.load(NAMES[0], strength=2)
+    with pytest.raises(InputError, match=f"neither a SavedModel nor a run, and none of {NAMES[0]}"):
+        wgan_vgg.load(tmp_path / "nothing")
+
+
+def test_denoise_takes_it_by_name_and_lists_it(script, tmp_path):
+    status, out, _ = script("denoise", "--list_models")
+    assert (status, out.split(":")[0]) == (0, NAMES[0])
+    write_series(tmp_path / "in", 2)
+    flags = (f"--model={NAMES[0]}", f"--input={tmp_path / 'in'}", "--strength=0.5")
+    status, out, err = script("denoise", *flags, f"--output={tmp_path / 'out'}")
+    assert (status, "2 files" in out) == (0, True), err
+    status, _, err = script("denoise", *flags[:2], f"--output={tmp_path / 'out'}")
+    assert (status, "another model" in err) == (2, True), "another strength is another model"
+
+
+def test_importing_the_package_imports_no_tensorflow():
+    code = "import sys, wgan_vgg; wgan_vgg.pretrained.index(); assert 'tensorflow' not in sys.modules; wgan_vgg.load"
+    subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True, timeout=120)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        wgan_vgg.nothing  # noqa: B018
+
+
+def test_its_weights_are_a_run_as_well(tmp_path):
+    import_generator(pretrained.find(NAMES[0]), tmp_path / "run")
+    hu = pretrained.example()[0][:64, :64]
+    np.testing.assert_array_equal(wgan_vgg.load(tmp_path / "run")(hu), wgan_vgg.load(NAMES[0])(hu))
+
+
+def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tmp_path, monkeypatch):
+    package = shutil.copytree(REPO / "wgan_vgg" / "pretrained", tmp_path / "pretrained")
+    monkeypatch.setattr(pretrained, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(pretrained, "_FOLDER", package)
+    monkeypatch.setattr(pretrained, "_INDEX", package / "index.json")
+    run = RunDir(shutil.copytree(reproduction / "wgan-mse", tmp_path / "run"))
+    note = tmp_path / "note.md"
+    with pytest.raises(InputError, match="its validation split was not evaluated"):
+        publish(run, "mine", "A model.", note)
+    flags = (
+        f"--workdir={run.path}",
+        f"--data_dir={reproduction / 'data'}",
+        "--split=validation",
+        "--baselines=gaussian",
+    )
+    assert script("evaluate", *flags, "--vgg_weights=none")[0] == 0
+    with pytest.raises(InputError, match="no such file; describe the data"):
+        publish(run, "mine", "A model.", note)
+    note.write_text("Blobs, CC0.")
+    path = publish(run, "mine", "A model.", note)
+    assert path == package / "mine.safetensors"
+    assert list(read_json(package / "index.json")) == [*NAMES, "mine"]
+    card = pretrained.card("mine")
+    assert card.startswith("# mine\n\nA model.\n")
+    assert "Blobs, CC0." in card
+    assert "12 steps of batch 4" in card
+    assert "Results: test, 4 patients, 12 slices; nothing was chosen on it" in card
+    hu = np.random.default_rng(0).normal(0, 100, (1, 32, 32)).astype(np.float32)
+    ours, expected = wgan_vgg.load("mine")(hu), wgan_vgg.load(run.path)(hu)
+    np.testing.assert_allclose(ours, expected, atol=1e-3)
+    assert load_generator(run).count_params() == 8 * 9 + 8 + 8 * 8 * 9 + 8 + 8 * 9 + 1
+    summary = json.loads(run.eval_json("test").read_text())
+    run.eval_json("test").write_text(json.dumps(summary | {"step": 3}))
+    with pytest.raises(InputError, match="evaluated at another step than 12"):
+        publish(run, "mine", "A model.", note)
