@@ -1,4 +1,4 @@
-"""README's client of TensorFlow Serving, against a stand-in with its REST interface (tfx/serving/api_rest)."""
+"""The documented client of TensorFlow Serving, against a stand-in with its REST interface (tfx/serving/api_rest)."""
 
 import http.server
 import json
@@ -15,7 +15,7 @@ from deployed import hu_images, write_run
 from wgan_vgg.deploy.export import export_saved_model
 from wgan_vgg.deploy.inference import Denoiser
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+INFERENCE = (Path(__file__).parent.parent / "docs" / "inference.md").read_text()
 
 
 def predict(model: tf.Module, body: bytes) -> dict[str, object]:
@@ -64,17 +64,17 @@ def port(run, tmp_path):
 
 
 def test_the_client_gets_what_the_model_gives(run, port, tmp_path, monkeypatch):
-    (client,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if ":predict" in block]
+    (client,) = [block for block in re.findall(r"```python\n(.*?)```", INFERENCE, re.DOTALL) if ":predict" in block]
     assert len([line for line in client.splitlines() if line.strip()]) <= 10
     monkeypatch.chdir(tmp_path)
     np.save("slices.npy", hu_images(2))
-    exec(compile(client.replace("localhost:8501", f"localhost:{port}"), "README.md", "exec"), {})
+    exec(compile(client.replace("localhost:8501", f"localhost:{port}"), "docs/inference.md", "exec"), {})
     np.testing.assert_allclose(np.load("denoised.npy"), Denoiser.load(run.path)(hu_images(2)), atol=0.05)
 
 
 def test_the_docker_line_puts_the_model_where_serving_looks():
-    (line,) = [line for line in README.splitlines() if "docker run" in line]
+    (line,) = [line for line in INFERENCE.splitlines() if "docker run" in line]
     volume = re.search(r'-v "\$PWD/runs/saved_model:/models/(\w+)/(\d+)"', line)
     assert volume
     assert f"MODEL_NAME={volume[1]}" in line
-    assert f"/v1/models/{volume[1]}:predict" in README
+    assert f"/v1/models/{volume[1]}:predict" in INFERENCE

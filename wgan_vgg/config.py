@@ -364,7 +364,7 @@ PRESETS = {
     # Phantoms on 2 CPU cores in minutes. The data protocol, the losses and the generator's rate are the report's;
     # training is 64 steps at batch 8, with one critic update a step and a critic rate at which the fragile
     # wgan-mse lives (at 2e-4 / 2e-4 its generator went black), and VGG has random weights, so that the demo
-    # needs no network and is the same everywhere. reproduce --preset=demo; expected: see README.
+    # needs no network and is the same everywhere. reproduce --preset=demo; expected: see results.md of the run.
     "demo": replace(
         _REPORT,
         preset="demo",
