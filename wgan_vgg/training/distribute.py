@@ -50,7 +50,7 @@ def make_strategy(devices: Devices) -> tf.distribute.Strategy:
         name = "multi_worker"
     if name == "multi_worker":
         if not workers:
-            raise InputError('strategy=multi_worker: TF_CONFIG is not set; see docs/training.md')
+            raise InputError("strategy=multi_worker: TF_CONFIG is not set; see docs/training.md")
         if devices.virtual_devices:
             raise InputError("virtual_devices: a worker has one CPU; start more workers, or take strategy=mirrored")
         return _join_workers(os.environ["TF_CONFIG"])
