@@ -6,7 +6,8 @@ from pathlib import Path
 from setuptools import setup
 
 HERE = Path(__file__).parent
-DICOM = ["pydicom>=3.0.2"]  # an earlier one can be made to write outside its folder
+# An earlier pydicom can be made to write outside its folder. Of the decoders, pylibjpeg-libjpeg is under the GPL 3.
+DICOM = ["pydicom>=3.0.2", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"]
 DOWNLOAD = ["pooch"]
 BASELINES = ["PyWavelets", "bm3d"]  # bm3d is free for non-commercial use only
 ONNX = ["tf2onnx>=1.17"]

@@ -6,6 +6,7 @@ rescale C.8.2.1. pydicom is the optional extra `dicom`.
 
 import contextlib
 import dataclasses
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, NotAnImage, install
 from data_prep.hdf5_slices import MAX_SIDE
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 AIR_HU = -1024.0  # what padding outside the field of view becomes
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_META_BEGIN = 144  # bytes: preamble, DICM and the element that says how long the rest of the file's own header is
+_BLOCK = 2**20
+_LARGEST_INFLATED = 2**28  # bytes; a slice of 8192x8192 in 16 bits has half as many
 _HEADER_TAGS = [
     "Columns",
     "ImageOrientationPatient",
@@ -61,7 +65,7 @@ def load_pydicom() -> ModuleType:
     try:
         import pydicom
     except ImportError as error:
-        raise InputError("the DICOM source needs pydicom: pip install 'wgan-vgg[dicom]'") from error
+        raise InputError(f"the DICOM source needs pydicom: {install('dicom')}") from error
     return pydicom
 
 
@@ -79,10 +83,23 @@ def naming(path: Path) -> Iterator[None]:
 
 def _read(path: Path, **options: Any) -> "Dataset":
     pydicom = load_pydicom()
-    # Inflating is done while reading, before any size can be checked; no scanner writes CT so.
-    if pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID") == _DEFLATED:
-        raise InputError(f"{path}: the whole file is deflated, which is refused; store it uncompressed")
+    meta = pydicom.filereader.read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") == _DEFLATED:
+        _check_inflated_size(path, _META_BEGIN + int(meta.FileMetaInformationGroupLength))
     return pydicom.dcmread(path, **options)
+
+
+def _check_inflated_size(path: Path, begin: int) -> None:
+    """Raises InputError where a deflated file unpacks to more than any slice needs: pydicom unpacks it at once."""
+    inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with path.open("rb") as file:
+        file.seek(begin)
+        while block := file.read(_BLOCK):
+            while block and size <= _LARGEST_INFLATED:
+                size += len(inflater.decompress(block, _BLOCK))
+                block = inflater.unconsumed_tail
+            if size > _LARGEST_INFLATED:
+                raise InputError(f"{path}: unpacks to more than {_LARGEST_INFLATED:,} bytes; store it uncompressed")
 
 
 def _floats(dataset: "Dataset", name: str, count: int) -> tuple[float, ...] | None:
@@ -185,11 +202,13 @@ def read_stored(path: Path) -> StoredSlice:
     """One slice with all of its file; BitsStored and PixelRepresentation decide how stored values are read.
 
     Raises:
+      NotAnImage: another modality than CT, or other values than HU.
       InputError: not a readable DICOM image, multi-frame, not one grey channel, an absurd size, no rescale slope
         or intercept, or HU that are not finite.
     """
     with naming(path):
         dataset = _read(path)
+        _check_ct(dataset, path)
         shape = _shape(dataset, path)  # before decoding, which is where a false header would cost memory
         _check_image(dataset, path)
         rescale = [_floats(dataset, name, 1) for name in ("RescaleSlope", "RescaleIntercept")]
@@ -208,6 +227,15 @@ def read_stored(path: Path) -> StoredSlice:
         if not np.isfinite(found.hu(AIR_HU)).all():
             raise InputError(f"{path}: its HU are not finite (RescaleSlope {slope}, RescaleIntercept {intercept})")
         return found
+
+
+def _check_ct(dataset: "Dataset", path: Path) -> None:
+    """Raises NotAnImage for a sound file of another modality, or whose rescaled values are something else than HU."""
+    modality, unit = (str(dataset.get(name) or "") for name in ("Modality", "RescaleType"))
+    if modality not in ("", "CT"):
+        raise NotAnImage(f"{path}: its Modality is {modality}, not CT; remove it")
+    if unit not in ("", "HU"):
+        raise NotAnImage(f"{path}: its RescaleType is {unit}, not HU; remove it")
 
 
 def _check_image(dataset: "Dataset", path: Path) -> None:

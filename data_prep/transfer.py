@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, install
 
 CHUNK = 1 << 16  # what a break of the connection may lose
 ENOUGH = 1 << 20  # a connection that brought this much was a good one: the count of failures starts anew
@@ -37,7 +37,7 @@ def import_libraries() -> tuple[ModuleType, ModuleType]:
         import pooch
         import requests  # which pooch brings
     except ImportError as error:
-        raise InputError("downloading needs pooch: pip install 'wgan-vgg[download]'") from error
+        raise InputError(f"downloading needs pooch: {install('download')}") from error
     return pooch, requests
 
 

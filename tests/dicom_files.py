@@ -17,6 +17,37 @@ from wgan_vgg.input_pipeline import DataSet
 
 SIDE = 32
 POSITIONS = (-30.0, -27.0, -24.0, -21.0)
+
+
+def jpeg_lossless(image: np.ndarray, selection: int = 1) -> bytes:
+    """A grey image of 16 bits as JPEG Lossless (ITU-T T.81, process 14), predicted by selection value 1 or 4.
+
+    One Huffman table, in which each of the 17 categories has a code of 5 bits.
+    """
+    rows, columns = image.shape
+    values = image.astype(np.int64)
+    predicted = np.empty_like(values)
+    predicted[1:, 1:] = values[1:, :-1] + (values[:-1, 1:] - values[:-1, :-1] if selection == 4 else 0)
+    predicted[0, 1:], predicted[1:, 0], predicted[0, 0] = values[0, :-1], values[:-1, 0], 1 << 15
+    bits = []
+    for difference in ((values - predicted + 32768) % 65536 - 32768).ravel().tolist():
+        category = abs(difference).bit_length()
+        bits.append(f"{category:05b}")
+        if 0 < category < 16:
+            bits.append(f"{difference if difference > 0 else difference + (1 << category) - 1:0{category}b}")
+    text = "".join(bits)
+    text += "1" * (-len(text) % 8)
+    scan = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\x00")
+
+    def segment(marker: int, content: bytes) -> bytes:
+        return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+    frame = bytes([16, *rows.to_bytes(2, "big"), *columns.to_bytes(2, "big"), 1, 1, 0x11, 0])
+    table = bytes([0, 0, 0, 0, 0, 17, *[0] * 11, *range(17)])
+    begin = b"\xff\xd8" + segment(0xC3, frame) + segment(0xC4, table) + segment(0xDA, bytes([1, 1, 0, selection, 0, 0]))
+    return begin + scan + b"\xff\xd9"
+
+
 ROLES = {"quarter_3mm": "Low Dose Images", "full_3mm": "Full Dose Images"}
 SAMPLE = Path(get_testdata_file("CT_small.dcm", download=False))
 

@@ -165,3 +165,29 @@ def test_a_dicom_file_that_begins_like_a_tiff_is_dicom(tmp_path):
     path = write_slice(tmp_path / "a.tif", np.ones((8, 8), np.uint16))
     path.write_bytes(b"II*\0" + path.read_bytes()[4:])
     assert kind_of(path).__name__ == "DicomSlices"
+
+
+def test_pictures_keep_their_texts_and_compression_and_nifti_says_what_it_is(identity, tmp_path):
+    import nibabel
+    import tifffile
+    from PIL import Image, PngImagePlugin
+
+    pixels = np.random.default_rng(0).integers(0, 4096, (20, 24)).astype(np.uint16)
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Source", "scanner 3")
+    Image.fromarray(pixels).save(tmp_path / "a.png", pnginfo=texts, dpi=(300, 300))
+    tifffile.imwrite(tmp_path / "a.tif", pixels, compression="zlib", description="series 7", software="archive")
+    nibabel.Nifti1Image(pixels.astype(np.int16)[..., None], np.eye(4)).to_filename(tmp_path / "a.nii")
+    denoiser = Denoiser.load(identity)
+    for ending in ("png", "tif", "nii"):
+        settings = Settings(hu_range=None if ending == "nii" else (-1024, 3071))
+        denoise(denoiser, tmp_path / f"a.{ending}", tmp_path / f"b.{ending}", settings)
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.text == {"Source": "scanner 3"}
+        assert image.info["dpi"][0] == pytest.approx(300, abs=0.1)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        page = file.pages[0]
+        assert (page.description, page.software) == ("series 7", "archive")
+        assert page.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+    descrip = bytes(nibabel.load(tmp_path / "b.nii").header["descrip"]).decode()
+    assert descrip.startswith("denoised, not for diagnostic use")

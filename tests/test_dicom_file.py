@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import SAMPLE, write_slice
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from dicom_files import SAMPLE, jpeg_lossless, write_slice
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 
+from data_prep import dicom
 from data_prep.dicom import read_header, read_hu
 from data_prep.errors import InputError
 from data_prep.patches import grid, to_range
@@ -65,6 +67,9 @@ def test_padding_becomes_air_before_rescaling(tmp_path: Path) -> None:
         ({"BitsStored": 17}, "do not fit together"),
         ({"PixelData": b"\0" * 100}, "not a readable DICOM image"),
         ({"PixelData": None}, "not a readable DICOM image"),
+        ({"Modality": "MR"}, "its Modality is MR, not CT"),
+        ({"Modality": "PT", "RescaleType": "BQML"}, "its Modality is PT, not CT"),
+        ({"RescaleType": "US"}, "its RescaleType is US, not HU"),
     ],
 )
 def test_a_file_that_is_no_ct_slice_is_refused_by_name(tmp_path: Path, attributes: dict, message: str) -> None:
@@ -81,13 +86,43 @@ def test_a_rescale_slope_of_nan_is_refused(tmp_path: Path) -> None:
         read_hu(path)
 
 
-def test_a_deflated_file_is_refused_before_it_is_inflated(tmp_path: Path) -> None:
-    path = write_slice(tmp_path / "a.dcm", np.zeros((8, 8), np.uint16))
+def deflated(path: Path, side: int) -> Path:
+    write_slice(path, np.arange(side * side).reshape(side, side).astype(np.uint16))
     dataset = pydicom.dcmread(path)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     dataset.save_as(path, implicit_vr=False, little_endian=True)
-    with pytest.raises(InputError, match="deflated"):
-        read_hu(path)
+    return path
+
+
+def test_a_deflated_file_is_read_and_a_bomb_is_refused_before_it_is_inflated(tmp_path: Path, monkeypatch) -> None:
+    found = read_hu(deflated(tmp_path / "a.dcm", 8))
+    np.testing.assert_array_equal(found, np.arange(64).reshape(8, 8) - 1024)
+    assert read_header(tmp_path / "a.dcm").shape == (8, 8)
+    monkeypatch.setattr(dicom, "_LARGEST_INFLATED", 10_000)
+    with pytest.raises(InputError, match="unpacks to more than 10,000 bytes"):
+        read_hu(deflated(tmp_path / "b.dcm", 80))
+
+
+JPEG_LOSSLESS, JPEG_LOSSLESS_SV1 = "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"
+
+
+@pytest.mark.parametrize(
+    ("syntax", "selection"), [(JPEG_LOSSLESS, 4), (JPEG_LOSSLESS_SV1, 1), (JPEGLSLossless, 0), (JPEG2000Lossless, 0)]
+)
+def test_what_pacs_store_losslessly_is_read_bit_for_bit(tmp_path: Path, syntax: str, selection: int) -> None:
+    stored = (1000 + 200 * np.random.default_rng(0).standard_normal((71, 83))).astype(np.uint16)
+    stored[3, 4], stored[5, 6] = 0, 65535
+    path = write_slice(tmp_path / "a.dcm", stored)
+    dataset = pydicom.dcmread(path)
+    if selection:
+        dataset.PixelData = encapsulate([jpeg_lossless(stored, selection)])
+        dataset["PixelData"].VR = "OB"
+        dataset.file_meta.TransferSyntaxUID = UID(syntax)
+    else:
+        dataset.compress(syntax, encoding_plugin="pyjpegls" if syntax == JPEGLSLossless else "pylibjpeg")
+    dataset.save_as(path, enforce_file_format=True)
+    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID == syntax
+    np.testing.assert_array_equal(read_hu(path), stored.astype(np.float32) - 1024)
 
 
 def test_position_is_along_the_slice_normal(tmp_path: Path) -> None:

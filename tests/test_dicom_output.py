@@ -127,7 +127,7 @@ def test_header_says_what_was_done_and_keeps_what_holds(tmp_path, network):
     assert after.SourceImageSequence[0].ReferencedSOPInstanceUID == before.SOPInstanceUID
     changed = {
         *("ImageType", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "DerivationDescription"),
-        *("SourceImageSequence", "PixelData"),
+        *("SourceImageSequence", "PixelData", "SeriesNumber"),
     }
     gone = {"SmallestImagePixelValue", "LargestImagePixelValue", "InstanceCreationDate", "InstanceCreationTime"}
     for element in before:
@@ -208,7 +208,7 @@ def test_what_pydicom_logs_is_not_shown(tmp_path):
 @pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm"])
 def test_compressed_and_big_endian_files_come_out_uncompressed(tmp_path, identity, name):
     dataset = pydicom.dcmread(get_testdata_file(name, download=False))
-    dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
+    dataset.RescaleSlope, dataset.RescaleIntercept, dataset.Modality = 1, 0, "CT"
     path = tmp_path / name
     dataset.save_as(path)
     after = through(identity, path)
@@ -246,3 +246,35 @@ def test_dciodvfy_finds_no_new_error(tmp_path, network):
     through(network, path)
     before, after = errors("dciodvfy", path), errors("dciodvfy", tmp_path / "out" / "CT_small.dcm")
     assert set(after) <= set(before)
+
+
+def test_a_lossy_origin_is_recorded_and_the_series_stands_apart(identity, tmp_path):
+    stored = (1000 + 30 * np.random.default_rng(0).standard_normal((24, 24))).astype(np.uint16)
+    path = write_slice(tmp_path / "a.dcm", stored, SeriesNumber=3)
+    dataset = pydicom.dcmread(path)
+    dataset.compress("1.2.840.10008.1.2.4.81", jls_error=3, encoding_plugin="pyjpegls")
+    dataset.save_as(path, enforce_file_format=True)
+    denoise(identity, path, tmp_path / "b.dcm", Settings())
+    result = pydicom.dcmread(tmp_path / "b.dcm")
+    assert (result.LossyImageCompression, result.LossyImageCompressionMethod) == ("01", "ISO_14495_1")
+    assert float(result.LossyImageCompressionRatio) > 1.5
+    assert not result.file_meta.TransferSyntaxUID.is_compressed
+    assert result.SeriesNumber == 1003
+    (equipment,) = result.ContributingEquipmentSequence
+    assert equipment.PurposeOfReferenceCodeSequence[0].CodeMeaning == "Processing Equipment"
+    assert (equipment.Manufacturer, "not for diagnostic use" in equipment.ContributionDescription) == ("wgan-vgg", True)
+    assert result.DerivationCodeSequence[-1].CodeValue == "113087"
+    lossless = write_slice(tmp_path / "c.dcm", stored)
+    denoise(identity, lossless, tmp_path / "d.dcm", Settings())
+    assert "LossyImageCompression" not in pydicom.dcmread(tmp_path / "d.dcm")
+
+
+def test_in_a_folder_other_modalities_are_passed_over_and_a_uid_that_occurs_twice_is_named(script, tmp_path):
+    model = identity_run(tmp_path / "model").path
+    write_slice(tmp_path / "in" / "a.dcm", np.full((9, 9), 1000, np.uint16))
+    write_slice(tmp_path / "in" / "mr.dcm", np.full((9, 9), 1000, np.uint16), Modality="MR")
+    (tmp_path / "in" / "b.dcm").write_bytes((tmp_path / "in" / "a.dcm").read_bytes())
+    flags = (f"--model={model}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
+    status, out, _ = script("denoise", *flags)
+    assert (status, "1 files" in out, "1 left out, 1 passed over" in out) == (5, True, True)
+    assert f"left out: {tmp_path / 'in' / 'b.dcm'}" in out

@@ -163,4 +163,4 @@ def test_other_files_are_no_slices(mayo: Path) -> None:
 
 def test_without_pydicom(mayo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    assert refusal(mayo) == "the DICOM source needs pydicom: pip install 'wgan-vgg[dicom]'"
+    assert refusal(mayo) == 'the DICOM source needs pydicom: pip install -e ".[dicom]"'

@@ -207,7 +207,7 @@ def test_unknown_part(tmp_path, parts):
 
 def test_without_pooch_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(InputError, match=r"^downloading needs pooch: pip install 'wgan-vgg\[download\]'$"):
+    with pytest.raises(InputError, match=r'^downloading needs pooch: pip install -e "\.\[download\]"$'):
         download_lodopab(tmp_path / "data", ["test"])
     assert not (tmp_path / "data").exists()
 

@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import tensorflow as tf
+from safetensors import SafetensorError, safe_open
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, install
 
 _LARGEST = 4 * 2**30  # bytes; VGG19 with its dense layers has 0.6 * 2**30
 _SAFE_TORCH = (2, 10)
@@ -83,10 +84,6 @@ def _others(content: Any) -> dict[str, str]:
 
 def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError as error:
-        raise InputError(f"{path}: needs safetensors: pip install 'wgan-vgg[weights]'") from error
-    try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, TypeError, ValueError) as error:  # TypeError: bfloat16, which numpy does not have
@@ -109,7 +106,7 @@ def _read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         import torch
     except ImportError as error:
         raise InputError(
-            f"{path}: a PyTorch file needs torch: pip install 'wgan-vgg[weights]', or save it as safetensors"
+            f"{path}: a PyTorch file needs torch: {install('weights')}, or save it as safetensors"
         ) from error
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
     if version < _SAFE_TORCH:

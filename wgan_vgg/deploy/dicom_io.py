@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import wgan_vgg
 from data_prep.dicom import load_pydicom, naming, padding_range, read_stored
 from data_prep.errors import InputError, NotAnImage
 from wgan_vgg.deploy.slices import Options, Scale, Slices
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 NOTICE = "not for diagnostic use"
 _TEXT_LENGTH, _SERIES_LENGTH = 1024, 64  # of the value representations ST and LO
+_SERIES_NUMBERS = 1000  # are added to the old one: denoised series stand behind the scanner's own
+# PS3.3, C.7.6.1.1.5.1, by transfer syntax.
+_LOSSY_METHODS = {
+    **dict.fromkeys(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"), "ISO_10918_1"),
+    "1.2.840.10008.1.2.4.81": "ISO_14495_1",
+    "1.2.840.10008.1.2.4.91": "ISO_15444_1",
+}
 # True of the old pixels or of the old file only: extremes, thumbnail, signatures, when and by what it was made.
 _OUTDATED = (
     *("SmallestImagePixelValue", "LargestImagePixelValue", "SmallestPixelValueInSeries", "LargestPixelValueInSeries"),
@@ -43,6 +51,7 @@ class DicomSlices(Slices):
             if not self._slice.dataset.get(name):
                 raise InputError(f"{self.path}: no {name}, by which its denoised image would refer to it; remove it")
         self.series_uid = str(self._slice.dataset.get("SeriesInstanceUID") or "")
+        self.instance_uid = str(self._slice.dataset.SOPInstanceUID)
         self.spacing_mm = _spacing(self._slice.dataset)
         return self._slice.hu(self._options.padding_hu)
 
@@ -58,6 +67,7 @@ class DicomSlices(Slices):
     def _end(self, partial: Path) -> None:
         dataset, content = self._slice.dataset, io.BytesIO()
         with naming(self.path):  # what pydicom reads it may yet refuse to write
+            _note_lossy(dataset)
             _set_pixels(dataset, self._pixels)
             _describe(dataset, self._options)
             dataset.save_as(content, enforce_file_format=True)
@@ -87,6 +97,34 @@ def _set_pixels(dataset: "Dataset", pixels: np.ndarray) -> None:
     dataset["PixelData"].is_undefined_length = False
 
 
+def _note_lossy(dataset: "Dataset") -> None:
+    """Says of pixels that were lossily compressed in the file read that they were, where it does not itself."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    method = _LOSSY_METHODS.get(str(syntax))
+    if method is None:
+        return
+    ratio = dataset.Rows * dataset.Columns * dataset.BitsAllocated / 8 / max(1, len(dataset.PixelData))
+    dataset.LossyImageCompression = "01"
+    if not dataset.get("LossyImageCompressionMethod"):
+        dataset.LossyImageCompressionMethod, dataset.LossyImageCompressionRatio = method, f"{ratio:.4g}"
+
+
+def _code(value: str, meaning: str) -> "Dataset":
+    code = load_pydicom().Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
+    return code
+
+
+def _equipment(options: Options) -> "Dataset":
+    """An item of ContributingEquipmentSequence (C.12.1.5): this program. Without a time, so that bytes repeat."""
+    item = load_pydicom().Dataset()
+    item.PurposeOfReferenceCodeSequence = [_code("109102", "Processing Equipment")]
+    item.Manufacturer, item.ManufacturerModelName = "wgan-vgg", options.fingerprint[:16]
+    item.SoftwareVersions = wgan_vgg.__version__
+    item.ContributionDescription = f"{options.derivation}; {NOTICE}"[:_TEXT_LENGTH]
+    return item
+
+
 def _describe(dataset: "Dataset", options: Options) -> None:
     """New UIDs, which depend on the old ones and the model alone, and what was done."""
     pydicom = load_pydicom()
@@ -111,6 +149,12 @@ def _describe(dataset: "Dataset", options: Options) -> None:
     text = f"{options.derivation}; {NOTICE}"
     dataset.DerivationDescription = f"{before}; {text}"[-_TEXT_LENGTH:] if before else text[:_TEXT_LENGTH]
     series, suffix = str(dataset.get("SeriesDescription") or ""), f"denoised, {NOTICE}"
+    dataset.SeriesNumber = _SERIES_NUMBERS + int(dataset.get("SeriesNumber") or 0)
+    dataset.DerivationCodeSequence = [*(dataset.get("DerivationCodeSequence") or ()), _code("113087", "Smoothing")]
+    dataset.ContributingEquipmentSequence = [
+        *(dataset.get("ContributingEquipmentSequence") or ()),
+        _equipment(options),
+    ]
     dataset.SeriesDescription = f"{series[: _SERIES_LENGTH - len(suffix) - 1]} {suffix}".strip()
     dataset.preamble = bytes(128)  # where it makes the file a TIFF too, that one's offsets are wrong now
     for name in _OUTDATED:

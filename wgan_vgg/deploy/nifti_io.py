@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, install
 from wgan_vgg.deploy.label_maps import refuse_label_map
 from wgan_vgg.deploy.slices import Options, Scale, Slices, check_shape, check_size
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Image
+
+_DESCRIP_LENGTH = 79  # of the header's field, with the 0 that ends it
 
 
 class NiftiSlices(Slices):
@@ -22,7 +24,7 @@ class NiftiSlices(Slices):
     The twin has the same header, so the same affine, type, slope and intercept; it is held in memory until the end.
     """
 
-    def __init__(self, path: Path, options: Options) -> None:  # noqa: ARG002
+    def __init__(self, path: Path, options: Options) -> None:
         super().__init__(path)
         self._image = _load(path)
         proxy = self._image.dataobj
@@ -36,6 +38,7 @@ class NiftiSlices(Slices):
             (np.iinfo(proxy.dtype).min, np.iinfo(proxy.dtype).max) if proxy.dtype.kind in "iu" else (-np.inf, np.inf)
         )
         self.spacing_mm = _spacing(self._image)
+        self._fingerprint = options.fingerprint
         self._scale = Scale(float(proxy.slope), float(proxy.inter), proxy.dtype, low, high)
 
     def read(self, index: int) -> np.ndarray:
@@ -61,6 +64,7 @@ class NiftiSlices(Slices):
         twin = type(image)(self._denoised.reshape(image.shape), image.affine, image.header, dtype=self._scale.dtype)
         twin.header.set_slope_inter(self._scale.slope, self._scale.intercept)
         twin.header["cal_min"] = twin.header["cal_max"] = 0  # the range to show: unknown now
+        twin.header["descrip"] = f"denoised, not for diagnostic use; {self._fingerprint}"[:_DESCRIP_LENGTH]
         with contextlib.ExitStack() as stack:  # nibabel leaves a file open where a full disk ends the writing
             file = stack.enter_context(partial.open("wb"))
             if partial.suffix.lower() == ".gz":
@@ -79,7 +83,7 @@ def _load(path: Path) -> "Nifti1Image":
     try:
         import nibabel
     except ImportError as error:
-        raise InputError(f"{path}: NIfTI needs nibabel: pip install 'wgan-vgg[nifti]'") from error
+        raise InputError(f"{path}: NIfTI needs nibabel: {install('nifti')}") from error
     try:
         image = nibabel.load(path)
     except Exception as error:  # nibabel, gzip and numpy raise many kinds for a wrong file

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, install
 from wgan_vgg.deploy.hu import HuMapping
 from wgan_vgg.deploy.non_finite import nan_keeping_model
 from wgan_vgg.deploy.precision import Samples, cost
@@ -34,7 +34,7 @@ def write_onnx(folder: Path, generator: keras.Model, metadata: dict[str, Any]) -
         import onnx
         import tf2onnx  # noqa: F401  (Keras imports it)
     except ImportError as error:
-        raise InputError("format=onnx needs tf2onnx: pip install 'wgan-vgg[onnx]'") from error
+        raise InputError(f"format=onnx needs tf2onnx: {install('onnx')}") from error
     path = folder / "generator.onnx"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of Keras, which gives tf2onnx the np.object it misses
@@ -55,11 +55,7 @@ def write_onnx(folder: Path, generator: keras.Model, metadata: dict[str, Any]) -
 
 
 def write_torch(folder: Path, generator: keras.Model, metadata: dict[str, Any]) -> None:
-    """Writes generator.safetensors: the state dict of a torch.nn.Sequential of convolutions and ReLUs by turns.
-
-    Raises:
-      InputError: safetensors is not installed.
-    """
+    """Writes generator.safetensors: the state dict of a torch.nn.Sequential of convolutions and ReLUs by turns."""
     write_safetensors(folder / "generator.safetensors", to_state_dict(generator), {"wgan_vgg": json.dumps(metadata)})
 
 

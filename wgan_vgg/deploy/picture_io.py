@@ -53,16 +53,26 @@ class PngSlices(_Picture):
                     f"{self.path}: a picture of mode {image.mode}, expected grey, 8 or 16 bits, no palette"
                 )
             check_shape(self.path, (1, image.height, image.width), np.dtype(np.uint8))  # before it is unpacked
-            return np.array(image)[np.newaxis]
+            pixels = np.array(image)[np.newaxis]
+            self._texts, self._dpi = dict(image.text), image.info.get("dpi")  # texts may stand behind the pixels
+            return pixels
 
     def _end(self, partial: Path) -> None:
-        from PIL import Image
+        from PIL import Image, PngImagePlugin
 
-        Image.fromarray(self._pages[0]).save(partial, format="PNG")
+        texts = PngImagePlugin.PngInfo()
+        for name, text in self._texts.items():
+            texts.add_text(name, str(text))
+        Image.fromarray(self._pages[0]).save(
+            partial, format="PNG", pnginfo=texts, **({"dpi": self._dpi} if self._dpi else {})
+        )
 
 
 class TiffSlices(_Picture):
-    """Whole numbers or fractions, grey, one or more pages; the twin keeps the resolution, uncompressed."""
+    """Whole numbers or fractions, grey, one or more pages; the twin keeps resolution, description and software.
+
+    It is compressed, without loss, where the file was: by deflate, whatever that one's method.
+    """
 
     def _load(self) -> np.ndarray:
         import tifffile
@@ -81,12 +91,14 @@ class TiffSlices(_Picture):
                 raise InputError(f"{self.path}: pages of several sizes or types; split it into several files")
             check_shape(self.path, (count, *page.shape), page.dtype)  # before it is unpacked
             check_size(self.path, count * page.nbytes)
-            self._resolution = {"resolution": page.resolution, "resolutionunit": page.resolutionunit}
+            self._kept = {"resolution": page.resolution, "resolutionunit": page.resolutionunit}
+            self._kept |= {"description": page.description or None, "software": page.software or None, "metadata": None}
+            self._kept["compression"] = None if page.compression == tifffile.COMPRESSION.NONE else "zlib"
             return np.stack([each.asarray() for each in pages])
 
     def _end(self, partial: Path) -> None:
         import tifffile
 
         content = io.BytesIO()  # into a file numpy would write, which does not say that a disk is full
-        tifffile.imwrite(content, self._pages, photometric="minisblack", **self._resolution)
+        tifffile.imwrite(content, self._pages, photometric="minisblack", **self._kept)
         partial.write_bytes(content.getvalue())

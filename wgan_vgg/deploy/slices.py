@@ -36,13 +36,13 @@ class Slices:
 
     Attributes, once the first slice was read:
       spacing_mm: of the pixels; None: the file does not say.
-      series_uid: DICOM's SeriesInstanceUID, "" elsewhere.
+      series_uid, instance_uid: DICOM's SeriesInstanceUID and SOPInstanceUID, "" elsewhere.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.count = path, 1
         self.spacing_mm: float | None = None
-        self.series_uid = ""
+        self.series_uid = self.instance_uid = ""
         self._stack = contextlib.ExitStack()  # what must be closed
 
     @property

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-
-from data_prep.errors import InputError
+from safetensors.numpy import save_file
 
 
 def to_state_dict(generator: keras.Model) -> dict[str, np.ndarray]:
@@ -24,13 +23,5 @@ def to_state_dict(generator: keras.Model) -> dict[str, np.ndarray]:
 
 
 def write_safetensors(path: Path, state: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Writes tensors and texts about them as one safetensors file.
-
-    Raises:
-      InputError: safetensors is not installed.
-    """
-    try:
-        from safetensors.numpy import save_file
-    except ImportError as error:
-        raise InputError("format=torch needs safetensors: pip install 'wgan-vgg[weights]'") from error
+    """Writes tensors and texts about them as one safetensors file."""
     save_file(dict(state), path, dict(metadata))

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +55,7 @@ class Work:
         self._options = Options(settings.hu_range, low, denoiser.fingerprint, denoiser.derivation)
         self._summaries = Summaries(metadata.get("training_input") or {}, told or (lambda _: None), logger.warning)
         self._open: set[Job] = set()
+        self._instances: dict[str, Path] = {}  # the first file of each SOPInstanceUID
         self._waiting: deque[Job] = deque()
         self.outcome = Outcome()
 
@@ -94,6 +96,7 @@ class Work:
             try:
                 source = job.open(self._options)
                 first = source.read(0)
+                self._check_instance(job, source)
                 self._begin(job, source)
                 for index in range(source.count):
                     yield _Item(job, source, index, source.read(index) if index else first)
@@ -103,6 +106,12 @@ class Work:
                 self._leave_out(job, error)
             if total > 1:
                 self._progress("denoise", total - len(self._waiting), total)
+
+    def _check_instance(self, job: Job, source: Slices) -> None:
+        """Raises InputError for a second DICOM file of one SOPInstanceUID: their denoised images would be one, too."""
+        first = self._instances.setdefault(source.instance_uid, job.path) if source.instance_uid else job.path
+        if first != job.path:
+            raise InputError(f"{job.path}: has the SOPInstanceUID of {first}; remove one of them")
 
     def _begin(self, job: Job, source: Slices) -> None:
         job.source = source

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import ndimage
 from skimage import restoration
 
+from data_prep.errors import install
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet
@@ -25,7 +26,7 @@ from wgan_vgg.input_pipeline import DataSet
 Parameters = dict[str, float]
 Progress = Callable[[int, int], None]
 _MOST_STEPS = 20  # beyond one grid
-INSTALL = 'pip install -e ".[baselines]"'
+INSTALL = install("baselines")
 
 
 @dataclasses.dataclass(frozen=True)
