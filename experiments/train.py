@@ -22,7 +22,7 @@ from experiments.flags import (
     required,
 )
 from experiments.progress import Reporter
-from wgan_vgg.config import MODELS, of_model, override
+from wgan_vgg.config import MODELS, of_model
 
 
 def define(values: flags.FlagValues) -> None:
@@ -39,8 +39,6 @@ def define(values: flags.FlagValues) -> None:
 def job(values: flags.FlagValues) -> int:
     """Trains and says how it ended."""
     config = of_model(read_config(values, forbidden_section="data"), check_model(values.model))
-    if config.training.init_from in MODELS:  # means something beside other models only, in a reproduction
-        config = override(config, {"training.init_from": None})
     data_dir, workdir = (Path(text) for text in required(values, "data_dir", "workdir"))
     quiet_tensorflow()
     from wgan_vgg.input_pipeline import DataSet

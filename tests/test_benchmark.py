@@ -234,5 +234,5 @@ def test_no_script_imports_tensorflow_to_print_its_help():
         "print([name for name in ('tensorflow', 'keras', 'torch') if name in sys.modules])\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPO)
-    assert result.stdout.count("Flags:") == 9
+    assert result.stdout.count("Flags:") == 10
     assert result.stdout.splitlines()[-1] == "[]"

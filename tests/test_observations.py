@@ -6,7 +6,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from conftest import PREPARE, write_part
+from conftest import TWO_PARTS, write_part
 
 from data_prep import lodopab, low_dose
 from data_prep.errors import InputError
@@ -114,7 +114,7 @@ def test_files_made_otherwise_are_refused(ground_truth, other):
 
 def test_observations_that_cannot_be_used_are_named_before_or_instead_of_records(ground_truth, tmp_path):
     write_observations(ground_truth, photons=4096, seed=0, geometry=Geometry().coarser(100))
-    settings = PREPARE | {"noise": "observations", "noise_std": None, "projection_coarseness": 100}
+    settings = TWO_PARTS | {"noise": "observations", "noise_std": None, "projection_coarseness": 100}
     path, out = ground_truth / "observation_train_000.hdf5", tmp_path / "records" / "out"
     with h5py.File(path, "r+") as file:
         file["data"][3, 0, 0] = np.inf
@@ -147,6 +147,7 @@ PHANTOMS = [
     "--set=phantoms.max_slices=2",
     "--projection_coarseness=10",
     "--num_train=0",
+    "--set=data.validation_parts=()",
 ]
 
 

@@ -78,6 +78,7 @@ def test_the_first_row_is_the_presets_own_but_for_what_all_have_in_common():
     first = study.variant_configs("protocol", report, "lodopab")["report"]
     changed = config_values.differences(config_values.to_dict(report), config_values.to_dict(first))
     assert [line.split(":")[0] for line in changed] == [
+        "data.validation_parts",
         "data.selection",
         "evaluation.perceptual",
         "evaluation.baselines",

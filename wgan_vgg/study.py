@@ -57,7 +57,6 @@ STUDIES = {"protocol": PROTOCOL}
 COMMON = {
     "data.selection": "files",
     "data.validation_parts": (),
-    "training.init_from": None,
     "evaluation.baselines": (),
     "evaluation.perceptual": False,
 }

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from data_prep.errors import InputError
 from wgan_vgg import config_values, models, run_dir
-from wgan_vgg.config import Config
+from wgan_vgg.config import MODELS, Config
 from wgan_vgg.endings import WorkerLost
 from wgan_vgg.environment import describe_environment
 from wgan_vgg.evaluation import metrics
@@ -69,6 +69,8 @@ def train(
     """
     config = config_values.override(config, config_values.flatten_dict({"data": config_values.to_dict(data.config)}))
     config = config.fitting(data.splits)
+    if config.training.init_from in MODELS:  # one of a reproduction's own, which has put its path there
+        config = config_values.override(config, {"training.init_from": None})
     num_train = data.size("train")
     total = config.total_steps(num_train)
     shape = check_sizes(config, data.image_shape)
