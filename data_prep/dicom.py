@@ -24,6 +24,7 @@ AIR_HU = -1024.0  # what padding outside the field of view becomes
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _META_BEGIN = 144  # bytes: preamble, DICM and the element that says how long the rest of the file's own header is
 _BLOCK = 2**20
+_MOST_PIXELS = 2**30  # of all frames of a file
 _LARGEST_INFLATED = 2**28  # bytes; a slice of 8192x8192 in 16 bits has half as many
 _HEADER_TAGS = [
     "Columns",
@@ -211,22 +212,64 @@ def read_stored(path: Path) -> StoredSlice:
         _check_ct(dataset, path)
         shape = _shape(dataset, path)  # before decoding, which is where a false header would cost memory
         _check_image(dataset, path)
-        rescale = [_floats(dataset, name, 1) for name in ("RescaleSlope", "RescaleIntercept")]
-        if None in rescale or rescale[0] == (0.0,):
-            raise InputError(f"{path}: RescaleSlope or RescaleIntercept is missing or zero: its values have no HU")
-        (slope,), (intercept,) = rescale
-        # Padding may lie in bits that BitsStored says are unused, so it is looked for before they are cut off.
-        dataset.pixel_array_options(correct_unused_bits=False)
-        raw = dataset.pixel_array
-        if raw.shape != shape or raw.dtype.kind not in "iu":
-            raise InputError(f"{path}: pixels {raw.shape} of type {raw.dtype}, expected whole numbers {shape}")
-        unused = raw.dtype.itemsize * 8 - int(dataset.BitsStored)
-        stored = (raw << unused) >> unused  # an arithmetic shift, which also extends the sign
-        padding = _padding(dataset, raw) | _padding(dataset, stored)
-        found = StoredSlice(dataset, raw, stored, padding, slope, intercept)
-        if not np.isfinite(found.hu(AIR_HU)).all():
-            raise InputError(f"{path}: its HU are not finite (RescaleSlope {slope}, RescaleIntercept {intercept})")
-        return found
+        if (frames := int(dataset.get("NumberOfFrames") or 1)) != 1:
+            raise InputError(f"{path}: {frames} frames, expected one slice a file; split it into single slices")
+        return _stored_slice(dataset, _raw_pixels(dataset, path, shape), dataset, path)
+
+
+def read_frames(path: Path) -> list[StoredSlice]:
+    """Every frame of an Enhanced CT image (PS3.3, A.38), all of them with the whole file as their `dataset`.
+
+    Raises:
+      InputError: as read_stored; also more pixels than are held in memory.
+    """
+    with naming(path):
+        dataset = _read(path)
+        _check_ct(dataset, path)
+        shape, count = _shape(dataset, path), int(dataset.NumberOfFrames)
+        _check_image(dataset, path)
+        if not 0 < count * shape[0] * shape[1] <= _MOST_PIXELS:
+            raise InputError(
+                f"{path}: {count} frames of {shape[0]}x{shape[1]}, expected {_MOST_PIXELS:,} pixels at most"
+            )
+        raw = _raw_pixels(dataset, path, (count, *shape) if count > 1 else shape).reshape(count, *shape)
+        groups = [frame_group(dataset, number, "PixelValueTransformationSequence") for number in range(count)]
+        for group in groups:
+            _check_ct(group or dataset, path)
+        return [_stored_slice(dataset, image, group or dataset, path) for image, group in zip(raw, groups, strict=True)]
+
+
+def frame_group(dataset: "Dataset", number: int, name: str) -> "Dataset | None":
+    """A functional group of a frame, by the name of its sequence: the frame's own, else the one that all share."""
+    shared, frames = (dataset.get(f"{kind}FunctionalGroupsSequence") for kind in ("Shared", "PerFrame"))
+    for groups in (frames[number] if frames else None, shared[0] if shared else None):
+        if groups is not None and groups.get(name):
+            return groups[name].value[0]
+    return None
+
+
+def _raw_pixels(dataset: "Dataset", path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    # Padding may lie in bits that BitsStored says are unused, so these are not cut off yet.
+    dataset.pixel_array_options(correct_unused_bits=False)
+    raw = dataset.pixel_array
+    if raw.shape != shape or raw.dtype.kind not in "iu":
+        raise InputError(f"{path}: pixels {raw.shape} of type {raw.dtype}, expected whole numbers {shape}")
+    return raw
+
+
+def _stored_slice(dataset: "Dataset", raw: np.ndarray, rescaled_by: "Dataset", path: Path) -> StoredSlice:
+    """One slice of a file; `rescaled_by` has its RescaleSlope and RescaleIntercept."""
+    rescale = [_floats(rescaled_by, name, 1) for name in ("RescaleSlope", "RescaleIntercept")]
+    if None in rescale or rescale[0] == (0.0,):
+        raise InputError(f"{path}: RescaleSlope or RescaleIntercept is missing or zero: its values have no HU")
+    (slope,), (intercept,) = rescale
+    unused = raw.dtype.itemsize * 8 - int(dataset.BitsStored)
+    stored = (raw << unused) >> unused  # an arithmetic shift, which also extends the sign
+    padding = _padding(dataset, raw) | _padding(dataset, stored)
+    found = StoredSlice(dataset, raw, stored, padding, slope, intercept)
+    if not np.isfinite(found.hu(AIR_HU)).all():
+        raise InputError(f"{path}: its HU are not finite (RescaleSlope {slope}, RescaleIntercept {intercept})")
+    return found
 
 
 def _check_ct(dataset: "Dataset", path: Path) -> None:
@@ -239,9 +282,7 @@ def _check_ct(dataset: "Dataset", path: Path) -> None:
 
 
 def _check_image(dataset: "Dataset", path: Path) -> None:
-    frames, samples = int(dataset.get("NumberOfFrames") or 1), int(dataset.get("SamplesPerPixel") or 1)
-    if frames != 1:
-        raise InputError(f"{path}: {frames} frames, expected one slice a file; split it into single slices")
+    samples = int(dataset.get("SamplesPerPixel") or 1)
     photometric = str(dataset.get("PhotometricInterpretation"))
     if samples != 1 or not photometric.startswith("MONOCHROME"):
         raise InputError(f"{path}: {photometric} with {samples} samples a pixel, expected MONOCHROME2 with 1")

@@ -5,13 +5,14 @@ Attributes are those of the DICOM standard, PS3.3: general image C.7.6.1, genera
 
 import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import wgan_vgg
-from data_prep.dicom import load_pydicom, naming, padding_range, read_stored
+from data_prep.dicom import StoredSlice, load_pydicom, naming, padding_range, read_stored
 from data_prep.errors import InputError, NotAnImage
 from wgan_vgg.deploy.slices import Options, Scale, Slices
 
@@ -52,29 +53,41 @@ class DicomSlices(Slices):
                 raise InputError(f"{self.path}: no {name}, by which its denoised image would refer to it; remove it")
         self.series_uid = str(self._slice.dataset.get("SeriesInstanceUID") or "")
         self.instance_uid = str(self._slice.dataset.SOPInstanceUID)
-        self.spacing_mm = _spacing(self._slice.dataset)
+        self.spacing_mm = spacing(self._slice.dataset)
         return self._slice.hu(self._options.padding_hu)
 
     def write(self, index: int, hu: np.ndarray) -> None:  # noqa: ARG002
-        dataset, raw = self._slice.dataset, self._slice.raw
-        bits, signed = int(dataset.BitsStored), raw.dtype.kind == "i"
-        low = -(2 ** (bits - 1)) if signed else 0
-        scale = Scale(self._slice.slope, self._slice.intercept, raw.dtype, low, low + 2**bits - 1)
-        stored = _off_padding(dataset, scale.to_stored(hu), scale).astype(raw.dtype)
-        # What did not change keeps its unused bits too.
-        self._pixels = np.where(self._slice.padding | (stored == self._slice.stored), raw, stored)
+        self._pixels = new_pixels(self._slice, hu)
 
     def _end(self, partial: Path) -> None:
-        dataset, content = self._slice.dataset, io.BytesIO()
         with naming(self.path):  # what pydicom reads it may yet refuse to write
-            _note_lossy(dataset)
-            _set_pixels(dataset, self._pixels)
-            _describe(dataset, self._options)
-            dataset.save_as(content, enforce_file_format=True)
-        partial.write_bytes(content.getvalue())
+            partial.write_bytes(described(self._slice.dataset, self._pixels, self._options))
 
 
-def _spacing(dataset: "Dataset") -> float | None:
+def new_pixels(old: StoredSlice, hu: np.ndarray) -> np.ndarray:
+    """What a slice's file is to hold for denoised HU (height, width); padding stays what it was."""
+    bits, signed = int(old.dataset.BitsStored), old.raw.dtype.kind == "i"
+    low = -(2 ** (bits - 1)) if signed else 0
+    scale = Scale(old.slope, old.intercept, old.raw.dtype, low, low + 2**bits - 1)
+    stored = _off_padding(old.dataset, scale.to_stored(hu), scale).astype(old.raw.dtype)
+    # What did not change keeps its unused bits too.
+    return np.where(old.padding | (stored == old.stored), old.raw, stored)
+
+
+def described(
+    dataset: "Dataset", pixels: np.ndarray, options: Options, more: Callable[[], None] = lambda: None
+) -> bytes:
+    """The file's bytes with other pixels, and with a header that says so; `more` is done to it before it is written."""
+    content = io.BytesIO()
+    _note_lossy(dataset)
+    _set_pixels(dataset, pixels)
+    _describe(dataset, options)
+    more()
+    dataset.save_as(content, enforce_file_format=True)
+    return content.getvalue()
+
+
+def spacing(dataset: "Dataset") -> float | None:
     """The side of a pixel in mm (of an oblong one the geometric mean); None where the file does not say."""
     values = [float(value) for value in dataset.get("PixelSpacing") or ()]
     return math.sqrt(math.prod(values)) if len(values) == 2 and min(values) > 0 else None
@@ -109,7 +122,7 @@ def _note_lossy(dataset: "Dataset") -> None:
         dataset.LossyImageCompressionMethod, dataset.LossyImageCompressionRatio = method, f"{ratio:.4g}"
 
 
-def _code(value: str, meaning: str) -> "Dataset":
+def code(value: str, meaning: str) -> "Dataset":
     code = load_pydicom().Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
     return code
@@ -118,7 +131,7 @@ def _code(value: str, meaning: str) -> "Dataset":
 def _equipment(options: Options) -> "Dataset":
     """An item of ContributingEquipmentSequence (C.12.1.5): this program. Without a time, so that bytes repeat."""
     item = load_pydicom().Dataset()
-    item.PurposeOfReferenceCodeSequence = [_code("109102", "Processing Equipment")]
+    item.PurposeOfReferenceCodeSequence = [code("109102", "Processing Equipment")]
     item.Manufacturer, item.ManufacturerModelName = "wgan-vgg", options.fingerprint[:16]
     item.SoftwareVersions = wgan_vgg.__version__
     item.ContributionDescription = f"{options.derivation}; {NOTICE}"[:_TEXT_LENGTH]
@@ -150,7 +163,7 @@ def _describe(dataset: "Dataset", options: Options) -> None:
     dataset.DerivationDescription = f"{before}; {text}"[-_TEXT_LENGTH:] if before else text[:_TEXT_LENGTH]
     series, suffix = str(dataset.get("SeriesDescription") or ""), f"denoised, {NOTICE}"
     dataset.SeriesNumber = _SERIES_NUMBERS + int(dataset.get("SeriesNumber") or 0)
-    dataset.DerivationCodeSequence = [*(dataset.get("DerivationCodeSequence") or ()), _code("113087", "Smoothing")]
+    dataset.DerivationCodeSequence = [*(dataset.get("DerivationCodeSequence") or ()), code("113087", "Smoothing")]
     dataset.ContributingEquipmentSequence = [
         *(dataset.get("ContributingEquipmentSequence") or ()),
         _equipment(options),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from wgan_vgg.deploy.array_io import Hdf5Slices, NpySlices, NpzSlices
-from wgan_vgg.deploy.dicom_io import DicomSlices
+from wgan_vgg.deploy.enhanced_io import open_dicom
 from wgan_vgg.deploy.nifti_io import NiftiSlices
 from wgan_vgg.deploy.picture_io import PngSlices, TiffSlices
 from wgan_vgg.deploy.slices import Options, Slices
@@ -19,7 +19,7 @@ _BEGINNINGS: dict[bytes, Kind] = {
 }
 # Also what a damaged file of a kind is known by, so that it is named and not passed over.
 _ENDINGS: dict[str, Kind] = {
-    **dict.fromkeys((".dcm", ".ima"), DicomSlices),
+    **dict.fromkeys((".dcm", ".ima"), open_dicom),
     **dict.fromkeys((".nii", ".nii.gz"), NiftiSlices),
     **dict.fromkeys((".hdf5", ".h5"), Hdf5Slices),
     **dict.fromkeys((".tif", ".tiff"), TiffSlices),
@@ -41,7 +41,7 @@ def kind_of(path: Path) -> Kind | None:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if beginning[128:] == b"DICM":  # first: its preamble may look like a TIFF
-        return DicomSlices if path.name != "DICOMDIR" else None
+        return open_dicom if path.name != "DICOMDIR" else None
     for known, kind in _BEGINNINGS.items():
         if beginning.startswith(known):
             return kind
