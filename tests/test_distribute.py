@@ -128,7 +128,7 @@ def test_virtual_devices_by_flag_end_as_one_device_does(script, data_dir, tmp_pa
     one, two = (RunDir(tmp_path / name) for name in ("one", "two"))
     assert json.loads(two.environment.read_text())[0]["replicas"] == 2
     for first, second in zip(one.rows(), two.rows(), strict=True):
-        assert second["test"]["psnr"] == pytest.approx(first["test"]["psnr"], abs=0.05)
+        assert second["validation"]["psnr"] == pytest.approx(first["validation"]["psnr"], abs=0.05)
 
 
 def test_a_batch_that_does_not_divide_over_the_devices_is_refused_by_the_script(data_dir, tmp_path):

@@ -33,7 +33,9 @@ def test_the_whole_chain_and_its_repetition(script, hdf5_dir, tmp_path):
     assert status == 0, err
     results = json.loads((tmp_path / "results.json").read_text())
     assert list(results["models"]) == list(config.REPORT_MODELS)
-    assert (results["test_images"], results["test_patients"], results["warnings"]) == (12, 4, [])
+    assert (results["test_images"], results["test_patients"]) == (12, 4)
+    # So short a training may leave a term without weight, which is said.
+    assert [warning for warning in results["warnings"] if "in all but name" not in warning] == []
     assert results["models"]["wgan-vgg"]["published"] == {"ssim": 0.9941, "psnr": 35.654}
     assert results["noisy"]["psnr"] == pytest.approx(20.0, abs=0.3)
     markdown = (tmp_path / "results.md").read_text()

@@ -17,7 +17,7 @@ def training_input(data: DataSet) -> dict[str, Any]:
       `pixel_spacing_mm`; `noise_std_hu`: the median over some images, by the estimator that `denoise` applies to its
       input (deploy/noise.py); `noise`: its model; `photons` per unattenuated ray; `image_shape`.
     """
-    spacing = data.manifest["pixel_spacing_mm"]
+    spacing = data.manifest.get("pixel_spacing_mm")
     return {
         "pixel_spacing_mm": spacing if isinstance(spacing, float) else None,
         "noise_std_hu": None if data.config.rescale_low_dose else _noise(data),

@@ -73,7 +73,7 @@ def find_slices(hdf5: Path) -> list[lodopab.SliceRef]:
 
 def _conversion(config: Config, hdf5: Path, output_dir: Path, size: int, workers: int) -> Callable[[], object]:
     settings = dataclasses.asdict(config.data) | {"image_size": size, "num_train": 0, "num_test": 0}
-    settings |= {"train_parts": ("train",), "test_parts": ("test",)}
+    settings |= {"train_parts": ("train",), "validation_parts": (), "test_parts": ("test",)}
 
     def convert() -> None:
         shutil.rmtree(output_dir, ignore_errors=True)
