@@ -89,11 +89,11 @@ def write_slice(path: Path, stored: np.ndarray, z: float | None = 0.0, **attribu
     return path
 
 
-def write_series(folder: Path, count: int = 4, side: int = 24, suffix: str = ".dcm") -> Path:
+def write_series(folder: Path, count: int = 4, side: int = 24, suffix: str = ".dcm", **attributes: Any) -> Path:
     """Slices of unsigned noise, named by number."""
     for number in range(count):
         stored = np.random.default_rng(number).integers(0, 4000, (side, side)).astype(np.uint16)
-        write_slice(folder / f"{number}{suffix}", stored, float(number))
+        write_slice(folder / f"{number}{suffix}", stored, float(number), **attributes)
     return folder
 
 

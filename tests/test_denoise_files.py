@@ -181,3 +181,14 @@ def test_a_large_picture_keeps_to_its_memory(network, tmp_path):
         assert status == "0", done.stderr
         peaks[name] = int(peak) / 1e9
     assert peaks["large"] < 2.4, peaks
+
+
+def test_a_reason_is_told_once_for_a_series_and_each_file_is_named_at_the_end(script, network, tmp_path, caplog):
+    write_series(tmp_path / "in" / "good", 1)
+    write_series(tmp_path / "in" / "bad", 4, RescaleSlope=None)
+    flags = (f"--model_dir={network}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
+    status, out, _ = script("denoise", *flags)
+    assert (status, "1 files" in out, "4 left out" in out) == (5, True, True)
+    assert caplog.text.count("RescaleSlope or RescaleIntercept is missing") == 1 + 1, "the first, and the sum"
+    assert f"and 3 more files of {tmp_path / 'in' / 'bad'} likewise" in caplog.text
+    assert all(f"left out: {tmp_path / 'in' / 'bad' / f'{number}.dcm'}" in out for number in range(4))

@@ -3,7 +3,7 @@
 import itertools
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +55,7 @@ class Work:
         self._options = Options(settings.hu_range, low, denoiser.fingerprint, denoiser.derivation)
         self._summaries = Summaries(metadata.get("training_input") or {}, told or (lambda _: None), logger.warning)
         self._open: set[Job] = set()
+        self._likewise: Counter[tuple[Path, str]] = Counter()  # files by folder and by the reason why they were left
         self._instances: dict[str, Path] = {}  # the first file of each SOPInstanceUID
         self._waiting: deque[Job] = deque()
         self.outcome = Outcome()
@@ -71,6 +72,9 @@ class Work:
             for job in list(self._open):
                 self._abandon(job)
         self._summaries.end()
+        for (folder, reason), count in self._likewise.items():
+            if count > 1:
+                logger.warning("and %d more files of %s likewise (%s)", count - 1, folder, reason.partition(": ")[2])
         outcome = self.outcome
         outcome.series = self._summaries.series
         outcome.seconds = time.monotonic() - started
@@ -185,7 +189,11 @@ class Work:
         if not self._is_folder or (self._settings.strict and not not_bad):
             raise error
         (self.outcome.passed_over if not_bad else self.outcome.left_out)[job.path] = str(error)
-        logger.warning("%s: %s", "passed over" if not_bad else "left out", error)
+        # A series fails as a whole, if it does: its reason is told once, and how many files more it holds for.
+        reason = (job.path.parent, str(error).replace(job.path.name, ""))
+        self._likewise[reason] += 1
+        if self._likewise[reason] == 1:
+            logger.warning("%s: %s", "passed over" if not_bad else "left out", error)
 
     def _abandon(self, job: Job) -> None:
         if job.source is not None:
