@@ -186,9 +186,22 @@ def test_a_large_picture_keeps_to_its_memory(network, tmp_path):
 def test_a_reason_is_told_once_for_a_series_and_each_file_is_named_at_the_end(script, network, tmp_path, caplog):
     write_series(tmp_path / "in" / "good", 1)
     write_series(tmp_path / "in" / "bad", 4, RescaleSlope=None)
+    write_series(tmp_path / "in" / "cut", 3)
+    for number, path in enumerate(sorted((tmp_path / "in" / "cut").iterdir())):
+        path.write_bytes(path.read_bytes()[: -100 - number])  # the reason says how many bytes there are
     flags = (f"--model_dir={network}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
     status, out, _ = script("denoise", *flags)
-    assert (status, "1 files" in out, "4 left out" in out) == (5, True, True)
+    assert (status, "1 files" in out, "7 left out" in out) == (5, True, True)
     assert caplog.text.count("RescaleSlope or RescaleIntercept is missing") == 1 + 1, "the first, and the sum"
     assert f"and 3 more files of {tmp_path / 'in' / 'bad'} likewise" in caplog.text
+    assert f"and 2 more files of {tmp_path / 'in' / 'cut'} likewise" in caplog.text
     assert all(f"left out: {tmp_path / 'in' / 'bad' / f'{number}.dcm'}" in out for number in range(4))
+
+
+def test_hu_taken_for_fractions_of_a_range_are_refused(script, network, tmp_path):
+    """Read so they would be millions of HU, and nobody would be told."""
+    np.save(tmp_path / "a.npy", hu_images())
+    flags = (f"--model={network}", f"--input={tmp_path / 'a.npy'}", f"--output={tmp_path / 'b.npy'}")
+    status, _, err = script("denoise", *flags, "--hu_range=-1024,3072")
+    assert (status, "check --hu_range, or leave it out for HU" in err) == (2, True)
+    assert script("denoise", *flags)[0] == 0

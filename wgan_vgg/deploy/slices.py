@@ -10,6 +10,7 @@ from data_prep.errors import InputError
 from data_prep.hdf5_slices import MAX_SIDE, MAX_SLICES
 
 _LARGEST = 8 * 2**30  # bytes of a file that is held in memory
+_MOST_HU = 100_000.0  # metal has 20,000 or so
 _BLOCK = 2**20  # pixels that are converted at once
 PARTIAL = ".partial-"  # before the name, so that its ending still tells the kind
 
@@ -119,7 +120,7 @@ class Scale:
         """float32 HU.
 
         Raises:
-          InputError: a value, of what `name` says, is NaN or infinite.
+          InputError: a value, of what `name` says, is NaN or infinite, or no HU whatever is scanned.
         """
         hu = np.empty(stored.shape, np.float32)
         wrong = 0
@@ -129,6 +130,9 @@ class Scale:
                 wrong += int(np.count_nonzero(~np.isfinite(hu[rows])))
         if wrong:
             raise InputError(f"{name} has {wrong} NaN or infinite pixels; repair or remove it")
+        low, high = float(hu.min()), float(hu.max())
+        if max(-low, high) > _MOST_HU:
+            raise InputError(f"{name} would have {low:.4g} to {high:.4g} HU; check --hu_range, or leave it out for HU")
         return hu
 
     def to_stored(self, hu: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -190,7 +191,7 @@ class Work:
             raise error
         (self.outcome.passed_over if not_bad else self.outcome.left_out)[job.path] = str(error)
         # A series fails as a whole, if it does: its reason is told once, and how many files more it holds for.
-        reason = (job.path.parent, str(error).replace(job.path.name, ""))
+        reason = (job.path.parent, re.sub(r"\d+", "#", str(error).replace(job.path.name, "")))
         self._likewise[reason] += 1
         if self._likewise[reason] == 1:
             logger.warning("%s: %s", "passed over" if not_bad else "left out", error)
