@@ -60,7 +60,10 @@ def test_through_an_identity_every_frame_keeps_its_pixels_and_the_file_its_frame
     np.testing.assert_array_equal(after.pixel_array, frames)
     assert after.NumberOfFrames == 3
     assert after.SOPClassUID == ENHANCED_CT
-    assert (after.ImageType[0], after.SeriesNumber) == ("DERIVED", 1002)
+    assert (list(after.ImageType), after.SeriesNumber) == (["DERIVED", "PRIMARY", "VOLUME", "NONE"], 1002)
+    (study,) = after.SourceImageEvidenceSequence
+    (instance,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert instance.ReferencedSOPInstanceUID == before.SOPInstanceUID
     assert after.SOPInstanceUID != before.SOPInstanceUID
     (shared,) = after.SharedFunctionalGroupsSequence
     (derivation,) = shared.DerivationImageSequence

@@ -60,8 +60,10 @@ class EnhancedSlices(Slices):
 
     def _end(self, partial: Path) -> None:
         with naming(self.path):
-            source = _reference(self._dataset)
-            content = described(self._dataset, self._pixels, self._options, lambda: _describe(self._dataset, source))
+            source, evidence = _reference(self._dataset), _evidence(self._dataset)
+            content = described(
+                self._dataset, self._pixels, self._options, lambda: _describe(self._dataset, source, evidence)
+            )
             partial.write_bytes(content)
 
 
@@ -73,7 +75,17 @@ def _reference(dataset: "Dataset") -> "Dataset":
     return reference
 
 
-def _describe(dataset: "Dataset", source: "Dataset") -> None:
+def _evidence(dataset: "Dataset") -> "Dataset":
+    """The item of SourceImageEvidenceSequence, which names study and series of the file referred to."""
+    new = load_pydicom().Dataset
+    study, series, instance = new(), new(), new()
+    instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = dataset.get("SeriesInstanceUID") or "", [instance]
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = dataset.get("StudyInstanceUID") or "", [series]
+    return study
+
+
+def _describe(dataset: "Dataset", source: "Dataset", evidence: "Dataset") -> None:
     """Moves what is said of the derivation to where a multi-frame image has it: the groups that all frames share."""
     derivation = load_pydicom().Dataset()
     derivation.DerivationDescription = dataset.DerivationDescription
@@ -82,6 +94,8 @@ def _describe(dataset: "Dataset", source: "Dataset") -> None:
     if not dataset.get("SharedFunctionalGroupsSequence"):
         dataset.SharedFunctionalGroupsSequence = [load_pydicom().Dataset()]
     dataset.SharedFunctionalGroupsSequence[0].DerivationImageSequence = [derivation]
+    dataset.SourceImageEvidenceSequence = [evidence]
+    dataset.ImageType = ["DERIVED", "PRIMARY", *list(dataset.ImageType)[2:]]  # the only second value it may have
     for name in ("SourceImageSequence", "DerivationDescription", "DerivationCodeSequence"):
         delattr(dataset, name)
     for frame in dataset.get("PerFrameFunctionalGroupsSequence") or ():
