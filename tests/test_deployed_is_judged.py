@@ -184,15 +184,22 @@ def test_tflite_and_onnx_alike(served, tmp_path):
     expected = where_it_reaches(images.shape, SPOILED, reach(load_generator(run)))
     session = runtime.InferenceSession(str(export(run, tmp_path / "onnx", "onnx") / "generator.onnx"))
     np.testing.assert_array_equal(np.isnan(session.run(["denoised"], {"low_dose": images})[0]), expected)
-    content = (export(run, tmp_path / "tflite", "tflite") / "generator.tflite").read_bytes()
-    np.testing.assert_array_equal(np.isnan(tflite_runner(content)(low_dose=images)["denoised"]), expected)
+    for precision in ("float32", "float16", "int8"):
+        write_series(tmp_path / "series", 4)
+        calibration = None if precision == "float32" else tmp_path / "series"
+        folder = export(run, tmp_path / precision, "tflite", precision=precision, calibration=calibration)
+        runner = tflite_runner((folder / "generator.tflite").read_bytes())
+        for number, image in enumerate(images):  # one by one, as int8 was calibrated
+            given = runner(low_dose=image[np.newaxis])["denoised"]
+            np.testing.assert_array_equal(np.isnan(given), expected[number : number + 1], err_msg=precision)
 
 
 # What less precision costs
 
 
-def test_the_cost_is_in_hu_and_measured_on_the_users_own_images(script, tmp_path, caplog):
-    run = write_run(tmp_path / "run", dict(HU))
+@pytest.mark.parametrize("clip", [None, [0.0, 1.0]])
+def test_the_cost_is_in_hu_and_measured_on_the_users_own_images(script, tmp_path, caplog, clip):
+    run = write_run(tmp_path / "run", HU | {"low_dose_clip": clip})
     write_series(tmp_path / "series", 5)
     flags = (f"--workdir={run.path}", "--format=tflite", "--precision=int8", f"--calibration={tmp_path / 'series'}")
     status, out, err = script("export", *flags, f"--output_dir={tmp_path / 'int8'}")
@@ -206,7 +213,7 @@ def test_the_cost_is_in_hu_and_measured_on_the_users_own_images(script, tmp_path
     series = [DicomSlices(path, Options()).read(0) for path in sorted((tmp_path / "series").iterdir())[1::2]]
     exact = denoiser(np.stack(series))
     runner = tflite_runner((tmp_path / "int8" / "generator.tflite").read_bytes())
-    values = denoiser.mapping.to_values(tf.constant(np.stack(series)[..., None])).numpy()
+    values = np.asarray(denoiser.mapping.to_values(tf.constant(np.stack(series)[..., None])))
     given = np.concatenate([runner(low_dose=image[None])["denoised"] for image in values])[..., 0]
     difference = np.abs(denoiser.mapping.to_hu(given) - exact)
     assert cost["hu_mean"] == pytest.approx(difference.mean(), rel=0.02)

@@ -84,7 +84,7 @@ def _of_files(folder: Path, mapping: HuMapping, hu_range: tuple[float, float] | 
             count = min(source.count, 2 * _IMAGES - len(values))
             for number in range(count):
                 hu = source.read(number * source.count // count)
-                values.append(mapping.to_values(hu[np.newaxis, ..., np.newaxis]).numpy()[0])
+                values.append(np.asarray(mapping.to_values(hu[np.newaxis, ..., np.newaxis]), np.float32)[0])
     return Samples(values[::2], values[1::2] or values, None, f"{len(values)} slices of {folder.name}")
 
 
