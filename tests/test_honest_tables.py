@@ -37,6 +37,8 @@ def evaluation(patients=8, rescaled=False, windows=(), **changes):
         "statistics": tests,
         "truth": {"std_hu": 12.0, "edge_rise_pixels": 2.5},
         "baselines": TUNED,
+        "repeats": None,
+        "detectability": [],
         "missing_baselines": [],
         "perceptual": "ImageNet VGG19, block3_conv4",
         "windows": {window: [-600, 1500] for window in windows},

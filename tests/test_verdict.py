@@ -2,6 +2,8 @@
 
 import pytest
 
+from wgan_vgg.evaluation import lesion_tables
+from wgan_vgg.evaluation.observers import CHO, NPW
 from wgan_vgg.evaluation.verdict import verdict
 
 BEATS, LOSES, OPEN, NONE = (
@@ -17,7 +19,10 @@ def evaluation(baselines=("tv", "bm3d"), missing=(), **networks):
         for place, baseline in enumerate(baselines)
     }
     return {
+        "methods": ["noisy input", *baselines, *(name.replace("_", "-") for name in networks)],
         "baselines": dict.fromkeys(baselines),
+        "repeats": None,
+        "detectability": [],
         "missing_baselines": list(missing),
         "statistics": {"patients": 12, "confidence": 0.95, "against_baselines": against},
     }
@@ -50,3 +55,34 @@ def test_what_cannot_be_told_is_said():
     unknown["statistics"]["against_baselines"] = {}
     assert "cannot be told: the patients are unknown" in verdict(unknown)
     assert verdict(evaluation(("tv",), ["bm3d"], a=(BEATS,))).endswith("Not installed, so not compared: bm3d.")
+
+
+def seen(low, high):
+    return {"mean": 1.0, "low": 0.5, "high": 1.5, "above_reference": {"low": low, "high": high}, "false_calls": 0.1}
+
+
+def test_lesions_that_a_network_hides_are_named():
+    lesions = [
+        {"diameter_mm": 4.0, "contrast_hu": 40.0, "count": 9},
+        {"diameter_mm": 8.0, "contrast_hu": 40.0, "count": 9},
+    ]
+    observed = [
+        {observer: {"noisy input": seen(0, 0), "tv": seen(-2, -1), "a": a, "b": b} for observer in (CHO, NPW)}
+        for a, b in ((seen(-0.5, -0.1), seen(0.1, 0.5)), (seen(-0.1, 0.1), seen(-0.2, 0.0)))
+    ]
+    found = evaluation(a=(BEATS, BEATS), b=(BEATS, BEATS)) | {
+        "repeats": {"images": 5, "lesions": lesions},
+        "detectability": observed,
+    }
+    assert verdict(found).endswith(
+        "harder to see after a (4 mm, 40 HU); easier after b (4 mm, 40 HU); the rest cannot be told apart."
+    )
+    table = lesion_tables.detectability_table(found)
+    assert "1.00* [0.50, 1.50] | 1.00 [0.50, 1.50]" in next(
+        line for line in table.splitlines() if line.startswith("| a ")
+    )
+    # A lesion that found no place is left out of the tables, and its neighbour keeps its name.
+    few = found | {"detectability": [None, observed[1]]}
+    assert "4 mm" not in lesion_tables.detectability_table(few)
+    assert "8 mm" in lesion_tables.detectability_table(few)
+    assert "Too few lesions" in lesion_tables.lesion_markdown(found | {"detectability": [None, None]})

@@ -29,7 +29,7 @@ LISTS = {
 GRIDS = (
     *("evaluation.gaussian_sigma_pixels", "evaluation.tv_weight", "evaluation.nlm_strength"),
     *("evaluation.bilateral_sigma", "evaluation.bilateral_sigma_pixels", "evaluation.wavelet_sigma"),
-    *("evaluation.bm3d_sigma",),
+    *("evaluation.bm3d_sigma", "evaluation.lesion_diameters_mm", "evaluation.lesion_contrasts_hu"),
 )
 CHOICES = {
     "evaluation.perceptual_layer": VGG_LAYERS,
@@ -54,6 +54,8 @@ NOT_NEGATIVE = (
         "data.num_test",
         "data.noise_std",
         "data.noise_variance",
+        "evaluation.repeated_images",
+        "evaluation.lesion_max_step_hu",
     ),
     *("loss.gradient_penalty_weight", "loss.content_weight", "optimizer.generator_lr", "optimizer.critic_lr"),
 )
@@ -66,7 +68,12 @@ POSITIVE = (
     *(steps for _, steps in OPTIONAL),
     *("evaluation.report_batch_size", "evaluation.flat_regions", "evaluation.flat_divisor"),
     *("evaluation.flat_smallest_side", "evaluation.edges", "evaluation.edge_reach", "evaluation.resamples"),
-    *("evaluation.tuning_images", "evaluation.bm3d_fft_size", "evaluation.sample_slices"),
+    *(
+        "evaluation.lesions_per_image",
+        "evaluation.tuning_images",
+        "evaluation.bm3d_fft_size",
+        "evaluation.sample_slices",
+    ),
 )
 
 

@@ -51,6 +51,10 @@ class ReferencesDir(_Folder):
         """The judged references of a split."""
         return self.path / f"{split}.json"
 
+    def repeats(self, split: str) -> Path:
+        """The repeated scans of some slices of a split."""
+        return self.path / f"{split}_repeats.npz"
+
 
 class ReportDir(_Folder):
     """What is made for people to look at."""

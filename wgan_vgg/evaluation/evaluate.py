@@ -11,7 +11,7 @@ import numpy as np
 
 from wgan_vgg import config_values
 from wgan_vgg.config import Config
-from wgan_vgg.evaluation import baselines, metrics, perceptual, statistics
+from wgan_vgg.evaluation import baselines, metrics, perceptual, repeats, statistics
 from wgan_vgg.evaluation.judge import per_image
 from wgan_vgg.evaluation.methods import Method
 from wgan_vgg.evaluation.metrics import NOISY
@@ -59,9 +59,9 @@ def evaluate(
     total, done = data.size(split), 0
     results.create()
     distance = perceptual.build(config.evaluation, config.vgg)
-    judged_before = judged_references(
-        data, split, config.evaluation, distance, references or results.references, progress
-    )
+    references = references or results.references
+    scans = repeats.scan_again(data, split, config.evaluation, references.repeats(split))
+    judged_before = judged_references(data, split, config.evaluation, distance, references, scans, progress)
     panel = Panel(data, config.evaluation, distance, {one.name: True for one in (method, *beside)})
     of_noisy = [row for row in judged_before["rows"] if row["method"] == NOISY]
     samples = Samples([row["patient_id"] for row in of_noisy], config.evaluation.sample_slices)
@@ -74,13 +74,15 @@ def evaluate(
         done += len(batch.rows)
         if progress:
             progress(f"evaluate {method.name}", done, total)
+    repeated = {one.name: scans.judge(one.name, one.denoise) for one in (method, *beside) if scans and one.any_image}
     arrays = samples.arrays()
     tuned = judged_before["baselines"]
     baseline = statistics.best_baseline(tuned)
     if baseline:
         with baselines.workers() as pool:
             arrays["baseline"] = baselines.apply(baseline, tuned[baseline]["parameters"], arrays["low_dose"], pool)
-    judged = judged_before["methods"] | panel.judgements()
+    judged = judged_before["methods"] | panel.judgements({name: one["spectra"] for name, one in repeated.items()})
+    responses = judged_before["responses"] | {name: one["responses"] for name, one in repeated.items()}
     patients = data.description["patients"][split]
     patient_values = {name: values["patients"] for name, values in judged.items()}
     noise_power = {name: values["noise_power"] for name, values in judged.items()}
@@ -103,6 +105,9 @@ def evaluate(
         "methods": {name: values["means"] for name, values in judged.items()},
         "statistics": patient_statistics(patient_values, tuned, patients, config),
         "patient_values": patient_values,
+        "repeats": scans and scans.describe(),
+        "responses": responses,
+        "detectability": lesion_statistics(responses, config),
         "noise_power": {
             "unit": "HU^2 mm^2, cycles/mm" if known_pixel else "HU^2 pixel^2, cycles/pixel",
             "methods": {TRUTH: judged_before["truth"]["noise_power"], **noise_power},
@@ -114,6 +119,11 @@ def evaluate(
     write_via(results.eval_samples(split), lambda file: np.savez_compressed(file, **arrays))
     write_json(results.eval_json(split), summary)
     return summary
+
+
+def lesion_statistics(responses: Mapping[str, Any], config: Config) -> list[dict[str, Any] | None]:
+    """What observers see of each lesion, see repeats.statistics."""
+    return repeats.statistics(responses, NOISY, config.evaluation.confidence)
 
 
 def patient_statistics(

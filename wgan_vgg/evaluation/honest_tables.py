@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wgan_vgg.evaluation.baselines import INSTALL
+from wgan_vgg.evaluation.lesion_tables import lesion_markdown
 from wgan_vgg.evaluation.markdown import DASH, markdown_table, number
 from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.noise_texture import SMALLEST_SIDE
 from wgan_vgg.evaluation.references import TRUTH
 from wgan_vgg.evaluation.statistics import MIN_PATIENTS, TOO_FEW
 
@@ -23,7 +25,7 @@ def honest_markdown(evaluation: Evaluation) -> str:
     ]
     if evaluation["windows"]:
         parts += [windows_table(evaluation), _about_windows(evaluation)]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, lesion_markdown(evaluation)])
 
 
 def quality_table(evaluation: Evaluation) -> str:
@@ -185,9 +187,11 @@ def _parameters(name: str, choice: Mapping[str, Any]) -> str:
 
 def _about_fidelity(evaluation: Evaluation) -> str:
     distance = evaluation["perceptual"] or "not computed, no weights"
+    noise = "from differences of two scans" if evaluation["repeats"] else "anatomy in the squares included"
     return (
-        "Bias and standard deviation in the flattest squares of the truth's tissue. Texture: share of the noise "
-        "power at other frequencies than the truth's, 0 to 1. Edge rise: 10-90 %, over the truth's steepest isolated "
+        "Bias and standard deviation in squares of tissue without a step, less a quadratic surface. Texture: share of "
+        f"the noise power at other frequencies than the normal dose's, 0 to 1, {noise}; a dash where the squares are "
+        f"below {SMALLEST_SIDE} pixels. Edge rise: 10-90 %, over the truth's steepest isolated "
         f"edges. VGG distance: mean squared difference of features, {distance}. The report's own definitions: over "
         f"batches of {evaluation['report_batch_size']}, PSNR of the batch's MSE, one global SSIM with C1 = .01 and "
         "C2 = .03."

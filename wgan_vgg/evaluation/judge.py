@@ -43,7 +43,7 @@ class Truth:
             count=config.flat_regions,
             side=max(config.flat_smallest_side, min(image.shape) // config.flat_divisor),
             min_hu=config.flat_min_hu,
-            max_gradient_hu=config.flat_max_gradient_hu,
+            max_step_hu=config.flat_max_step_hu,
         )
         self.edges = sharpness.find_edges(image, count=config.edges, reach=config.edge_reach)
 
@@ -61,7 +61,8 @@ class Judge:
         self._batch: list[tuple[np.ndarray, np.ndarray]] = []
         self._report: list[tuple[float, float]] = []
         self._images: dict[str, list[dict[str, float | None]]] = {}
-        self._pooled: dict[str, _Pooled] = {}
+        self._true_spectra, self._spectra = noise_texture.Spectra(), noise_texture.Spectra()
+        self._profiles: dict[str, list[np.ndarray]] = {}
 
     def add(self, truth: Truth, image: np.ndarray, patient: str, perceptual: float | None) -> dict[str, float | None]:
         """Takes one image (height, width) and its distance in VGG features; returns its metrics."""
@@ -70,11 +71,12 @@ class Judge:
         values["perceptual"] = perceptual
         if self._in_hu:
             values |= self._hu_metrics(truth, image)
-        pooled = self._pooled.setdefault(patient, _Pooled())
         if truth.regions:
-            pooled.add_squares(*(flat_regions.cut(self._scale.to_hu(a), truth.regions) for a in (truth.image, image)))
+            for spectra, part in ((self._true_spectra, truth.image), (self._spectra, image)):
+                squares = flat_regions.cut(self._scale.to_hu(part), truth.regions)
+                spectra.add(patient, flat_regions.detrended(squares))
         if len(truth.edges):
-            pooled.profiles.append(sharpness.mean_profile(image, truth.edges))
+            self._profiles.setdefault(patient, []).append(sharpness.mean_profile(image, truth.edges))
         self._images.setdefault(patient, []).append(values)
         self._batch.append((truth.image, image))
         if len(self._batch) == self._config.report_batch_size:
@@ -98,8 +100,11 @@ class Judge:
         self._report.append((metrics.report_batch_psnr(truths, images), metrics.report_global_ssim(truths, images)))
         self._batch = []
 
-    def judgement(self) -> dict[str, Any]:
+    def judgement(self, repeated: noise_texture.Spectra | None = None) -> dict[str, Any]:
         """What JSON keeps of a method.
+
+        Args:
+          repeated: spectra of the differences of repeated scans, without any anatomy, where there are such.
 
         Returns:
           `means`: over images, of the per-patient metrics over patients, and over the report's batches (the last one
@@ -114,41 +119,15 @@ class Judge:
             name: {patient: _mean([row[name] for row in images]) for patient, images in self._images.items()}
             for name in per_image(self._config)
         }
-        patients["texture_distance"] = {name: pooled.texture_distance() for name, pooled in self._pooled.items()}
-        patients["edge_rise_pixels"] = {name: pooled.rise() for name, pooled in self._pooled.items()}
+        spectra = repeated or self._spectra
+        distances = noise_texture.texture_distances(self._true_spectra.by_patient(), spectra.by_patient())
+        rises = {patient: sharpness.rise(np.mean(profiles, axis=0)) for patient, profiles in self._profiles.items()}
+        for name, known in (("texture_distance", distances), ("edge_rise_pixels", rises)):
+            patients[name] = {patient: known.get(patient) for patient in self._images}
         means |= {name: _mean(list(patients[name].values())) for name in PER_PATIENT}
         means |= dict(zip(("report_psnr", "report_ssim"), np.mean(self._report, axis=0).tolist(), strict=True))
-        return {"means": means, "patients": patients, "noise_power": self._noise_power()}
-
-    def _noise_power(self) -> dict[str, list[float]] | None:
-        spectra = [(pooled.spectrum, pooled.squares) for pooled in self._pooled.values() if pooled.squares]
-        if not (spectra and self._in_hu):
-            return None
-        pixel = self._scale.pixel_mm or 1.0
-        spectrum = sum(spectrum for spectrum, _ in spectra) / sum(squares for _, squares in spectra) * pixel**2
-        frequencies, power = noise_texture.radial_average(spectrum, pixel)
-        return {"frequency": frequencies.tolist(), "power": power.tolist()}
-
-
-class _Pooled:
-    """Sums over one patient's images; spectra are in HU^2 pixel^2."""
-
-    def __init__(self) -> None:
-        self.squares = 0
-        self.true_spectrum: np.ndarray | float = 0.0
-        self.spectrum: np.ndarray | float = 0.0
-        self.profiles: list[np.ndarray] = []
-
-    def add_squares(self, truth: np.ndarray, image: np.ndarray) -> None:
-        self.true_spectrum = self.true_spectrum + len(truth) * noise_texture.power_spectrum(truth, 1.0)
-        self.spectrum = self.spectrum + len(image) * noise_texture.power_spectrum(image, 1.0)
-        self.squares += len(image)
-
-    def texture_distance(self) -> float | None:
-        return noise_texture.texture_distance(self.true_spectrum, self.spectrum) if self.squares else None
-
-    def rise(self) -> float | None:
-        return sharpness.rise(np.mean(self.profiles, axis=0)) if self.profiles else None
+        noise_power = spectra.radial(self._scale.pixel_mm or 1.0) if self._in_hu else None
+        return {"means": means, "patients": patients, "noise_power": noise_power}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

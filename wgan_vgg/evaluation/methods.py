@@ -22,11 +22,18 @@ _LARGEST = 100.0  # of the range [0, 1] no method goes so far; HU do
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """`denoise` maps a batch to images (batch, height, width) in the training range; `step`: of a run, else None."""
+    """Something that denoises.
+
+    Attributes:
+      denoise: maps a batch to images (batch, height, width) in the training range.
+      step: of a run, else None.
+      any_image: False where only the records' own images can be had.
+    """
 
     name: str
     denoise: Callable[[Batch], np.ndarray]
     step: int | None = None
+    any_image: bool = True
 
 
 def of_run(run: RunDir, weights: str = "raw") -> Method:
@@ -117,7 +124,7 @@ def of_images(folder: Path, name: str, data: DataSet, split: str) -> Method:
     def denoise(batch: Batch) -> np.ndarray:
         return np.stack([_read_image(_path(folder, row), data.image_shape) for row in batch.rows])
 
-    return Method(name, denoise)
+    return Method(name, denoise, any_image=False)
 
 
 def check_name(name: str) -> None:

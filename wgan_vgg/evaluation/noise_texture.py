@@ -4,7 +4,47 @@ The spectrum tells a faithful image from a smooth one: a denoiser that blurs lea
 however small.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
+
+SMALLEST_SIDE = 16  # pixels: of a smaller square the detrending takes too many of the spectrum's few rings
+
+
+class Spectra:
+    """Noise-power spectra in HU^2 pixel^2, averaged over the squares of each patient."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, np.ndarray] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, patient: str, squares: np.ndarray) -> None:
+        """Takes squares (squares, side, side) of noise in HU."""
+        total = len(squares) * power_spectrum(squares, 1.0)
+        self._sums[patient] = self._sums[patient] + total if patient in self._sums else total
+        self._counts[patient] = self._counts.get(patient, 0) + len(squares)
+
+    def by_patient(self) -> dict[str, np.ndarray]:
+        """Each patient's (side, side), in the DFT's order."""
+        return {patient: total / self._counts[patient] for patient, total in self._sums.items()}
+
+    def radial(self, pixel_mm: float) -> dict[str, list[float]] | None:
+        """The radial average over all squares, as `frequency` in 1/mm and `power` in HU^2 mm^2; None without any."""
+        if not self._sums:
+            return None
+        spectrum = sum(self._sums.values()) / sum(self._counts.values()) * pixel_mm**2
+        frequencies, power = radial_average(spectrum, pixel_mm)
+        return {"frequency": frequencies.tolist(), "power": power.tolist()}
+
+
+def texture_distances(truth: Mapping[str, np.ndarray], image: Mapping[str, np.ndarray]) -> dict[str, float | None]:
+    """Each patient's texture_distance; None where a spectrum is missing, or its squares are below SMALLEST_SIDE."""
+    return {
+        patient: texture_distance(spectrum, image[patient])
+        if patient in image and len(spectrum) >= SMALLEST_SIDE
+        else None
+        for patient, spectrum in truth.items()
+    }
 
 
 def power_spectrum(squares: np.ndarray, pixel_mm: float) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Several methods judged on the same images, in the order of the records and a batch at a time."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from data_prep import tfrecords
 from data_prep.errors import InputError
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation.judge import Judge, Scale, Truth
+from wgan_vgg.evaluation.noise_texture import Spectra
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
 from wgan_vgg.input_pipeline import DataSet
 
@@ -26,16 +27,20 @@ class Batch:
     normal_dose: np.ndarray
 
 
+def batch_size(image_shape: tuple[int, int]) -> int:
+    """Images that are denoised and judged at once."""
+    height, width = image_shape
+    return max(1, min(_BATCH_IMAGES, _BATCH_PIXELS // (height * width)))
+
+
 def batches(data: DataSet, split: str) -> Iterator[Batch]:
     """Every record of a split, in the order of conversion.
 
     Raises:
       InputError: no such split, or a corrupt shard.
     """
-    height, width = data.image_shape
-    size = max(1, min(_BATCH_IMAGES, _BATCH_PIXELS // (height * width)))
     with data.naming_bad_shards():
-        for records in data.records(split).batch(size).as_numpy_iterator():
+        for records in data.records(split).batch(batch_size(data.image_shape)).as_numpy_iterator():
             names = zip(records["patient_id"], records["slice_index"], records["source"], strict=True)
             rows = [
                 {"patient_id": patient.decode(), "slice_index": int(index), "source": source.decode()}
@@ -72,19 +77,20 @@ class Panel:
         truths = [Truth(image, self._scale, self._config) for image in batch.normal_dose]
         features = self._perceptual.features(batch.normal_dose) if self._perceptual else None
         for name, outputs in images.items():
-            _check_finite(name, outputs, batch)
+            check_finite(name, outputs, batch.rows)
             distances = self._perceptual.distances(features, outputs) if self._perceptual else [None] * len(outputs)
             for row, truth, output, distance in zip(batch.rows, truths, outputs, distances, strict=True):
                 values = self._judges[name].add(truth, output, row["patient_id"], distance)
                 self.rows.append({**row, "method": name, **values})
 
-    def judgements(self) -> dict[str, dict[str, Any]]:
-        """See Judge.judgement; by method."""
-        return {name: judge.judgement() for name, judge in self._judges.items()}
+    def judgements(self, repeated: Mapping[str, Spectra] | None = None) -> dict[str, dict[str, Any]]:
+        """See Judge.judgement; by method. `repeated`: the spectra of those methods that saw repeated scans."""
+        return {name: judge.judgement((repeated or {}).get(name)) for name, judge in self._judges.items()}
 
 
-def _check_finite(name: str, outputs: np.ndarray, batch: Batch) -> None:
-    for row, output in zip(batch.rows, outputs, strict=True):
+def check_finite(name: str, outputs: np.ndarray, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raises InputError, naming the method and the record, where an image has NaN or infinite pixels."""
+    for row, output in zip(rows, outputs, strict=True):
         if not np.all(np.isfinite(output)):
             raise InputError(
                 f"{name}: NaN or infinite pixels in its image of patient {row['patient_id']}, slice "

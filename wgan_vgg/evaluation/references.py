@@ -4,18 +4,22 @@ They do not depend on the model, so they are judged once a data set and kept in 
 """
 
 import contextlib
+import functools
 import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import wgan_vgg
 from wgan_vgg import config_values
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation import baselines
 from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.evaluation.panel import Panel, batches
+from wgan_vgg.evaluation.panel import Batch, Panel, batches
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
+from wgan_vgg.evaluation.repeats import Repeats
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import ReferencesDir, read_json, write_json
 
@@ -32,14 +36,16 @@ def judged_references(
     config: EvaluationConfig,
     perceptual: PerceptualDistance | None,
     folder: ReferencesDir,
+    repeats: Repeats | None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The references of a split, from the folder if they are there for the same data and settings.
 
     Returns:
       `rows` of the CSV; `methods`: the judgements of the noisy input and of each baseline (see Judge.judgement);
-      `truth`: its means and noise power; `baselines`: what tuning chose; `missing`: those left out, their packages
-      not being installed.
+      `responses`: by method, what observers see of repeated scans (see Repeats.judge), empty without `repeats`;
+      `truth`: its means and noise power; `baselines`: what tuning chose; `missing`: those left out, their packages not
+      being installed.
 
     Raises:
       InputError: no such split.
@@ -65,7 +71,7 @@ def judged_references(
     judged = _kept(
         folder.split(split),
         key,
-        lambda: _judge(data, split, config, perceptual, chosen, _stage(progress, "judge baselines")),
+        lambda: _judge(data, split, config, perceptual, chosen, repeats, _stage(progress, "judge baselines")),
     )
     return judged | {"baselines": chosen, "missing": missing}
 
@@ -76,6 +82,7 @@ def _judge(
     config: EvaluationConfig,
     perceptual: PerceptualDistance | None,
     chosen: dict[str, Any],
+    repeats: Repeats | None,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     # What is made of a min-max rescaled input has no HU either.
@@ -83,21 +90,28 @@ def _judge(
     panel = Panel(data, config, perceptual, methods)
     truth = Panel(data, config, None, {TRUTH: True})
     total, done = data.size(split), 0
+    repeated: dict[str, dict[str, Any]] = {}
     with baselines.workers() as pool:
+
+        def denoise(name: str, batch: Batch) -> np.ndarray:
+            if name == NOISY:
+                return batch.low_dose
+            return baselines.apply(name, chosen[name]["parameters"], batch.low_dose, pool)
+
         for batch in batches(data, split):
-            images = {NOISY: batch.low_dose}
-            for name, choice in chosen.items():
-                images[name] = baselines.apply(name, choice["parameters"], batch.low_dose, pool)
-            panel.add(batch, images)
+            panel.add(batch, {name: denoise(name, batch) for name in methods})
             truth.add(batch, {TRUTH: batch.normal_dose})
             done += len(batch.rows)
             if progress:
                 progress(done, total)
+        if repeats:
+            repeated = {name: repeats.judge(name, functools.partial(denoise, name)) for name in methods}
     of_truth = truth.judgements()[TRUTH]
     return {
         "truth": {"means": {name: of_truth["means"][name] for name in _OF_TRUTH}}
         | {"noise_power": of_truth["noise_power"]},
-        "methods": panel.judgements(),
+        "methods": panel.judgements({name: values["spectra"] for name, values in repeated.items()}),
+        "responses": {name: values["responses"] for name, values in repeated.items()},
         "rows": panel.rows,
     }
 

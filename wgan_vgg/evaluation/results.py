@@ -10,7 +10,7 @@ from data_prep.errors import InputError
 from wgan_vgg import vgg
 from wgan_vgg.config import MODELS, Config
 from wgan_vgg.evaluation import tables
-from wgan_vgg.evaluation.evaluate import patient_statistics
+from wgan_vgg.evaluation.evaluate import lesion_statistics, patient_statistics
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.verdict import verdict
 from wgan_vgg.run_dir import ReproductionDir, RunDir, read_json
@@ -54,7 +54,7 @@ def collect(runs: Runs, split: str) -> Results:
     configs = {name: run.load_config() for name, run in runs.items() if run.config.is_file()}
     first = next(iter(summaries.values()))
     for name, summary in summaries.items():
-        if "data" not in summary or "baseline" not in summary["sample"]:
+        if "data" not in summary or "responses" not in summary:
             raise InputError(f"{runs[name].eval_json(split)}: of an older version; evaluate it again")
         if summary["data"] != first["data"] or summary["settings"] != first["settings"]:
             raise InputError(f"{runs[name].path}: judged on other data or otherwise than the others; evaluate it again")
@@ -158,17 +158,19 @@ def _outcome(run: RunDir, summary: Mapping[str, Any]) -> dict[str, Any]:
 def _combined(summaries: Mapping[str, Mapping[str, Any]], config: Config) -> dict[str, Any]:
     """One evaluation of all models: what they share, each one's means, and the statistics of all together."""
     shared = ("report_batch_size", "images", "patients", "windows", "truth")
-    shared += ("perceptual", "baselines", "missing_baselines")
+    shared += ("perceptual", "baselines", "missing_baselines", "repeats")
     first = next(iter(summaries.values()))
-    means, patient_values, noise_power = {}, {}, {}
+    means, patient_values, noise_power, responses = {}, {}, {}, {}
     for summary in summaries.values():
         means |= summary["methods"]
         patient_values |= summary["patient_values"]
         noise_power |= summary["noise_power"]["methods"]
+        responses |= summary["responses"]
     return {
         **{name: first[name] for name in shared},
         "methods": means,
         "statistics": patient_statistics(patient_values, first["baselines"], first["patients"], config),
         "patient_values": patient_values,
+        "detectability": lesion_statistics(responses, config),
         "noise_power": {"unit": first["noise_power"]["unit"], "methods": noise_power},
     }

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from wgan_vgg.evaluation.lesion_tables import detectability_verdict
+
 Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
 _BEATS_ALL = "Beats every baseline"
 _UNDECIDED = "Cannot be told, no interval"
@@ -28,9 +30,11 @@ def verdict(evaluation: Evaluation) -> str:
     statistics = evaluation["statistics"]
     found = " ".join(f"{outcome}: {', '.join(outcomes[outcome])}." for outcome in sorted(outcomes))
     none = "" if _BEATS_ALL in outcomes else " No network beats every baseline."
+    seen = detectability_verdict(evaluation)
+    seen = f" {seen}" if seen else ""
     return (
         f"In PSNR against the tuned baselines, paired over {statistics['patients']} patients, by "
-        f"{statistics['confidence']:.0%} intervals of the difference:{none} {found}{left_out}"
+        f"{statistics['confidence']:.0%} intervals of the difference:{none} {found}{left_out}{seen}"
     )
 
 
