@@ -37,6 +37,12 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("models", list(REPORT_MODELS), "models to train, with commas", flag_values=values)
     flags.DEFINE_string("study", None, f"a study instead of the tables: {', '.join(STUDIES)}", flag_values=values)
     flags.DEFINE_string("model", None, "the study's model (default: the preset's)", flag_values=values)
+    flags.DEFINE_integer(
+        "seeds",
+        1,
+        "trainings of each model (of each of a study's rows) on the same data, with --seed and the seeds after it",
+        flag_values=values,
+    )
     flags.DEFINE_string("workdir", None, "folder for everything that is made", flag_values=values)
     flags.DEFINE_string("source", "phantoms", f"where slices come from: {', '.join(SOURCES)}", flag_values=values)
     flags.DEFINE_string("input_dir", None, "folder of LoDoPaB-CT's HDF5 files", flag_values=values)
@@ -68,6 +74,7 @@ def job(values: flags.FlagValues) -> int:
             config,
             models,
             workdir,
+            seeds=values.seeds,
             source=values.source,
             input_dir=Path(values.input_dir) if values.input_dir else None,
             data_dir=Path(values.data_dir) if values.data_dir else None,
@@ -92,6 +99,7 @@ def _study(values: flags.FlagValues, config: Config, workdir: Path) -> int:
             values.study,
             config,
             workdir,
+            seeds=values.seeds,
             source=values.source,
             input_dir=Path(values.input_dir) if values.input_dir else None,
             progress=report,

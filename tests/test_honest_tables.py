@@ -23,7 +23,13 @@ def evaluation(patients=8, rescaled=False, windows=(), **changes):
         for metric in ("rmse_hu", "bias_hu", "std_hu"):
             values["noisy input"][metric] = dict.fromkeys(values["noisy input"][metric])
     tests = statistics.summarize(
-        values, "noisy input", TUNED, patients=patients, seed=0, confidence=0.95, resamples=500
+        {name: [one] for name, one in values.items()},
+        "noisy input",
+        TUNED,
+        patients=patients,
+        seed=0,
+        confidence=0.95,
+        resamples=500,
     )
     means = {
         name: {metric: tests["means"][name][metric]["mean"] for metric in METRICS}
@@ -106,7 +112,7 @@ def test_too_few_patients_have_intervals_and_no_p():
 def test_unknown_patients_have_no_intervals():
     known = evaluation(patients=1)
     means = known["statistics"]["means"]
-    values = {name: {m: {"unknown": v["mean"]} for m, v in metrics.items()} for name, metrics in means.items()}
+    values = {name: [{m: {"unknown": v["mean"]} for m, v in metrics.items()}] for name, metrics in means.items()}
     settings = {"patients": None, "seed": 0, "confidence": 0.95, "resamples": 10}
     tests = statistics.summarize(values, "noisy input", TUNED, **settings)
     markdown = honest_tables.honest_markdown(known | {"statistics": tests})

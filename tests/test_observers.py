@@ -28,7 +28,7 @@ def squares(signal, *, noise=lambda n, rng: rng.normal(0, SIGMA, (n, SIDE, SIDE)
 
 
 def d_prime(parts, observer):
-    found = observers.detectability({"m": observers.responses(*parts)[observer]}, "m", confidence=0.95)
+    found = observers.detectability({"m": [observers.responses(*parts)[observer]]}, "m", confidence=0.95)
     return found["m"]["mean"]
 
 
@@ -78,7 +78,7 @@ def test_too_few_patients_and_a_lesion_without_a_trace_are_no_figure():
 
 def test_false_calls_are_those_beyond_half_a_lesion():
     disc = 2.0 * lesions.disc(SIDE, 7.0)
-    found = observers.detectability({"m": observers.responses(*squares(disc))[observers.NPW]}, "m", confidence=0.95)[
+    found = observers.detectability({"m": [observers.responses(*squares(disc))[observers.NPW]]}, "m", confidence=0.95)[
         "m"
     ]
     assert found["false_calls"] == pytest.approx(scipy.stats.norm.cdf(-found["mean"] / 2), abs=0.02)
@@ -88,7 +88,7 @@ def test_false_calls_are_those_beyond_half_a_lesion():
 def test_the_jackknife_of_a_mean_is_students_interval():
     sample = np.random.default_rng(1).normal(3, 2, 9)
     without = (sample.sum() - sample) / 8
-    found = observers._estimate(np.array([sample.mean(), *without]), 0.95)
+    found = observers._estimate(np.array([[sample.mean(), *without]]), 0.95)
     expected = scipy.stats.t.interval(0.95, 8, sample.mean(), sample.std(ddof=1) / 3)
     assert (found["low"], found["high"]) == pytest.approx(expected)
 

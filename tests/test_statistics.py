@@ -47,7 +47,7 @@ def methods(patients):
     base = np.linspace(20, 25, patients)
     psnr = {"noisy": base, "filter": base + np.linspace(4, 6, patients), "tv": base + np.linspace(2, 3, patients)}
     psnr |= {"a": base + np.linspace(1, 2, patients), "b": base + np.linspace(3, 5, patients)}
-    return {name: {"psnr": by_patient(*values)} for name, values in psnr.items()}
+    return {name: [{"psnr": by_patient(*values)}] for name, values in psnr.items()}
 
 
 def test_each_family_is_corrected_by_itself():
@@ -78,21 +78,21 @@ def test_a_paired_difference_is_narrow_where_patients_differ_and_pairs_by_name()
     patients = np.random.default_rng(0).normal(30, 5, 12)
     better = by_patient(*patients + np.linspace(0.4, 0.6, 12))
     worse = dict(reversed(by_patient(*patients).items()))
-    difference = paired_difference(better, worse, **SETTINGS)
+    difference = paired_difference([better], [worse], **SETTINGS)
     assert difference["mean"] == pytest.approx(0.5)
     assert 0.4 < difference["low"] < 0.5 < difference["high"] < 0.6, "unpaired it would be 6 dB wide"
-    assert paired_difference({"a": 1.0, "b": None, "c": 4.0}, {"a": 3.0, "b": 1.0}, **SETTINGS) == {
+    assert paired_difference([{"a": 1.0, "b": None, "c": 4.0}], [{"a": 3.0, "b": 1.0}], **SETTINGS) == {
         "mean": -2.0,
         "low": None,
         "high": None,
     }
-    assert paired_difference({"a": None}, {"a": 1.0}, **SETTINGS) is None
+    assert paired_difference([{"a": None}], [{"a": 1.0}], **SETTINGS) is None
 
 
 def test_mean_over_seeds_takes_the_patients_that_all_have():
-    scores = {"0": {"a": 1.0, "b": 3.0, "c": 9.0}, "1": {"b": 5.0, "a": 3.0, "c": None}}
+    scores = [{"a": 1.0, "b": 3.0, "c": 9.0}, {"b": 5.0, "a": 3.0, "c": None}]
     assert mean_over_seeds(scores, **SETTINGS)["mean"] == pytest.approx(3.0)
-    assert mean_over_seeds({"0": {"a": None}}, **SETTINGS) is None
+    assert mean_over_seeds([{"a": None}], **SETTINGS) is None
 
 
 def test_too_few_and_unknown_patients_are_said_in_place_of_p():
@@ -108,9 +108,37 @@ def test_too_few_and_unknown_patients_are_said_in_place_of_p():
 
 def test_a_metric_that_is_not_defined_has_neither_mean_nor_test():
     values = {
-        name: {"psnr": by_patient(*range(6)), "rmse_hu": by_patient(*([None] * 6 if name == "noisy" else range(6)))}
+        name: [{"psnr": by_patient(*range(6)), "rmse_hu": by_patient(*([None] * 6 if name == "noisy" else range(6)))}]
         for name in ("noisy", "a")
     }
     result = summarize(values, "noisy", {}, patients=6, **SETTINGS)
     assert result["means"]["noisy"]["rmse_hu"] == {"mean": None, "low": None, "high": None}
     assert result["against_reference"]["rmse_hu"] == {}
+
+
+def test_models_are_compared_over_seeds_and_patients_and_not_with_one_seed():
+    base = np.linspace(20, 25, 8)
+    levels = {"noisy": [0], "a": [4.0, 5.0, 6.0], "b": [4.5, 5.5, 6.5], "c": [9.0, 9.1, 9.2]}
+    methods = {
+        name: [{"psnr": by_patient(*(base + level * (level > 0)))} for level in of_seeds]
+        for name, of_seeds in levels.items()
+    }
+    result = summarize(methods, "noisy", {}, patients=8, **SETTINGS)
+    between = result["between_networks"]
+    assert result["seeds"] == 3
+    assert result["means"]["a"]["psnr"]["mean"] == pytest.approx(22.5 + 5.0)
+    # Seed by seed b is .5 above a in every patient; c is 5.0, 4.1 and 3.2 above a, which is 4.1 and not sure to 1 dB.
+    assert between["a"]["b"] == {name: pytest.approx(0.5) for name in ("mean", "low", "high")}
+    assert between["a"]["c"]["mean"] == pytest.approx(4.1)
+    assert between["a"]["c"]["low"] < 3.2, "over patients alone it would have no width"
+    assert between["c"]["a"]["mean"] == pytest.approx(-4.1)
+    assert set(between["a"]) == {"b", "c"}
+    one = {name: of_seeds[:1] for name, of_seeds in methods.items()}
+    assert summarize(one, "noisy", {}, patients=8, **SETTINGS)["between_networks"] == {}
+
+
+def test_what_is_not_trained_is_compared_with_every_seed():
+    first, second = by_patient(1.0, 2.0, 3.0), by_patient(3.0, 4.0, 5.0)
+    assert paired_difference([first, second], [by_patient(0.0, 0.0, 0.0)], **SETTINGS)["mean"] == pytest.approx(3.0)
+    with pytest.raises(ValueError, match="longer"):
+        paired_difference([first, second], [first, second, first], **SETTINGS)

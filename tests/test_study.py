@@ -200,9 +200,11 @@ def test_what_the_tables_say_of_a_row():
     counts = {"images": {"test": 128}, "patients": {"test": 22}, "patients_in_both": ["1", "2"], "step": 3}
     values = {"noisy": noisy, "model": means, "on_first": means | {"psnr": 21.0}}
     row = {"title": "a row", "status": "done", **values, **counts}
+    row |= {"above_noisy": {"mean": -2.5, "low": -3.0, "high": -2.0}, "above_first": {"mean": 1, "low": 0, "high": 2}}
     results = {"rows": [row], "model": "wgan", "report_batch_size": 2}
     cells = [cell.strip() for cell in study_tables.protocol_table(results).splitlines()[2].split("|")]
     assert cells[1:5] == ["a row", "36.25 → 35.00", "0.9900 → 0.9900", "36.50 → 34.00"]
-    assert cells[5:11] == ["0.9000 → 0.9000", "– → 80.0", "-2.50 dB", "21.00", "128 / 22", "2 of 22"]
+    assert cells[5:9] == ["0.9000 → 0.9000", "– → 80.0", "-2.50 [-3.00, -2.00]", "21.00"]
+    assert cells[9:12] == ["+1.00 [0.00, 2.00]", "128 / 22", "2 of 22"]
     metrics = study_tables.metric_table(results)
     assert [line.split("|")[3].strip() for line in metrics.splitlines()[2:]] == ["34.00", "35.00", "0.9000", "0.9900"]

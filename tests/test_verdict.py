@@ -24,7 +24,7 @@ def evaluation(baselines=("tv", "bm3d"), missing=(), **networks):
         "repeats": None,
         "detectability": [],
         "missing_baselines": list(missing),
-        "statistics": {"patients": 12, "confidence": 0.95, "against_baselines": against},
+        "statistics": {"patients": 12, "seeds": 1, "confidence": 0.95, "against_baselines": against},
     }
 
 

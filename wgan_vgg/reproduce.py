@@ -33,6 +33,7 @@ def reproduce(
     model_names: Sequence[str],
     workdir: Path,
     *,
+    seeds: int = 1,
     source: str = "phantoms",
     input_dir: Path | None = None,
     data_dir: Path | None = None,
@@ -43,8 +44,9 @@ def reproduce(
     Args:
       config: the preset with its overrides; its `model` is replaced by each of `model_names`.
       model_names: what to train.
-      workdir: holds the data, a run directory a model, and above them results.json, results.md, report.html
-        and figures/.
+      workdir: holds the data, a run directory for each model and seed, and above them results.json, results.md,
+        report.html and figures/.
+      seeds: how often each model is trained, on the same data: with the config's seed and those that follow it.
       source: "phantoms" or "lodopab".
       input_dir: the LoDoPaB-CT files, for source "lodopab".
       data_dir: records that are already prepared, instead of `source`.
@@ -57,7 +59,11 @@ def reproduce(
       InputError: whatever is wrong with the arguments, the data or `workdir`.
     """
     place = ReproductionDir(workdir)
-    configs = {name: _model_config(config, name, model_names, place) for name in model_names}
+    check_seeds(seeds)
+    configs = {
+        name: [_model_config(config, name, model_names, place, repetition) for repetition in range(seeds)]
+        for name in model_names
+    }
     if not configs:
         raise InputError("models: name at least one")
     if input_dir and data_dir:
@@ -77,15 +83,18 @@ def reproduce(
             progress=progress,
         )
     )
-    for model_config in configs.values():
+    for model_config, *_ in configs.values():
         check_sizes(model_config, data.image_shape)
-    runs: dict[str, RunDir] = {}
-    for name, model_config in configs.items():
-        run = runs[name] = RunDir(place.model(name))
-        train_and_judge(model_config, data, run, place.references, progress, name)
-        for weights, folder in run.exports(averaged=bool(model_config.training.ema_decay)).items():
-            if exported_step(folder) != newest_step(run):
-                export_saved_model(run, folder, overwrite=True, weights=weights)
+    runs = {name: [place.model(name, repetition) for repetition in range(seeds)] for name in configs}
+    # Seed by seed, so that what is there after a while is one whole comparison.
+    for repetition in range(seeds):
+        for name, of_seeds in configs.items():
+            run, model_config = runs[name][repetition], of_seeds[repetition]
+            stage = f"{name}, seed {model_config.seed}" if seeds > 1 else name
+            train_and_judge(model_config, data, run, place.references, progress, stage)
+            for weights, folder in run.exports(averaged=bool(model_config.training.ema_decay)).items():
+                if exported_step(folder) != newest_step(run):
+                    export_saved_model(run, folder, overwrite=True, weights=weights)
     results = collect(runs, SPLIT)
     if not (place.results_json.exists() and read_json(place.results_json) == results):
         write_report(place, runs, results, SPLIT)
@@ -154,17 +163,32 @@ def _judged(run: RunDir, results: RunDir, config: Config) -> bool:
     return summary["step"] == newest_step(run) and summary.get("settings") == settings
 
 
-def _model_config(config: Config, name: str, model_names: Sequence[str], place: ReproductionDir) -> Config:
-    """The config of one model; `training.init_from` may name another one of the reproduction, which comes before it."""
-    config, init_from = of_model(config, name), config.training.init_from
+def check_seeds(seeds: int) -> None:
+    """Raises InputError unless `seeds` is a number of trainings."""
+    if seeds < 1:
+        raise InputError(f"seeds={seeds}: must be at least 1, the number of trainings of each model")
+
+
+def seeded(config: Config, repetition: int) -> Config:
+    """The config of a repetition: with the seed that stands so many after the config's own."""
+    return override(config, {"seed": config.seed + repetition})
+
+
+def _model_config(
+    config: Config, name: str, model_names: Sequence[str], place: ReproductionDir, repetition: int
+) -> Config:
+    """The config of one run; `training.init_from` may name another model, which then is trained before it."""
+    config = seeded(of_model(config, name), repetition)
+    init_from = config.training.init_from
     if init_from not in MODELS:
         return config
     before = model_names[: model_names.index(name)]
-    if init_from not in before and init_from != name:
+    if init_from not in before and init_from != name and not repetition:
         logger.warning(
             "training.init_from=%s: not trained before %s, which begins with random weights", init_from, name
         )
-    return override(config, {"training.init_from": str(place.model(init_from)) if init_from in before else None})
+    begins_with = str(place.model(init_from, repetition).path) if init_from in before else None
+    return override(config, {"training.init_from": begins_with})
 
 
 def _uses_vgg(model_names: Sequence[str]) -> bool:

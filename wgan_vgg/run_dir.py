@@ -1,6 +1,7 @@
 """Every path of a run directory, and writing into it without ever leaving half a file."""
 
 import contextlib
+import itertools
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,7 +68,7 @@ class ReportDir(_Folder):
 
 
 class ReproductionDir(ReportDir):
-    """The layout above several runs, one a model."""
+    """The layout above several runs, one for each model and seed."""
 
     def __init__(self, workdir: Path) -> None:
         super().__init__(workdir)
@@ -76,13 +77,18 @@ class ReproductionDir(ReportDir):
         self.references = ReferencesDir(workdir / "references")
         self.results_json = workdir / "results.json"
 
-    def model(self, name: str) -> Path:
-        """The run directory of a model."""
-        return self.path / name
+    def model(self, name: str, repetition: int = 0) -> "RunDir":
+        """The run of a model; a repetition with another seed stands beside the first one."""
+        return RunDir(self.path / _repeated(name, repetition))
+
+    def seeds_of(self, name: str) -> list["RunDir"]:
+        """The runs of a model that are there, one for each seed."""
+        runs = (self.model(name, repetition) for repetition in itertools.count())
+        return list(itertools.takewhile(lambda run: run.config.is_file(), runs))
 
 
 class StudyDir(_Folder):
-    """The layout of a study under a work directory: a run directory a variant, and what they share."""
+    """The layout of a study under a work directory: a run for each variant and seed, and what they share."""
 
     def __init__(self, workdir: Path) -> None:
         super().__init__(workdir / "study")
@@ -90,9 +96,9 @@ class StudyDir(_Folder):
         self.results_json = self.path / "study.json"
         self.results_md = self.path / "study.md"
 
-    def run(self, variant: str) -> "RunDir":
-        """The run of a variant."""
-        return RunDir(self.path / variant)
+    def run(self, variant: str, repetition: int = 0) -> "RunDir":
+        """The run of a variant; a repetition with another seed stands beside the first one."""
+        return RunDir(self.path / _repeated(variant, repetition))
 
     def data(self, variant: str) -> Path:
         """The records of a variant, and of those that change nothing in them."""
@@ -102,9 +108,13 @@ class StudyDir(_Folder):
         """What is judged beside the runs on those records."""
         return ReferencesDir(self.path / "references" / variant)
 
-    def on_other_data(self, variant: str) -> "RunDir":
+    def on_other_data(self, variant: str, repetition: int = 0) -> "RunDir":
         """The evaluation of a variant's run on the records of the study's first one."""
-        return RunDir(self.path / variant / "on_first_data")
+        return RunDir(self.run(variant, repetition).path / "on_first_data")
+
+
+def _repeated(name: str, repetition: int) -> str:
+    return f"{name}-repetition-{repetition}" if repetition else name
 
 
 def held_out_split(row: Mapping[str, Any]) -> str:

@@ -101,13 +101,14 @@ def evaluate(
         "perceptual": distance and distance.description,
         "baselines": judged_before["baselines"],
         "missing_baselines": judged_before["missing"],
+        "beside": list(judged_before["methods"]),
         "truth": judged_before["truth"]["means"],
         "methods": {name: values["means"] for name, values in judged.items()},
-        "statistics": patient_statistics(patient_values, tuned, patients, config),
+        "statistics": patient_statistics({n: [v] for n, v in patient_values.items()}, tuned, patients, config),
         "patient_values": patient_values,
         "repeats": scans and scans.describe(),
         "responses": responses,
-        "detectability": lesion_statistics(responses, config),
+        "detectability": lesion_statistics({name: [one] for name, one in responses.items()}, config),
         "noise_power": {
             "unit": "HU^2 mm^2, cycles/mm" if known_pixel else "HU^2 pixel^2, cycles/pixel",
             "methods": {TRUTH: judged_before["truth"]["noise_power"], **noise_power},
@@ -121,13 +122,13 @@ def evaluate(
     return summary
 
 
-def lesion_statistics(responses: Mapping[str, Any], config: Config) -> list[dict[str, Any] | None]:
+def lesion_statistics(responses: Mapping[str, Sequence[Any]], config: Config) -> list[dict[str, Any] | None]:
     """What observers see of each lesion, see repeats.statistics."""
     return repeats.statistics(responses, NOISY, config.evaluation.confidence)
 
 
 def patient_statistics(
-    patient_values: Mapping[str, statistics.PatientValues],
+    patient_values: Mapping[str, statistics.Networks],
     tuned: Mapping[str, Mapping[str, Any]],
     patients: int | str,
     config: Config,

@@ -11,6 +11,7 @@ from wgan_vgg.evaluation.results import Runs, image_rows
 from wgan_vgg.evaluation.samples import load_samples
 from wgan_vgg.evaluation.style import figure_style
 from wgan_vgg.input_pipeline import crop_shape
+from wgan_vgg.run_dir import RunDir
 
 # By file name; the order is the page's.
 TITLES = {
@@ -33,7 +34,7 @@ def write_figures(runs: Runs, results: Mapping[str, Any], folder: Path, split: s
     """Writes every figure that the runs have, as SVG, PNG and PDF; what an earlier report left is removed.
 
     Args:
-      runs: evaluated runs by model, all on the same data.
+      runs: evaluated runs by model, all on the same data; of several seeds the first is drawn.
       results: what they say together, see results.collect.
       folder: where the files go.
       split: the evaluated split.
@@ -44,9 +45,10 @@ def write_figures(runs: Runs, results: Mapping[str, Any], folder: Path, split: s
     for name in TITLES:
         for suffix in (".png", ".pdf", ".svg"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
-    samples = {model: load_samples(run, split) for model, run in runs.items()}
-    is_demo = any(run.load_config().preset == "demo" for run in runs.values() if run.config.is_file())
-    trained = {model: run for model, run in runs.items() if run.rows()}
+    firsts = {model: of_seeds[0] for model, of_seeds in runs.items()}
+    samples = {model: load_samples(run, split) for model, run in firsts.items()}
+    is_demo = any(run.load_config().preset == "demo" for run in firsts.values() if run.config.is_file())
+    trained = {model: run for model, run in firsts.items() if run.rows()}
     with figure_style():
         captions = _draw_training(trained, results, folder) if trained else {}
         captions |= {
@@ -62,7 +64,7 @@ def write_figures(runs: Runs, results: Mapping[str, Any], folder: Path, split: s
     return {name: captions[name] for name in TITLES if captions.get(name)}
 
 
-def _draw_training(runs: Runs, results: Mapping[str, Any], folder: Path) -> dict[str, str]:
+def _draw_training(runs: Mapping[str, RunDir], results: Mapping[str, Any], folder: Path) -> dict[str, str]:
     configs = [run.load_config() for run in runs.values()]
     epochs = {model: run.rows() for model, run in runs.items()}
     generator = models.build_generator(configs[0].generator)

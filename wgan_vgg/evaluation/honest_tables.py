@@ -5,7 +5,7 @@ from typing import Any
 
 from wgan_vgg.evaluation.baselines import INSTALL
 from wgan_vgg.evaluation.lesion_tables import lesion_markdown
-from wgan_vgg.evaluation.markdown import DASH, markdown_table, number
+from wgan_vgg.evaluation.markdown import DASH, markdown_table, number, with_interval
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.noise_texture import SMALLEST_SIDE
 from wgan_vgg.evaluation.references import TRUTH
@@ -23,6 +23,8 @@ def honest_markdown(evaluation: Evaluation) -> str:
         fidelity_table(evaluation),
         _about_fidelity(evaluation),
     ]
+    if evaluation["statistics"]["between_networks"]:
+        parts += [networks_table(evaluation), _about_networks(evaluation)]
     if evaluation["windows"]:
         parts += [windows_table(evaluation), _about_windows(evaluation)]
     return "\n\n".join([*parts, lesion_markdown(evaluation)])
@@ -36,14 +38,14 @@ def quality_table(evaluation: Evaluation) -> str:
     columns = {}
     for label, metric, digits in _QUALITY:
         columns[f"{label} [{_percent(evaluation)}]"] = [
-            _interval(evaluation["statistics"]["means"][name][metric], digits) for name in evaluation["methods"]
+            with_interval(evaluation["statistics"]["means"][name][metric], digits) for name in evaluation["methods"]
         ]
         columns[f"p {label.split()[0]}"] = _p_against_reference(evaluation, metric)
     best = evaluation["statistics"]["best_baseline"]
     compared = evaluation["statistics"]["against_baselines"].get(best, {})
     if compared:
         columns[f"PSNR minus {best}'s [{_percent(evaluation)}]"] = [
-            _interval(compared[name], 2, "+") if name in compared else "" for name in evaluation["methods"]
+            with_interval(compared[name], 2, "+") if name in compared else "" for name in evaluation["methods"]
         ]
         columns[f"p against {best}"] = _p_against_best(evaluation)
     shown = {name: cells for name, cells in columns.items() if not (name.startswith("p ") and _same(cells))}
@@ -63,6 +65,16 @@ def fidelity_table(evaluation: Evaluation) -> str:
             + [number(means["report_psnr"], 3), number(means["report_ssim"], 4)]
         )
     return markdown_table(header, rows)
+
+
+def networks_table(evaluation: Evaluation) -> str:
+    """The models against each other: PSNR of the row less that of the column."""
+    between = evaluation["statistics"]["between_networks"]
+    rows = [
+        [name, *("" if name == other else with_interval(between[other][name], 2, "+") for other in between)]
+        for name in between
+    ]
+    return markdown_table(["row minus column", *between], rows)
 
 
 def windows_table(evaluation: Evaluation) -> str:
@@ -97,13 +109,6 @@ def _percent(evaluation: Evaluation) -> str:
     return f"{evaluation['statistics']['confidence']:.0%} CI"
 
 
-def _interval(estimate: Mapping[str, float | None] | None, digits: int, sign: str = "") -> str:
-    if estimate is None or estimate["mean"] is None:
-        return DASH
-    bounds = "" if estimate["low"] is None else f" [{estimate['low']:.{digits}f}, {estimate['high']:.{digits}f}]"
-    return f"{estimate['mean']:{sign}.{digits}f}{bounds}"
-
-
 def _p_against_reference(evaluation: Evaluation, metric: str) -> list[str]:
     """A cell for each method; empty ones where nothing is tested."""
     statistics = evaluation["statistics"]
@@ -131,8 +136,9 @@ def _same(cells: Sequence[str]) -> bool:
 
 def _about_quality(evaluation: Evaluation) -> str:
     patients = evaluation["statistics"]["patients"]
+    over = "patients" if (seeds := evaluation["statistics"]["seeds"]) == 1 else f"patients and {seeds} seeds"
     unit = (
-        f"Means over patients with bootstrap-t intervals over patients; n = {patients} patients,"
+        f"Means over {over} with bootstrap-t intervals over them; n = {patients} patients,"
         if patients is not None
         else "Means over images; the patients are unknown, so there are no intervals and no tests;"
     )
@@ -149,6 +155,15 @@ def _about_quality(evaluation: Evaluation) -> str:
     if evaluation["missing_baselines"]:
         lines.append(f"Left out, not installed: {', '.join(evaluation['missing_baselines'])} ({INSTALL}).")
     return " ".join(lines)
+
+
+def _about_networks(evaluation: Evaluation) -> str:
+    statistics = evaluation["statistics"]
+    return (
+        f"Models against each other: difference of PSNR in dB over {statistics['seeds']} seeds and "
+        f"{statistics['patients']} patients with a hierarchical bootstrap's {statistics['confidence']:.0%} intervals; "
+        "where one excludes 0, another training is expected to show the same order."
+    )
 
 
 def _about_tests(evaluation: Evaluation) -> list[str]:
@@ -173,7 +188,7 @@ def _about_tests(evaluation: Evaluation) -> list[str]:
         same = [f"{name} {''.join(set(cells) - {''})}" for name, cells in tests.items() if _same(cells)]
         same = [text for text in same if not text.endswith(DASH)]
         lines += [f"The same in every row: p {', '.join(same)}."] if same else []
-    if len(networks) > 1:
+    if len(networks) > 1 and statistics["seeds"] == 1:
         lines.append(
             "Networks are not tested against each other: one training of each says nothing of how another would end."
         )

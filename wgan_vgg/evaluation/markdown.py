@@ -1,6 +1,6 @@
 """Cells and tables of Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 DASH = "–"
 
@@ -8,6 +8,14 @@ DASH = "–"
 def number(value: float | None, digits: int) -> str:
     """A number for a table; a dash where there is none."""
     return DASH if value is None else f"{value:.{digits}f}"
+
+
+def with_interval(estimate: Mapping[str, float | None] | None, digits: int, sign: str = "") -> str:
+    """A mean and its interval (`mean`, `low`, `high`); `sign` is "+" where a sign is always to be shown."""
+    if estimate is None or estimate["mean"] is None:
+        return DASH
+    bounds = "" if estimate["low"] is None else f" [{estimate['low']:.{digits}f}, {estimate['high']:.{digits}f}]"
+    return f"{estimate['mean']:{sign}.{digits}f}{bounds}"
 
 
 def duration(seconds: float) -> str:

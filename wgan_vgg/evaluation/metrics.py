@@ -18,7 +18,7 @@ _VIF_NOISE = 2.0  # variance of the eye's noise, for images of 255 gray levels (
 
 
 def psnr(truth: np.ndarray, image: np.ndarray, data_range: float = DATA_RANGE) -> float:
-    """10 log10(data_range^2 / MSE) in dB of images of one shape, or of some of their pixels; infinite for equal ones."""
+    """10 log10(data_range^2 / MSE) in dB of images of one shape, or of some of their pixels; infinite if equal."""
     error = np.mean(np.square(truth.astype(np.float64) - image))
     return float(10 * np.log10(data_range**2 / error)) if error else float("inf")
 

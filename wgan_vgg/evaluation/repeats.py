@@ -5,7 +5,7 @@ Only data whose low dose is simulated can be scanned again. The first and the la
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -167,22 +167,25 @@ def _scanned(
 
 
 def statistics(
-    responses: Mapping[str, list[dict[str, Any] | None]], reference: str, confidence: float
+    responses: Mapping[str, Sequence[list[dict[str, Any] | None]]], reference: str, confidence: float
 ) -> list[dict[str, Any] | None]:
     """observers.detectability of each lesion by observer; None where an observer could not be built of a method.
 
     Args:
-      responses: by method, see Repeats.judge.
+      responses: by method, once for each seed, see Repeats.judge.
       reference: see observers.detectability.
       confidence: of the intervals.
     """
     found: list[dict[str, Any] | None] = []
-    for of_methods in zip(*responses.values(), strict=True):
-        known = {name: one for name, one in zip(responses, of_methods, strict=True) if one is not None}
+    for lesion in range(max((len(seeds[0]) for seeds in responses.values()), default=0)):
+        of_lesion = {name: [of_seed[lesion] for of_seed in seeds] for name, seeds in responses.items()}
+        known = {name: seeds for name, seeds in of_lesion.items() if None not in seeds}
         found.append(
             {
                 observer: observers.detectability(
-                    {name: one[observer] for name, one in known.items()}, reference, confidence=confidence
+                    {name: [one[observer] for one in seeds] for name, seeds in known.items()},
+                    reference,
+                    confidence=confidence,
                 )
                 for observer in (observers.CHO, observers.NPW)
             }

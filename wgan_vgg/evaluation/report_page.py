@@ -17,7 +17,7 @@ from wgan_vgg.evaluation.page_html import from_markdown, inline_svg, svg_width, 
 from wgan_vgg.evaluation.results import Runs, image_rows
 from wgan_vgg.evaluation.samples import load_samples
 from wgan_vgg.evaluation.style import method_style
-from wgan_vgg.run_dir import read_json
+from wgan_vgg.run_dir import RunDir, read_json
 
 Results = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ def render(runs: Runs, results: Results, figures: Path, captions: Mapping[str, s
     """The page, which needs no other file and no network.
 
     Args:
-      runs: evaluated runs by model.
+      runs: evaluated runs by model and seed; images are the first seed's.
       results: what they say together, see results.collect.
       figures: folder of the figures that write_figures wrote.
       captions: theirs, by file name.
@@ -37,7 +37,8 @@ def render(runs: Runs, results: Results, figures: Path, captions: Mapping[str, s
     """
     evaluation = results["evaluation"]
     colours = {name: method_style(name, evaluation["baselines"])["color"] for name in evaluation["methods"]}
-    samples = {model: load_samples(run, split) for model, run in runs.items()}
+    samples = {model: load_samples(of_seeds[0], split) for model, of_seeds in runs.items()}
+    by_name = _by_name(runs)
     bodies = {heading: from_markdown(body, heading, colours) for heading, body in tables.sections(results).items()}
     honest = bodies.pop(tables.HONEST)
     return Template(_asset("template.html")).substitute(
@@ -51,8 +52,8 @@ def render(runs: Runs, results: Results, figures: Path, captions: Mapping[str, s
         honest=honest,
         figures="".join(_figure(figures / f"{name}.svg", captions[name]) for name in captions),
         tables="".join(f"<h3>{html.escape(heading)}</h3>{body}" for heading, body in bodies.items()),
-        provenance=_provenance(runs, results),
-        settings="".join(_settings(name, run) for name, run in runs.items()),
+        provenance=_provenance(by_name, results),
+        settings="".join(_settings(name, run) for name, run in by_name.items()),
     )
 
 
@@ -103,7 +104,16 @@ def _figure(path: Path, caption: str) -> str:
     )
 
 
-def _provenance(runs: Runs, results: Results) -> str:
+def _by_name(runs: Runs) -> dict[str, RunDir]:
+    """Every run, by its model's name and, where there are several, its seed's."""
+    return {
+        name if len(of_seeds) == 1 else f"{name}, seed {run.load_config().seed}": run
+        for name, of_seeds in runs.items()
+        for run in of_seeds
+    }
+
+
+def _provenance(runs: Mapping[str, RunDir], results: Results) -> str:
     """What the data and the VGG weights were."""
     data, stored = results["data"], {name: run.stored() for name, run in runs.items() if run.config.is_file()}
     rows = [

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from wgan_vgg.evaluation.bootstrap import bootstrap_interval, hierarchical_interval
+from wgan_vgg.evaluation.bootstrap import hierarchical_interval
 
 MIN_PATIENTS = 6  # fewer, and not even a difference of one sign in all of them has p < .05 (6: 2/64)
 TOO_FEW = "too few patients"
@@ -14,23 +14,23 @@ UNKNOWN = "patients unknown"
 
 PatientScores = Mapping[str, float | None]  # by patient; None where it is not defined
 PatientValues = Mapping[str, PatientScores]  # by metric
+Networks = Sequence[PatientValues]  # one for each seed that a model was trained with; of other methods one
 Estimate = dict[str, float | None]  # mean, low, high; no interval where it is not defined
 
 
 def mean_over_seeds(
-    scores: Mapping[str, PatientScores], *, seed: int, confidence: float, resamples: int
+    networks: Sequence[PatientScores], *, seed: int, confidence: float, resamples: int
 ) -> Estimate | None:
-    """The mean over trained networks (by seed) and patients, with a hierarchical bootstrap's interval.
+    """The mean over trained networks (seeds) and patients, with a hierarchical bootstrap's interval.
 
     Args:
-      scores: by network, its score on each patient; patients that not every network has a score of are left out.
+      networks: of each network its score on each patient; patients that not all have a score of are left out.
       seed, confidence, resamples: see bootstrap.hierarchical_interval.
 
     Returns:
       None where no patient has a score of every network.
     """
-    networks = list(scores.values())
-    patients = [name for name in networks[0] if all(network.get(name) is not None for network in networks)]
+    patients = _common_patients(networks)
     if not patients:
         return None
     table = [[network[name] for name in patients] for network in networks]
@@ -39,14 +39,30 @@ def mean_over_seeds(
 
 
 def paired_difference(
-    first: PatientScores, second: PatientScores, *, seed: int, confidence: float, resamples: int
+    first: Sequence[PatientScores], second: Sequence[PatientScores], *, seed: int, confidence: float, resamples: int
 ) -> Estimate | None:
-    """The mean of the patients' differences, first minus second, with its interval; None where no patient has both."""
-    differences = _differences(first, second)
-    if not differences:
-        return None
-    bounds = bootstrap_interval(differences, seed=seed, confidence=confidence, resamples=resamples)
-    return _estimate(float(np.mean(differences)), bounds)
+    """The mean of the patients' differences, first minus second, over the seeds of both, with its interval.
+
+    Args:
+      first, second: as of mean_over_seeds; where one of them has one member only, it is compared with all of the other.
+      seed, confidence, resamples: see bootstrap.hierarchical_interval.
+
+    Returns:
+      None where no patient has all values.
+    """
+    count = max(len(first), len(second))
+    pairs = zip(*(list(part) * (count if len(part) == 1 else 1) for part in (first, second)), strict=True)
+    differences = [_differences(*pair) for pair in pairs]
+    return mean_over_seeds(differences, seed=seed, confidence=confidence, resamples=resamples)
+
+
+def averaged(networks: Sequence[PatientScores]) -> dict[str, float | None]:
+    """Each patient's mean over the networks; None where not all have a score."""
+    known = _common_patients(networks)
+    return {
+        patient: float(np.mean([network[patient] for network in networks])) if patient in known else None
+        for patient in networks[0]
+    }
 
 
 def paired_p_value(first: PatientScores, second: PatientScores) -> float | None:
@@ -54,7 +70,7 @@ def paired_p_value(first: PatientScores, second: PatientScores) -> float | None:
 
     None where fewer than MIN_PATIENTS have both values.
     """
-    differences = _differences(first, second)
+    differences = list(_differences(first, second).values())
     if len(differences) < MIN_PATIENTS or not np.all(np.isfinite(differences)):
         return None
     if not np.any(differences):
@@ -77,7 +93,7 @@ def best_baseline(tuned: Mapping[str, Mapping[str, Any]]) -> str | None:
 
 
 def summarize(
-    methods: Mapping[str, PatientValues],
+    methods: Mapping[str, Networks],
     reference: str,
     tuned: Mapping[str, Mapping[str, Any]],
     *,
@@ -88,11 +104,11 @@ def summarize(
 ) -> dict[str, Any]:
     """Means with intervals, and two families of tests, corrected apart: against the reference, and the best baseline.
 
-    Networks are not tested against each other: of each model one was trained, and patients say nothing of how another
-    training of the same model would have ended.
+    Models are compared with each other only where each was trained with several seeds: patients alone say nothing of
+    how another training of the same model would have ended.
 
     Args:
-      methods: the patients' values of each method.
+      methods: the patients' values of each method, once for each seed.
       reference: the method that all others are tested against.
       tuned: the baselines among the methods, and what tuning chose of each, see baselines.tune; the other methods but
         the reference are networks.
@@ -101,49 +117,55 @@ def summarize(
       confidence, resamples: of the intervals.
 
     Returns:
-      `means`: by method and metric: mean over patients, `low`, `high` or None. `against_reference`: by metric and
-      method, p-values after Holm's correction. `best_baseline`: its name or None. `against_baselines`: by baseline and
-      network, the difference of PSNR in dB, network minus baseline, as mean, `low` and `high`. `against_best`: by
-      network, p-values of the difference to the best baseline after Holm's correction. `no_test` says why there are
-      none.
+      `seeds`: how many networks there are of each model. `means`: by method and metric: mean over seeds and patients,
+      `low`, `high` or None. `against_reference`: by metric and method, p-values after Holm's correction; of several
+      seeds the test is of each patient's mean over them. `best_baseline`: its name or None. `against_baselines`: by
+      baseline and network, the difference of PSNR in dB, network minus baseline, as mean, `low` and `high`.
+      `against_best`: by network, p-values of the difference to the best baseline after Holm's correction.
+      `between_networks`: as `against_baselines`, other networks in the baselines' place; empty for one seed. `no_test`
+      says why there are none.
     """
     settings = {"seed": seed, "confidence": confidence, "resamples": resamples}
     resampled = patients is not None
-
-    def describe(scores: PatientScores) -> Estimate:
-        known = [value for value in scores.values() if value is not None]
-        if not known:
-            return dict.fromkeys(("mean", "low", "high"))
-        return _estimate(float(np.mean(known)), bootstrap_interval(known, **settings) if resampled else None)
-
     no_test = UNKNOWN if patients is None else TOO_FEW if patients < MIN_PATIENTS else None
     baselines = [name for name in tuned if name in methods] if resampled else []
     networks = [name for name in methods if name != reference and name not in tuned]
+    seeds = max((len(methods[name]) for name in networks), default=1)
     best = best_baseline(tuned)
-    tested = {name: values for name, values in methods.items() if name != reference and not no_test}
+
+    def scores(name: str, metric: str) -> list[PatientScores]:
+        return [values[metric] for values in methods[name]]
+
+    def describe(name: str, metric: str) -> Estimate:
+        found = mean_over_seeds(scores(name, metric), **settings) or dict.fromkeys(("mean", "low", "high"))
+        return found if resampled else {"mean": found["mean"], "low": None, "high": None}
+
+    def tests(names: Sequence[str], metric: str, other: str) -> dict[str, float]:
+        of_other = averaged(scores(other, metric))
+        return _corrected({name: averaged(scores(name, metric)) for name in names}, of_other)
+
+    def differences(names: Sequence[str], other: str) -> dict[str, Estimate | None]:
+        return {
+            name: paired_difference(scores(name, "psnr"), scores(other, "psnr"), **settings)
+            for name in names
+            if name != other
+        }
+
+    metrics = list(methods[reference][0])
     return {
         "patients": patients,
+        "seeds": seeds,
         "confidence": confidence,
         "reference": reference,
-        "means": {
-            name: {metric: describe(scores) for metric, scores in values.items()} for name, values in methods.items()
-        },
+        "means": {name: {metric: describe(name, metric) for metric in methods[name][0]} for name in methods},
         "no_test": no_test,
-        "against_reference": {
-            metric: _corrected({name: values[metric] for name, values in tested.items()}, scores)
-            for metric, scores in (methods[reference].items() if tested else ())
-        },
+        "against_reference": {}
+        if no_test
+        else {metric: tests([name for name in methods if name != reference], metric, reference) for metric in metrics},
         "best_baseline": best,
-        "against_baselines": {
-            baseline: {
-                name: paired_difference(methods[name]["psnr"], methods[baseline]["psnr"], **settings)
-                for name in networks
-            }
-            for baseline in baselines
-        },
-        "against_best": _corrected({name: tested[name]["psnr"] for name in networks}, methods[best]["psnr"])
-        if best in baselines and tested
-        else {},
+        "against_baselines": {baseline: differences(networks, baseline) for baseline in baselines},
+        "against_best": tests(networks, "psnr", best) if best in baselines and not no_test else {},
+        "between_networks": {name: differences(networks, name) for name in networks} if resampled and seeds > 1 else {},
     }
 
 
@@ -154,10 +176,14 @@ def _corrected(methods: Mapping[str, PatientScores], other: PatientScores) -> di
     return dict(zip(defined, holm(list(defined.values())), strict=True)) if defined else {}
 
 
-def _differences(first: PatientScores, second: PatientScores) -> list[float]:
-    """Of the patients that both have a score of, by name."""
-    pairs = [(first[patient], second[patient]) for patient in first if patient in second]
-    return [a - b for a, b in pairs if a is not None and b is not None]
+def _common_patients(networks: Sequence[PatientScores]) -> list[str]:
+    """Those of whom every network has a score, in the first one's order."""
+    return [name for name in networks[0] if all(network.get(name) is not None for network in networks)]
+
+
+def _differences(first: PatientScores, second: PatientScores) -> dict[str, float]:
+    """Of the patients that both have a score of."""
+    return {name: first[name] - second[name] for name in _common_patients([first, second])}
 
 
 def _estimate(mean: float, bounds: tuple[float, float] | None) -> Estimate:

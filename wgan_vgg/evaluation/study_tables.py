@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_prep.tfrecords import UNKNOWN_PATIENT
-from wgan_vgg.evaluation.markdown import markdown_table, number
+from wgan_vgg.evaluation.markdown import markdown_table, number, with_interval
 
 Study = Mapping[str, Any]  # the content of study.json
 Row = Mapping[str, Any]
@@ -16,7 +16,7 @@ def study_markdown(study: Study) -> str:
     data = study["caption"] + (f"; {study['vgg_weights']}" if study["vgg_weights"] else "")
     parts = [
         f"# Protocol study: {study['model']}, preset {study['preset']}",
-        f"{data}. One training a row, of seed {study['seed']}: small differences may be chance.",
+        f"{data}. {_about_seeds(study)}",
         "## One change of the protocol at a time",
         protocol_table(study),
         _about_protocol(study),
@@ -31,16 +31,16 @@ def study_markdown(study: Study) -> str:
 
 
 def protocol_table(study: Study) -> str:
-    """A row a protocol; noisy input -> model."""
-    header = ["", "report's PSNR", "report's SSIM", "PSNR", "SSIM", "RMSE HU", "above noisy", "on the first row's data"]
-    rows = []
-    for row in study["rows"]:
-        gain = row["model"]["psnr"] - row["noisy"]["psnr"]
-        rows.append(
-            [row["title"], *(_arrow(row, name) for name in ("report_psnr", "report_ssim", "psnr", "ssim", "rmse_hu"))]
-            + [f"{gain:+.2f} dB", number(row["on_first"]["psnr"], 2)]
-            + [f"{row['images']['test']} / {row['patients']['test']}", _seen(row), _status(row)]
-        )
+    """One row for each protocol; noisy input -> model."""
+    header = ["", "report's PSNR", "report's SSIM", "PSNR", "SSIM", "RMSE HU", "above noisy, dB"]
+    header += ["on the first row's data", "minus the first row's, dB"]
+    rows = [
+        [row["title"], *(_arrow(row, name) for name in ("report_psnr", "report_ssim", "psnr", "ssim", "rmse_hu"))]
+        + [with_interval(row["above_noisy"], 2, "+"), number(row["on_first"]["psnr"], 2)]
+        + ["" if row["above_first"] is None else with_interval(row["above_first"], 2, "+")]
+        + [f"{row['images']['test']} / {row['patients']['test']}", _seen(row), _status(row)]
+        for row in study["rows"]
+    ]
     return markdown_table([*header, "images / patients", "seen in training", ""], rows)
 
 
@@ -71,6 +71,19 @@ def changes_table(study: Study) -> str:
     )
 
 
+def _about_seeds(study: Study) -> str:
+    seeds = study["seeds"]
+    if len(seeds) == 1:
+        return (
+            f"One training for each row, of seed {seeds[0]}; intervals are over patients alone, and say nothing of "
+            "another training: small differences may be chance."
+        )
+    return (
+        f"{len(seeds)} trainings for each row, of seeds {', '.join(map(str, seeds))}; means over them, intervals over "
+        "seeds and patients (hierarchical bootstrap)."
+    )
+
+
 def _about_protocol(study: Study) -> str:
     left_out = "".join(f" Left out, the model has no critic: {title}." for title in study["left_out"])
     return (
@@ -78,8 +91,9 @@ def _about_protocol(study: Study) -> str:
         "itself. Report's PSNR and SSIM, as published: PSNR of a batch's MSE, one global SSIM. PSNR, SSIM, RMSE: of "
         "each image, data range 1, SSIM of Wang et al. 2004; above noisy: in that PSNR. On the first row's data: PSNR "
         "of the row's network on the test images of the first row, where one that learnt to undo a rescaling undoes "
-        "what is not there. Seen in training: test patients who also occur there. A dash: a min-max rescaled input has "
-        f"no HU.{left_out}"
+        "what is not there; minus the first row's: "
+        "paired by patient and seed. Seen in training: test patients who also occur there. A dash: a min-max rescaled "
+        f"input has no HU.{left_out}"
     )
 
 

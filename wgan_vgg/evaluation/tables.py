@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wgan_vgg.evaluation.honest_tables import honest_markdown
 from wgan_vgg.evaluation.markdown import DASH, duration, markdown_table, number
 from wgan_vgg.evaluation.metrics import NOISY
@@ -44,8 +46,9 @@ NO_OVERFITTING_DB = 1.0
 Results = Mapping[str, Any]
 
 
-HONEST, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
+HONEST, SEEDS, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
     "All methods, with intervals and tests",
+    "Each seed",
     "Table 1: the models",
     "Table 2: the sample image",
     "Table 3: means over the test set",
@@ -93,7 +96,31 @@ def sections(results: Results) -> dict[str, str]:
             f"{NO_OVERFITTING_DB:g} dB better than test images. These are the epochs' fixed images, not the whole "
             "split.",
         ]
+    if len(results["seeds"]) > 1:
+        parts[SEEDS] = [
+            seeds_table(results),
+            "PSNR in dB and SSIM, means over the images. Figures show the first seed.",
+        ]
     return {heading: "\n\n".join(body) for heading, body in parts.items()}
+
+
+def seeds_table(results: Results) -> str:
+    """PSNR and SSIM of each model by seed, and how far PSNR spreads."""
+    seeds = results["seeds"]
+    rows = []
+    for name, model in results["models"].items():
+        found = {one["seed"]: one for one in model["by_seed"]}
+        values = [one["psnr"] for one in found.values() if one["psnr"] is not None]
+        spread = number(float(np.std(values, ddof=1)) if len(values) > 1 else None, 2)
+        rows.append([name, *(_seed_cell(found.get(seed)) for seed in seeds), spread])
+    return markdown_table(["", *(f"seed {seed}" for seed in seeds), "std of PSNR"], rows)
+
+
+def _seed_cell(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return DASH
+    dead = " **collapsed**" if found["collapsed"] else ""
+    return f"{number(found['psnr'], 2)} / {number(found['ssim'], 4)}{dead}"
 
 
 def model_table(results: Results) -> str:

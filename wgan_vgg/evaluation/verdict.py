@@ -32,8 +32,9 @@ def verdict(evaluation: Evaluation) -> str:
     none = "" if _BEATS_ALL in outcomes else " No network beats every baseline."
     seen = detectability_verdict(evaluation)
     seen = f" {seen}" if seen else ""
+    seeds = "" if statistics["seeds"] == 1 else f" and {statistics['seeds']} seeds"
     return (
-        f"In PSNR against the tuned baselines, paired over {statistics['patients']} patients, by "
+        f"In PSNR against the tuned baselines, paired over {statistics['patients']} patients{seeds}, by "
         f"{statistics['confidence']:.0%} intervals of the difference:{none} {found}{left_out}{seen}"
     )
 
