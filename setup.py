@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 # An earlier pydicom can be made to write outside its folder. Of the decoders, pylibjpeg-libjpeg is under the GPL 3.
@@ -14,9 +14,8 @@ ONNX = ["tf2onnx>=1.17"]
 NIFTI = ["nibabel"]
 SAFETENSORS = ["safetensors"]
 TORCH = ["torch>=2.10"]  # an earlier one runs code in files that weights_only should have refused
-PARTS = ("benchmark", "deploy", "evaluation", "pretrained", "training")
 SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "reproduce", "report")
-SCRIPTS += ("publish", "import-weights", "benchmark")
+SCRIPTS += ("publish", "import-weights")  # experiments.benchmark needs the clone, where its package lies
 
 setup(
     name="wgan-vgg",
@@ -27,9 +26,9 @@ setup(
     license="MIT",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    packages=["data_prep", "experiments", "wgan_vgg", *(f"wgan_vgg.{name}" for name in PARTS)],
+    packages=find_packages(include=["data_prep", "experiments", "wgan_vgg", "wgan_vgg.*"]),
     package_data={
-        "wgan_vgg.evaluation": ["page/*"],
+        "wgan_vgg.reporting": ["page/*"],
         "wgan_vgg.pretrained": ["*.safetensors", "*.npz", "*.md", "*.json"],
     },
     install_requires=[

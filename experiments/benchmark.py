@@ -11,13 +11,12 @@ from pathlib import Path
 
 from absl import flags
 
-from data_prep.errors import InputError
+from benchmark.rows import Row
 from experiments.flags import check_model, check_written, define_config, launch, quiet_tensorflow, read_config
 from experiments.progress import Reporter
-from wgan_vgg.benchmark.rows import Row
 from wgan_vgg.config import REPORT_MODELS, Config, override
-from wgan_vgg.endings import Terminated
-from wgan_vgg.run_dir import write_json
+from wgan_vgg.errors import InputError, Terminated
+from wgan_vgg.files import write_json
 
 PARTS = ("train", "infer", "input", "convert", "start")
 PRECISIONS = ("float32", "bfloat16")
@@ -50,8 +49,8 @@ def job(values: flags.FlagValues) -> None:
     quiet_tensorflow()
     # Each model has a step of its own, and all are called alike: TensorFlow takes that for one that is traced anew.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    from wgan_vgg.benchmark.report import describe_machine, plot_input, table
-    from wgan_vgg.benchmark.run import measure
+    from benchmark.report import describe_machine, plot_input, table
+    from benchmark.run import measure
 
     machine = describe_machine()
     rows: list[Row] = []

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from absl import flags
 
-from data_prep.errors import InputError
 from experiments.flags import (
     DONE,
     HU_RANGE_HELP,
@@ -28,6 +27,7 @@ from experiments.flags import (
 )
 from experiments.progress import Reporter
 from wgan_vgg import pretrained
+from wgan_vgg.errors import InputError
 
 NAMED = 100  # files at the end, at most
 
@@ -73,10 +73,10 @@ def job(values: flags.FlagValues) -> int:
     check_written(values, "json", ".json")
     hu_range = read_hu_range(values.hu_range)
     quiet_tensorflow()
-    from wgan_vgg.deploy.denoise import Settings, denoise
-    from wgan_vgg.deploy.inference import load
-    from wgan_vgg.deploy.targets import STATE
-    from wgan_vgg.run_dir import write_json
+    from wgan_vgg.files import write_json
+    from wgan_vgg.inference.denoise import Settings, denoise
+    from wgan_vgg.inference.denoiser import load
+    from wgan_vgg.inference.targets import STATE
 
     if values.json and Path(values.json).resolve() == (output / STATE).resolve():
         raise InputError(f"--json={values.json}: is where the output folder notes its model; name another file")

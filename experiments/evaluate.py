@@ -10,10 +10,10 @@ from pathlib import Path
 
 from absl import flags
 
-from data_prep.errors import InputError
 from experiments.flags import launch, quiet_tensorflow, read_evaluation, required
 from experiments.progress import Reporter
 from wgan_vgg.config import Config
+from wgan_vgg.errors import InputError
 
 METHODS = ("workdir", "saved_model", "images")
 
@@ -65,9 +65,9 @@ def job(values: flags.FlagValues) -> None:
     quiet_tensorflow()
     from wgan_vgg.evaluation import methods
     from wgan_vgg.evaluation.evaluate import evaluate, warn_of_other_data
-    from wgan_vgg.evaluation.honest_tables import honest_markdown
-    from wgan_vgg.evaluation.verdict import verdict
     from wgan_vgg.input_pipeline import DataSet
+    from wgan_vgg.reporting.comparison_tables import honest_markdown
+    from wgan_vgg.reporting.verdict import verdict
     from wgan_vgg.run_dir import RunDir
 
     results = RunDir(output_dir)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from absl import flags
 
-from data_prep.errors import InputError
 from wgan_vgg.config import MODELS, PRESETS, Config, override, preset
-from wgan_vgg.endings import Diverged, Terminated, WorkerLost
+from wgan_vgg.errors import Diverged, InputError, Terminated, WorkerLost
 
 DONE, USER_ERROR, FAILED_TRAINING, LOST_WORKER, INCOMPLETE, INTERRUPTED = 0, 2, 3, 4, 5, 130
 

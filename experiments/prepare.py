@@ -14,11 +14,11 @@ from typing import Any
 
 from absl import flags
 
-from data_prep.errors import InputError
 from experiments.flags import DATA_FLAGS, define_config, launch, quiet_tensorflow, read_config, required
 from experiments.progress import Reporter
 from wgan_vgg import config_values
 from wgan_vgg.config import Config
+from wgan_vgg.errors import InputError
 
 SOURCES = ("phantoms", "lodopab", "dicom")
 
@@ -82,7 +82,7 @@ def _prepare_lodopab(
     from data_prep.geometry import Geometry
     from data_prep.observations import write_observations
     from data_prep.prepare import prepare_lodopab
-    from wgan_vgg.data_stage import write_phantoms
+    from wgan_vgg.reproduction.data_stage import write_phantoms
 
     if values.source == "phantoms":
         write_phantoms(config, input_dir, lambda *now: report("make phantoms", *now, {}))

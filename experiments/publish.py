@@ -24,7 +24,7 @@ def job(values: flags.FlagValues) -> None:
     """Publishes, and says where."""
     workdir, name, about, data_note = required(values, "workdir", "name", "about", "data_note")
     quiet_tensorflow()
-    from wgan_vgg.deploy.publish import publish
+    from wgan_vgg.reporting.model_card import publish
     from wgan_vgg.run_dir import RunDir
 
     path = publish(RunDir(Path(workdir)), name, about, Path(data_note), weights=values.weights)

@@ -21,7 +21,7 @@ def job(values: flags.FlagValues) -> None:
     """Writes them and says where."""
     (workdir,) = (Path(text) for text in required(values, "workdir"))
     quiet_tensorflow()
-    from wgan_vgg.evaluation.report import report
+    from wgan_vgg.reporting.report import report
     from wgan_vgg.run_dir import ReportDir
 
     report(workdir, values.split)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from absl import flags
 
-from data_prep.errors import InputError
 from experiments.flags import (
     DATA_FLAGS,
     DONE,
@@ -26,7 +25,8 @@ from experiments.flags import (
 )
 from experiments.progress import Reporter
 from wgan_vgg.config import REPORT_MODELS, Config, override
-from wgan_vgg.study import STUDIES
+from wgan_vgg.errors import InputError
+from wgan_vgg.reproduction.protocols import STUDIES
 
 SOURCES = ("phantoms", "lodopab")  # DICOM pairs: experiments.prepare, then --data_dir
 
@@ -65,8 +65,8 @@ def job(values: flags.FlagValues) -> int:
     if values.model is not None:
         raise InputError(f"--model={values.model}: goes with --study; name what to train with --models")
     quiet_tensorflow()
-    from wgan_vgg.evaluation.tables import test_table
-    from wgan_vgg.reproduce import reproduce
+    from wgan_vgg.reporting.tables import test_table
+    from wgan_vgg.reproduction.reproduce import reproduce
     from wgan_vgg.run_dir import ReproductionDir
 
     with Reporter().shown() as report:
@@ -90,9 +90,9 @@ def _study(values: flags.FlagValues, config: Config, workdir: Path) -> int:
     if values.model is not None:
         config = override(config, {"model": check_model(values.model)})
     quiet_tensorflow()
-    from wgan_vgg.evaluation.study_tables import study_markdown
+    from wgan_vgg.reporting.study_tables import study_markdown
+    from wgan_vgg.reproduction.run_study import run_study
     from wgan_vgg.run_dir import StudyDir
-    from wgan_vgg.run_study import run_study
 
     with Reporter().shown() as report:
         results = run_study(

@@ -41,9 +41,9 @@ def job(values: flags.FlagValues) -> int:
     config = of_model(read_config(values, forbidden_section="data"), check_model(values.model))
     data_dir, workdir = (Path(text) for text in required(values, "data_dir", "workdir"))
     quiet_tensorflow()
+    from wgan_vgg.checkpoint_reader import newest_step
     from wgan_vgg.input_pipeline import DataSet
     from wgan_vgg.run_dir import RunDir, held_out_split
-    from wgan_vgg.trained_model import newest_step
     from wgan_vgg.training.distribute import Devices
     from wgan_vgg.training.train_loop import train
 

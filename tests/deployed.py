@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from wgan_vgg import config, config_values
+from wgan_vgg.files import write_json
 from wgan_vgg.models import build_generator
-from wgan_vgg.run_dir import RunDir, write_json
+from wgan_vgg.run_dir import RunDir
 
 HU = {"hu_slope": 4096.0, "hu_intercept": -1024.0, "low_dose_clip": [0.0, 1.0]}  # as DICOM's records
 

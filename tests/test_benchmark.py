@@ -9,10 +9,10 @@ import time
 import pytest
 from replicas import REPO
 
+from benchmark import costs, limits, start, timing
+from benchmark.feed import write_random_records
+from benchmark.rows import Row
 from wgan_vgg import config, models, vgg
-from wgan_vgg.benchmark import costs, limits, start, timing
-from wgan_vgg.benchmark.feed import write_random_records
-from wgan_vgg.benchmark.rows import Row
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.training.state import create_state
 
@@ -92,7 +92,7 @@ def test_a_ratio_is_to_the_fastest_peer():
 
 PEER = """
 import numpy as np
-from wgan_vgg.benchmark.torch_peer import Peer, inference
+from benchmark.torch_peer import Peer, inference
 import tensorflow as tf
 from wgan_vgg import config
 from wgan_vgg.training.state import create_state
@@ -182,7 +182,7 @@ def test_a_benchmark_that_is_broken_off_keeps_its_rows(script, monkeypatch, tmp_
         yield Row("train", "a model", 6.0, "images/s")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("wgan_vgg.benchmark.run.measure", measure)
+    monkeypatch.setattr("benchmark.run.measure", measure)
     status, out, err = script("benchmark", f"--json={tmp_path / 'b.json'}")
     assert (status, err) == (130, "error: interrupted; called again, it measures everything anew\n")
     assert "a model" in out

@@ -11,9 +11,9 @@ from dicom_files import write_series
 from PIL import Image
 
 from data_prep.errors import InputError
-from wgan_vgg.deploy.denoise import Settings, denoise
-from wgan_vgg.deploy.export import export_saved_model
-from wgan_vgg.deploy.inference import Denoiser, tiled
+from wgan_vgg.export.export import export_saved_model
+from wgan_vgg.inference.denoise import Settings, denoise
+from wgan_vgg.inference.denoiser import Denoiser, tiled
 
 
 def test_a_saved_model_and_its_run_denoise_alike(network, tmp_path):

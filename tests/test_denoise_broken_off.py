@@ -17,8 +17,8 @@ from test_disk import run_on_disk
 
 from data_prep.errors import InputError
 from data_prep.staging import locked
-from wgan_vgg.deploy.denoise import Settings, denoise
-from wgan_vgg.deploy.inference import Denoiser
+from wgan_vgg.inference.denoise import Settings, denoise
+from wgan_vgg.inference.denoiser import Denoiser
 
 SLICES = 11
 # Kills itself between writing the fifth slice and giving it its name.

@@ -16,8 +16,8 @@ from foreign_files import EXECUTED, Bomb
 from PIL import Image
 
 from data_prep.errors import InputError
-from wgan_vgg.deploy.denoise import Settings, denoise
-from wgan_vgg.deploy.inference import Denoiser
+from wgan_vgg.inference.denoise import Settings, denoise
+from wgan_vgg.inference.denoiser import Denoiser
 
 
 def hostile_npy(path):
@@ -130,7 +130,7 @@ def write_nifti(path, images):
     [("a.npz", np.savez_compressed), ("a.nii.gz", write_nifti), ("a.tif", tifffile.imwrite)],
 )
 def test_what_unpacks_to_gigabytes_is_refused_unread(network, tmp_path, monkeypatch, name, write):
-    from wgan_vgg.deploy import slices
+    from wgan_vgg.inference import slices
 
     monkeypatch.setattr(slices, "_LARGEST", 1000)
     write(tmp_path / name, np.zeros((1, 64, 64), np.float32))

@@ -14,20 +14,20 @@ from dicom_files import write_patients, write_series
 
 from data_prep.prepare import prepare_lodopab
 from wgan_vgg import config
-from wgan_vgg.deploy.dicom_io import DicomSlices
-from wgan_vgg.deploy.export import export
-from wgan_vgg.deploy.hu import HuMapping
-from wgan_vgg.deploy.inference import Denoiser
-from wgan_vgg.deploy.non_finite import nan_keeping_model
-from wgan_vgg.deploy.other_formats import tflite_runner
-from wgan_vgg.deploy.quick import reach
-from wgan_vgg.deploy.slices import Options
+from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.evaluation import methods, metrics
 from wgan_vgg.evaluation.panel import batches
+from wgan_vgg.export.export import export
+from wgan_vgg.export.exporters import tflite_runner
+from wgan_vgg.export.inference_graph import reach
+from wgan_vgg.export.non_finite import nan_keeping_model
+from wgan_vgg.hu import HuMapping
+from wgan_vgg.inference.denoiser import Denoiser
+from wgan_vgg.inference.dicom_io import DicomSlices
+from wgan_vgg.inference.slices import Options
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import load_generator
 
 
 def nearly_identity(settings):
@@ -101,7 +101,7 @@ def served(tmp_path_factory):
 REQUESTS = """
 import sys, numpy as np, tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
-with tf.compat.v1.Session(graph=tf.Graph()) as session:
+with tf.compat.v1.Trainer(graph=tf.Graph()) as session:
     model = tf.compat.v1.saved_model.load(session, ["serve"], sys.argv[1])
     for name in ("serving_default", "denoise_hu", "denoise_hu_int16"):
         signature = model.signature_def[name]

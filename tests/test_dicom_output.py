@@ -16,8 +16,8 @@ from pydicom.data import get_testdata_file
 
 from data_prep.dicom import read_hu
 from data_prep.errors import InputError
-from wgan_vgg.deploy.denoise import Settings, denoise
-from wgan_vgg.deploy.inference import Denoiser
+from wgan_vgg.inference.denoise import Settings, denoise
+from wgan_vgg.inference.denoiser import Denoiser
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import JPEGLSLossless
 
 from data_prep.errors import InputError
-from wgan_vgg.deploy.denoise import Settings, denoise
-from wgan_vgg.deploy.inference import Denoiser
+from wgan_vgg.inference.denoise import Settings, denoise
+from wgan_vgg.inference.denoiser import Denoiser
 
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 
@@ -78,8 +78,8 @@ def test_through_an_identity_every_frame_keeps_its_pixels_and_the_file_its_frame
 
 
 def test_frames_are_read_with_their_own_rescale(tmp_path, frames):
-    from wgan_vgg.deploy.enhanced_io import open_dicom
-    from wgan_vgg.deploy.slices import Options
+    from wgan_vgg.inference.enhanced_io import open_dicom
+    from wgan_vgg.inference.slices import Options
 
     source = open_dicom(write_enhanced(tmp_path / "a.dcm", frames, [-1024, -1000, -900]), Options())
     for number, intercept in enumerate((-1024, -1000, -900)):

@@ -10,12 +10,13 @@ import pytest
 import tensorflow as tf
 from test_train import tiny
 
+from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import EvaluationConfig
-from wgan_vgg.evaluation import metrics, network_figures
-from wgan_vgg.evaluation.style import COLOURS
+from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.reporting import network_figures
+from wgan_vgg.reporting.style import COLOURS
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import load_generator
 
 CONFIG = EvaluationConfig()
 

@@ -1,4 +1,4 @@
-"""wgan_vgg.deploy.export: every format computes what the run's generator does, on images with odd sides."""
+"""wgan_vgg.export.export: every format computes what the run's generator does, on images with odd sides."""
 
 import json
 import subprocess
@@ -13,9 +13,9 @@ from deployed import HU, odd_images, write_run
 
 from data_prep.errors import InputError
 from data_prep.low_dose import min_max_rescale
-from wgan_vgg.deploy.export import export, exported_step
-from wgan_vgg.deploy.other_formats import tflite_runner
-from wgan_vgg.trained_model import load_generator
+from wgan_vgg.checkpoint_reader import load_generator
+from wgan_vgg.export.export import export, exported_step
+from wgan_vgg.export.exporters import tflite_runner
 
 
 @pytest.fixture(scope="module")

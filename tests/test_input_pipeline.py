@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 from conftest import records
 
+from benchmark.feed import write_random_records
 from data_prep import tfrecords
 from data_prep.errors import InputError
 from wgan_vgg import input_pipeline
-from wgan_vgg.benchmark.feed import write_random_records
 from wgan_vgg.config import Config, InputConfig
 from wgan_vgg.input_pipeline import DataSet
 

@@ -13,7 +13,7 @@ import os, shutil, signal, sys
 from pathlib import Path
 from experiments.flags import quiet_tensorflow
 quiet_tensorflow()
-import data_prep.prepare, wgan_vgg.reproduce  # once, and not in each child
+import data_prep.prepare, wgan_vgg.reproduction.reproduce  # once, and not in each child
 from experiments import prepare, progress
 
 root, flags = Path(sys.argv[1]), sys.argv[2:]

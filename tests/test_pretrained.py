@@ -13,11 +13,12 @@ from dicom_files import write_series
 import wgan_vgg
 from data_prep.errors import InputError
 from wgan_vgg import pretrained
-from wgan_vgg.deploy.publish import publish
-from wgan_vgg.deploy.weights import import_generator
+from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.evaluation import metrics
-from wgan_vgg.run_dir import RunDir, read_json
-from wgan_vgg.trained_model import load_generator
+from wgan_vgg.export.import_weights import import_generator
+from wgan_vgg.files import read_json
+from wgan_vgg.reporting.model_card import publish
+from wgan_vgg.run_dir import RunDir
 
 NAMES = list(pretrained.index())
 

@@ -13,11 +13,12 @@ from test_foreign_methods import QUICK, images  # noqa: F401
 from test_train import tiny
 
 from data_prep.prepare import prepare_lodopab
-from wgan_vgg.evaluation import page_data, page_html, report_page, samples, tables
-from wgan_vgg.evaluation.image_figures import most_detailed_part
-from wgan_vgg.evaluation.markdown import markdown_table
+from wgan_vgg.evaluation import samples
 from wgan_vgg.evaluation.panel import Batch
 from wgan_vgg.evaluation.samples import load_samples, spread_over_patients
+from wgan_vgg.reporting import page_data, page_html, report_page, tables
+from wgan_vgg.reporting.image_figures import most_detailed_part
+from wgan_vgg.reporting.markdown import markdown_table
 from wgan_vgg.run_dir import RunDir
 
 METHODS = ["noisy input", "gaussian", "tv", "generator-mse", "wgan-mse"]

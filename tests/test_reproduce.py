@@ -14,7 +14,8 @@ from conftest import REPO, smooth_images, write_part
 from training_runs import TINY, files_with_times, without_times
 
 from data_prep import lodopab
-from wgan_vgg import config, reproduce
+from wgan_vgg import config
+from wgan_vgg.reproduction import reproduce
 from wgan_vgg.run_dir import RunDir
 
 # Two baselines are enough here; all of them: test_evaluate.

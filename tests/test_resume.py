@@ -14,9 +14,9 @@ import tensorflow as tf
 from replicas import REPO, cluster
 from training_runs import checkpoint_digest, tiny, without_times
 
+from wgan_vgg.checkpoint_reader import checkpoint_prefixes, load_generator, newest_step
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import checkpoint_prefixes, load_generator, newest_step
-from wgan_vgg.training import checkpoints, session
+from wgan_vgg.training import checkpoints, trainer
 
 
 def start(arguments, environment=None):
@@ -118,7 +118,7 @@ def test_a_signal_saves_wherever_it_comes(script, data_dir, tmp_path, monkeypatc
     """In an epoch of 6 steps of 12: in its middle; such that its last step, or the run's, is the one it stops at."""
     flags = ("--ema_decay=0.9", "--schedule=step", "--set=optimizer.decay_steps=5", "--warmup_steps=2")
     assert script("train", *tiny("wgan-mse", data_dir, tmp_path / "whole", *flags))[0] == 0
-    note = session.Session._note
+    note = trainer.Trainer._note
 
     def note_and_signal(self, step, terms):
         if step == at:
@@ -127,7 +127,7 @@ def test_a_signal_saves_wherever_it_comes(script, data_dir, tmp_path, monkeypatc
 
     arguments = tiny("wgan-mse", data_dir, tmp_path / "parts", *flags)
     with monkeypatch.context() as patch:
-        patch.setattr(session.Session, "_note", note_and_signal)
+        patch.setattr(trainer.Trainer, "_note", note_and_signal)
         result, _, err = script("train", *arguments)
     saved = newest_step(RunDir(tmp_path / "parts"))
     assert result == status, err
@@ -189,11 +189,11 @@ def test_the_best_checkpoint_is_linked_after_a_kill_between_save_and_link(script
     arguments = tiny("generator-mse", data_dir, tmp_path, "--epochs=1", "--generator_lr=1e-3")
     run = RunDir(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(session, "keep_best", killed_at_the_end)
+        patch.setattr(trainer, "keep_best", killed_at_the_end)
         assert script("train", *arguments)[0] == 130
     assert [p.name for p in checkpoint_prefixes(run.best)] == ["step-000000000"]
     assert script("train", *arguments)[0] == 0
-    assert session.best_row(run.rows(), "train/psnr")["step"] == 6
+    assert trainer.best_row(run.rows(), "train/psnr")["step"] == 6
     assert [p.name for p in checkpoint_prefixes(run.best)] == ["step-000000006"]
 
 
@@ -202,7 +202,7 @@ def test_a_damaged_best_checkpoint_is_made_anew(script, data_dir, tmp_path, capl
     arguments = tiny("generator-mse", data_dir, tmp_path, "--generator_lr=1e-3", "--checkpoint_steps=4")
     assert script("train", *arguments)[0] == 0
     rows = RunDir(tmp_path).rows()
-    assert session.best_row(rows, "train/psnr")["step"] == 12
+    assert trainer.best_row(rows, "train/psnr")["step"] == 12
     expected = load_generator(RunDir(tmp_path), "best").get_weights()
     data = tmp_path / "checkpoints" / "step-000000012.data-00000-of-00001"
     with data.open("r+b") as file:

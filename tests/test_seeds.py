@@ -9,7 +9,8 @@ from test_study import few_rows, flags, two_test_files  # noqa: F401
 from training_runs import files_with_times
 
 from wgan_vgg.evaluation.observers import CHO, detectability
-from wgan_vgg.run_dir import ReproductionDir, StudyDir, read_json
+from wgan_vgg.files import read_json
+from wgan_vgg.run_dir import ReproductionDir, StudyDir
 
 QUICK = ("--epochs=1", "--set=evaluation.perceptual=False", "--set=evaluation.repeated_images=0")
 

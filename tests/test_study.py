@@ -7,9 +7,11 @@ from conftest import smooth_images, write_part
 from training_runs import TINY, files_with_times
 
 from data_prep.errors import InputError
-from wgan_vgg import config, config_values, study
-from wgan_vgg.evaluation import study_tables
-from wgan_vgg.run_dir import StudyDir, read_json
+from wgan_vgg import config, config_values
+from wgan_vgg.files import read_json
+from wgan_vgg.reporting import study_tables
+from wgan_vgg.reproduction import protocols
+from wgan_vgg.run_dir import StudyDir
 
 # Written out, not taken from the table that is tested.
 CHANGES = {
@@ -56,7 +58,7 @@ def few_rows(monkeypatch):
     """Leaves some rows of the study."""
 
     def keep(*names):
-        monkeypatch.setitem(study.STUDIES, "protocol", {name: study.PROTOCOL[name] for name in names})
+        monkeypatch.setitem(protocols.STUDIES, "protocol", {name: protocols.PROTOCOL[name] for name in names})
 
     return keep
 
@@ -67,7 +69,7 @@ def differences(configs):
 
 
 def test_every_row_changes_its_own_keys_and_nothing_else():
-    found = differences(study.variant_configs("protocol", config.preset("report"), "lodopab"))
+    found = differences(protocols.variant_configs("protocol", config.preset("report"), "lodopab"))
     together = found.pop("all-at-once")
     assert found == CHANGES
     assert sorted(together) == sorted(line for lines in CHANGES.values() for line in lines)
@@ -75,7 +77,7 @@ def test_every_row_changes_its_own_keys_and_nothing_else():
 
 def test_the_first_row_is_the_presets_own_but_for_what_all_have_in_common():
     report = config.preset("report")
-    first = study.variant_configs("protocol", report, "lodopab")["report"]
+    first = protocols.variant_configs("protocol", report, "lodopab")["report"]
     changed = config_values.differences(config_values.to_dict(report), config_values.to_dict(first))
     assert [line.split(":")[0] for line in changed] == [
         "data.validation_parts",
@@ -87,18 +89,20 @@ def test_the_first_row_is_the_presets_own_but_for_what_all_have_in_common():
 
 def test_phantoms_of_ones_own_are_kept():
     own = config.override(config.preset("demo"), {"phantoms.train_patients": 40})
-    assert study.variant_configs("protocol", own, "phantoms")["report"].phantoms == own.phantoms
-    usual = study.variant_configs("protocol", config.preset("demo"), "phantoms")["report"].phantoms
+    assert protocols.variant_configs("protocol", own, "phantoms")["report"].phantoms == own.phantoms
+    usual = protocols.variant_configs("protocol", config.preset("demo"), "phantoms")["report"].phantoms
     assert usual.test_patients * usual.min_slices >= 2 * 128, "two whole files"
     assert usual.train_patients * usual.min_slices >= 128
 
 
 def test_without_a_critic_its_row_is_left_out():
-    configs = study.variant_configs("protocol", config.override(config.preset("demo"), {"model": "wgan"}), "phantoms")
+    configs = protocols.variant_configs(
+        "protocol", config.override(config.preset("demo"), {"model": "wgan"}), "phantoms"
+    )
     assert configs["all-at-once"].critic.sigmoid_output
     without = config.override(config.preset("demo"), {"model": "generator-mse"})
-    configs = study.variant_configs("protocol", without, "phantoms")
-    assert list(configs) == [name for name in study.PROTOCOL if name != "sigmoid-critic"]
+    configs = protocols.variant_configs("protocol", without, "phantoms")
+    assert list(configs) == [name for name in protocols.PROTOCOL if name != "sigmoid-critic"]
     assert not configs["all-at-once"].critic.sigmoid_output
 
 
@@ -112,7 +116,7 @@ def test_without_a_critic_its_row_is_left_out():
 )
 def test_a_row_that_would_change_nothing_is_refused(preset, values, message):
     with pytest.raises(InputError, match=message):
-        study.variant_configs("protocol", config.override(config.preset(preset), values), "phantoms")
+        protocols.variant_configs("protocol", config.override(config.preset(preset), values), "phantoms")
 
 
 def test_the_study_tells_what_its_runs_evaluations_say(script, two_test_files, few_rows, tmp_path):

@@ -11,11 +11,11 @@ from conftest import REPO
 from training_runs import checkpoint_digest, tiny, without_times
 
 from wgan_vgg import config
+from wgan_vgg.checkpoint_reader import checkpoint_prefixes, load_generator
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import checkpoint_prefixes, load_generator
-from wgan_vgg.training import batches, session, start
+from wgan_vgg.training import batches, initialization, trainer
 from wgan_vgg.training.state import create_state
 from wgan_vgg.training.train_loop import train
 
@@ -104,7 +104,7 @@ def test_the_init_guard_brings_a_black_generator_to_life():
     state = create_state(settings, (16, 16), 100)
     least = 0.1 * float(tf.reduce_mean(low_dose))
     assert float(tf.reduce_mean(state.generator(low_dose))) < least
-    means = start.initialise_generator(state, settings, low_dose)
+    means = initialization.initialize_generator(state, settings, low_dose)
     assert 1 < len(means) <= 20
     assert all(mean < least for mean in means[:-1])
     assert float(tf.reduce_mean(state.generator(low_dose))) >= least
@@ -112,8 +112,8 @@ def test_the_init_guard_brings_a_black_generator_to_life():
 
 def test_training_starts_with_the_guard(data_dir, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(session, "initialise_generator", lambda *arguments: seen.append(arguments) or [0.5])
-    monkeypatch.setattr(session.Session, "run_epochs", lambda *_: None)
+    monkeypatch.setattr(trainer, "initialize_generator", lambda *arguments: seen.append(arguments) or [0.5])
+    monkeypatch.setattr(trainer.Trainer, "run_epochs", lambda *_: None)
     settings = config.override(config.preset("demo"), {"model": "generator-mse", "training.batch_size": 4})
     train(settings, DataSet.open(data_dir), tmp_path)
     first_batch, _ = next(iter(batches.training_batches(settings, DataSet.open(data_dir), 0)))[0]
@@ -125,14 +125,14 @@ def test_nan_stops_the_run_before_anything_is_saved(script, data_dir, tmp_path):
     assert script("train", *tiny("generator-mse", data_dir, tmp_path, "--epochs=1"))[0] == 0
     before = [path.name for path in checkpoint_prefixes(tmp_path / "checkpoints")]
     rows = (tmp_path / "metrics.jsonl").read_text()
-    original = session.build_train_step
+    original = trainer.build_train_step
 
     def broken(*arguments):
         step = original(*arguments)
         return lambda *batches: step(*batches) | {"mse": tf.constant(float("nan"))}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "build_train_step", broken)
+        patch.setattr(trainer, "build_train_step", broken)
         status, _, err = script("train", *tiny("generator-mse", data_dir, tmp_path, "--epochs=2"))
     assert status == 3
     assert "step 7: mse (training) is nan; the last good checkpoint is step 6" in err

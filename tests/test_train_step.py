@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from wgan_vgg import config, losses, models
-from wgan_vgg.training import gradient_shares, session, train_step
+from wgan_vgg.training import gradient_shares, train_step, trainer
 from wgan_vgg.training.adam import FusedAdam
 from wgan_vgg.training.distribute import Devices, make_strategy
 from wgan_vgg.training.state import create_state
@@ -46,7 +46,7 @@ def test_each_model_has_exactly_its_terms(model):
     spec = config.MODELS[model]
     assert (state.critic is not None) == spec.adversarial
     assert (state.vgg is not None) == (spec.content == "vgg")
-    expected = {"mse", "generator_loss", "zero_share", "generator_gradients", "remarks"}
+    expected = {"mse", "generator_loss", "zero_share", "generator_gradients", "stop_requests"}
     expected |= {"vgg"} if spec.content == "vgg" else set()
     if spec.adversarial:
         expected |= {"generator_wasserstein", "critic_wasserstein", "critic_loss", "gradient_penalty"}
@@ -268,8 +268,8 @@ def test_gradient_shares_are_norms_of_the_weighted_terms_gradients():
 def test_a_generator_behind_its_own_input_is_named_since_when():
     values = {"train": {"psnr": 30.0}, "validation": {"psnr": 18.0}}
     inputs = {"train": 20.0, "validation": 19.0}
-    assert session.behind_since([], 0, values, inputs) == 0, "held-out images count, not training's"
-    assert session.behind_since([{"behind_input_since": 0}], 50, values, inputs) == 0
-    assert session.behind_since([{"behind_input_since": None}], 50, values, inputs) == 50
-    assert session.behind_since([{"behind_input_since": 0}], 50, {"validation": {"psnr": 19.0}}, inputs) is None
-    assert session.behind_since([{}], 50, values, inputs) == 50, "a row of an earlier version"
+    assert trainer.behind_since([], 0, values, inputs) == 0, "held-out images count, not training's"
+    assert trainer.behind_since([{"behind_input_since": 0}], 50, values, inputs) == 0
+    assert trainer.behind_since([{"behind_input_since": None}], 50, values, inputs) == 50
+    assert trainer.behind_since([{"behind_input_since": 0}], 50, {"validation": {"psnr": 19.0}}, inputs) is None
+    assert trainer.behind_since([{}], 50, values, inputs) == 50, "a row of an earlier version"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from wgan_vgg.evaluation import lesion_tables
 from wgan_vgg.evaluation.observers import CHO, NPW
-from wgan_vgg.evaluation.verdict import verdict
+from wgan_vgg.reporting import lesion_tables
+from wgan_vgg.reporting.verdict import verdict
 
 BEATS, LOSES, OPEN, NONE = (
     {"mean": mean, "low": low, "high": high}

@@ -9,12 +9,12 @@ from test_reproduce import chain
 from training_runs import tiny
 
 from wgan_vgg import pretrained
+from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import CriticConfig
-from wgan_vgg.deploy.state_dict import to_state_dict, write_safetensors
+from wgan_vgg.export.state_dict import to_state_dict, write_safetensors
 from wgan_vgg.models import build_critic
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import load_generator
-from wgan_vgg.training import session
+from wgan_vgg.training import trainer
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def critic_of(checkpoints):
 
 
 def stopped_at_the_start(monkeypatch):
-    monkeypatch.setattr(session.Session, "run_epochs", lambda *_, **__: None)
+    monkeypatch.setattr(trainer.Trainer, "run_epochs", lambda *_, **__: None)
 
 
 def test_a_run_begins_with_another_runs_best_generator_and_critic(script, data_dir, tmp_path, trained, monkeypatch):

@@ -8,11 +8,11 @@ import tensorflow as tf
 from training_runs import tiny
 
 from data_prep.errors import InputError
+from wgan_vgg.checkpoint_reader import load_generator, saved_step
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import load_generator, saved_step
-from wgan_vgg.training.session import best_row
+from wgan_vgg.training.trainer import best_row
 
 
 @pytest.fixture(scope="module")

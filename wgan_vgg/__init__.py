@@ -15,7 +15,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 __version__ = "0.1.0"
 
 # Imported when they are asked for: TensorFlow takes seconds.
-_LAZY = {"load": "wgan_vgg.deploy.inference", "Denoiser": "wgan_vgg.deploy.inference", "pretrained": ""}
+_LAZY = {"load": "wgan_vgg.inference.denoiser", "Denoiser": "wgan_vgg.inference.denoiser", "pretrained": ""}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,8 +11,8 @@ Where the report is silent the paper completes it, and the comment says so.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from data_prep.errors import InputError
 from wgan_vgg import config_rules, config_values
+from wgan_vgg.errors import InputError
 
 
 @dataclass(frozen=True)

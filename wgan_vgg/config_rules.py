@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from data_prep.errors import InputError
 from wgan_vgg import config_values
+from wgan_vgg.errors import InputError
 
 # Two spellings of one quantity: overriding one clears the other, giving both is an error. One must be given ...
 EXCLUSIVE = (("training.epochs", "training.steps"), ("data.noise_std", "data.noise_variance"))

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 
-from data_prep.errors import InputError
+from wgan_vgg.errors import InputError
 
 
 def flatten(config: object) -> dict[str, object]:

@@ -11,8 +11,8 @@ from typing import Any
 import tensorflow as tf
 
 from data_prep import tfrecords
-from data_prep.errors import InputError
 from wgan_vgg.config import DataConfig, InputConfig
+from wgan_vgg.errors import InputError
 
 # A split this large is read anew in every pass; a smaller one stays in memory, decoded.
 _CACHE_BYTES = 4 * 2**30

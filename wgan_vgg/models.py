@@ -5,8 +5,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from data_prep.errors import InputError
 from wgan_vgg.config import CriticConfig, GeneratorConfig
+from wgan_vgg.errors import InputError
 from wgan_vgg.seeds import derive
 
 

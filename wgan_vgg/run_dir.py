@@ -1,16 +1,17 @@
-"""Every path of a run directory, and writing into it without ever leaving half a file."""
+"""Every path of a run directory, a reproduction and a study."""
 
 import contextlib
 import itertools
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from data_prep import staging
-from data_prep.errors import InputError
 from wgan_vgg.config import Config, from_dict
+from wgan_vgg.errors import InputError
+from wgan_vgg.files import naming_path, read_json, write_text
 
 
 class _Folder:
@@ -187,7 +188,7 @@ class RunDir(ReportDir):
 
     def append_row(self, row: Mapping[str, Any]) -> None:
         """Adds one row to metrics.jsonl."""
-        with _naming(self.metrics), self.metrics.open("a") as file:
+        with naming_path(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def exports(self, averaged: bool) -> dict[str, Path]:
@@ -205,58 +206,3 @@ class RunDir(ReportDir):
     def eval_samples(self, split: str) -> Path:
         """The arrays that the figures show."""
         return self.evaluations / f"{split}_samples.npz"
-
-
-def read_json(path: Path) -> Any:
-    """Reads JSON.
-
-    Raises:
-      InputError: the file is not JSON.
-    """
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); remove it or take another folder") from error
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON under a temporary name, then renames."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole, see write_bytes."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole, see write_via."""
-    write_via(path, lambda file: file.write(content))
-
-
-def write_via(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a file of a temporary name, then renames: readers see the old one or the new one, whole.
-
-    Raises:
-      InputError: it cannot be written.
-    """
-    partial = path.with_name(path.name + ".part")
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                write(file)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Writing to a full disk raises an error that names no file."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); make room or choose another"
-        ) from error

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from safetensors import SafetensorError, safe_open
 
-from data_prep.errors import InputError, install
+from wgan_vgg.errors import InputError, install
 
 _LARGEST = 4 * 2**30  # bytes; VGG19 with its dense layers has 0.6 * 2**30
 _SAFE_TORCH = (2, 10)

@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from wgan_vgg.deploy.noise import noise_std
+from wgan_vgg.inference.noise import noise_std
 from wgan_vgg.input_pipeline import DataSet
 
 _IMAGES = 8
@@ -15,7 +15,7 @@ def training_input(data: DataSet) -> dict[str, Any]:
 
     Returns:
       `pixel_spacing_mm`; `noise_std_hu`: the median over some images, by the estimator that `denoise` applies to its
-      input (deploy/noise.py); `noise`: its model; `photons` per unattenuated ray; `image_shape`.
+      input (inference/noise.py); `noise`: its model; `photons` per unattenuated ray; `image_shape`.
     """
     spacing = data.manifest.get("pixel_spacing_mm")
     return {

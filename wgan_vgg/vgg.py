@@ -8,8 +8,8 @@ import h5py
 import keras
 import numpy as np
 
-from data_prep.errors import InputError
 from wgan_vgg.config import VggConfig
+from wgan_vgg.errors import InputError
 from wgan_vgg.seeds import derive
 from wgan_vgg.vgg_files import IMAGENET_MD5, load_weights, md5
 

@@ -8,7 +8,7 @@ import h5py
 import keras
 import numpy as np
 
-from data_prep.errors import InputError
+from wgan_vgg.errors import InputError
 from wgan_vgg.tensor_files import read_tensors
 
 IMAGENET_MD5 = "253f8cb515780f3b799900260a226db6"

@@ -18,8 +18,8 @@ import numpy as np
 from scipy import ndimage
 from skimage import restoration
 
-from data_prep.errors import install
 from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.errors import install
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet
 

@@ -18,8 +18,9 @@ from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.panel import Batch, Panel, batches
 from wgan_vgg.evaluation.references import TRUTH, Progress, judged_references
 from wgan_vgg.evaluation.samples import RULE, Samples
+from wgan_vgg.files import write_json, write_text, write_via
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.run_dir import ReferencesDir, RunDir, write_json, write_text, write_via
+from wgan_vgg.run_dir import ReferencesDir, RunDir
 from wgan_vgg.seeds import derive
 
 logger = logging.getLogger(__name__)

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from data_prep.errors import InputError
+from wgan_vgg.checkpoint_reader import load_generator, saved_step
 from wgan_vgg.config import MODELS
+from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.baselines import BASELINES
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.panel import Batch, batches
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import load_generator, saved_step
 
 SIGNATURE = "serving_default"
 _LARGEST = 100.0  # of the range [0, 1] no method goes so far; HU do

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from data_prep import tfrecords
-from data_prep.errors import InputError
 from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.judge import Judge, Scale, Truth
 from wgan_vgg.evaluation.noise_texture import Spectra
 from wgan_vgg.evaluation.perceptual import PerceptualDistance

@@ -6,9 +6,9 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from data_prep.errors import InputError
 from wgan_vgg import vgg
 from wgan_vgg.config import EvaluationConfig, VggConfig
+from wgan_vgg.errors import InputError
 from wgan_vgg.losses import mean_squared_error
 
 logger = logging.getLogger(__name__)

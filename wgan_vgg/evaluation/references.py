@@ -20,8 +20,9 @@ from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.panel import Batch, Panel, batches
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
 from wgan_vgg.evaluation.repeats import Repeats
+from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.run_dir import ReferencesDir, read_json, write_json
+from wgan_vgg.run_dir import ReferencesDir
 
 # Called as progress(stage, done, total).
 Progress = Callable[[str, int, int], None]

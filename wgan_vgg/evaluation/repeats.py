@@ -19,8 +19,8 @@ from wgan_vgg.evaluation import flat_regions, lesions, noise_texture, observers
 from wgan_vgg.evaluation.judge import Scale, Truth
 from wgan_vgg.evaluation.panel import Batch, batch_size, batches, check_finite
 from wgan_vgg.evaluation.samples import spread_over_patients
+from wgan_vgg.files import write_via
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.run_dir import write_via
 
 PLAIN, AGAIN, WITH_LESIONS = range(3)
 _STREAM = 6  # keys these scans' noise apart from the records' own

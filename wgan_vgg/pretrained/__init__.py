@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.errors import InputError
+from wgan_vgg.errors import InputError
 
 PREFIX = "pretrained:"
 _FOLDER = Path(__file__).parent

@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from data_prep.errors import InputError
+from wgan_vgg.checkpoint_reader import checkpoint_files, checkpoint_prefixes, read_newest, step_of
+from wgan_vgg.errors import InputError
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import checkpoint_files, checkpoint_prefixes, read_newest, step_of
 from wgan_vgg.training.state import TrainState
 
 _KEEP = 2
@@ -31,7 +31,7 @@ class Checkpoints:
         self._step = state.step
 
     def save(self, epoch: Mapping[str, Any]) -> None:
-        """Writes the checkpoint of the current step with the loop's own notes, then drops the oldest ones.
+        """Writes the checkpoint of the current step with the loop's own totals, then drops the oldest ones.
 
         TensorFlow writes the index in place; here the files get their names when they are whole, the index last.
 
@@ -62,7 +62,7 @@ class Checkpoints:
         """Restores the newest checkpoint that is whole.
 
         Returns:
-          The loop's own notes, or None where the run has not begun.
+          The loop's own totals, or None where the run has not begun.
 
         Raises:
           InputError: the run has begun, and no checkpoint can be read.
@@ -74,8 +74,8 @@ class Checkpoints:
             raise InputError(f"{folder}: no checkpoint there can be read; restore one, or take another workdir")
         return None
 
-    def set_damaged_aside(self) -> None:
-        """Renames checkpoints newer than the one restored: among the newest they would push good ones out."""
+    def quarantine_corrupt(self) -> None:
+        """Renames the corrupt checkpoints newer than the restored one, which else would displace good ones."""
         for prefix in checkpoint_prefixes(self._folder):
             if step_of(prefix) > int(self._step.numpy()):
                 for file in checkpoint_files(prefix):

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from data_prep.errors import InputError
+from wgan_vgg.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -159,9 +159,9 @@ def distributed(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> I
     return iter(strategy.distribute_datasets_from_function(shares))
 
 
-def any_worker(strategy: tf.distribute.Strategy, remark: bool) -> bool:
-    """Whether any worker's remark is true; all workers must ask."""
-    return _sum(strategy, float(remark)) > 0
+def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
+    """Whether the flag is set on any worker; all workers must call this."""
+    return _sum(strategy, float(flag)) > 0
 
 
 def check_same_run(strategy: tf.distribute.Strategy, what: str) -> None:

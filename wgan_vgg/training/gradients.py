@@ -33,9 +33,9 @@ def critic_terms(critic: keras.Model, real: tf.Tensor, fake: tf.Tensor) -> Terms
     }
 
 
-def _by_xla_where_asked(function: Callable[..., Update]) -> Callable[..., Update]:
+def _maybe_jit(function: Callable[..., Update]) -> Callable[..., Update]:
     """The function, or as XLA compiles it. Sums over replicas, which XLA cannot compile on GPUs, stay outside."""
-    # One a state, gone with it: a compiled function keeps the variables of every state that it was called with.
+    # One for each state, released with it: a compiled function keeps the variables of all states it was called with.
     compiled = weakref.WeakKeyDictionary()
 
     @functools.wraps(function)
@@ -49,7 +49,7 @@ def _by_xla_where_asked(function: Callable[..., Update]) -> Callable[..., Update
     return chosen
 
 
-@_by_xla_where_asked
+@_maybe_jit
 def critic_gradients(
     state: TrainState, config: Config, images: Images, weights: tf.Tensor, global_batch: int
 ) -> Update:
@@ -113,7 +113,7 @@ def weighted_terms(config: Config, terms: Terms) -> Terms:
     return {name: weight * terms[name] for name, weight in weights.items() if name in terms}
 
 
-@_by_xla_where_asked
+@_maybe_jit
 def generator_gradients(state: TrainState, config: Config, images: Images, global_batch: int) -> Update:
     """Gradients of lambda_1 * content - D(G(z)), or of the content term alone, as critic_gradients returns them."""
     variables = trainable(state.generator)

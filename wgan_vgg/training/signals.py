@@ -1,4 +1,4 @@
-"""Asking a run to stop: SIGTERM and Ctrl-C become a remark that the loop reads between two steps."""
+"""Asking a run to stop: SIGTERM and Ctrl-C set a stop flag that the loop reads between two steps."""
 
 import signal
 import threading

@@ -8,24 +8,23 @@ from typing import Any
 
 import tensorflow as tf
 
-from data_prep.errors import InputError
-from wgan_vgg import config_values, models, run_dir
+from wgan_vgg import config_values, files, models
+from wgan_vgg.checkpoint_reader import checkpoint_prefixes, is_whole, newest_step, step_of
 from wgan_vgg.config import MODELS, Config
-from wgan_vgg.endings import WorkerLost
 from wgan_vgg.environment import describe_environment
+from wgan_vgg.errors import InputError, WorkerLost
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet, crop_shape
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.trained_model import checkpoint_prefixes, is_whole, newest_step, step_of
 from wgan_vgg.training import distribute
 from wgan_vgg.training.checkpoints import keep_best
 from wgan_vgg.training.distribute import Devices
 from wgan_vgg.training.monitor import Monitor
-from wgan_vgg.training.same_run import check_same_config
-from wgan_vgg.training.session import Progress, Session, best_row, has_ended
+from wgan_vgg.training.multi_step import MAX_STEPS_PER_CALL
+from wgan_vgg.training.resume_check import check_same_config
 from wgan_vgg.training.signals import StopRequest
 from wgan_vgg.training.state import create_state
-from wgan_vgg.training.steps_per_call import MOST
+from wgan_vgg.training.trainer import Progress, Trainer, best_row, has_ended
 from wgan_vgg.training.warm_start import Source, find_source, take_over
 from wgan_vgg.training_input import training_input
 from wgan_vgg.vgg import describe_weights, smallest_side
@@ -78,8 +77,8 @@ def train(
         raise InputError(f"max_steps={max_steps}, profile_steps={profile_steps}: must be at least 1 and 0")
     devices = devices or Devices()
     per_call = devices.steps_per_call
-    if not 1 <= per_call <= MOST:
-        raise InputError(f"steps_per_call={per_call}: must be from 1 to {MOST}")
+    if not 1 <= per_call <= MAX_STEPS_PER_CALL:
+        raise InputError(f"steps_per_call={per_call}: must be from 1 to {MAX_STEPS_PER_CALL}")
     strategy = distribute.make_strategy(devices)
     if per_call > 1 and not isinstance(strategy, tf.distribute.OneDeviceStrategy):
         raise InputError(f"steps_per_call={per_call}: on one device only; leave it out, or take strategy=one_device")
@@ -104,17 +103,17 @@ def train(
         source = find_source(config.training.init_from) if new else None
         monitor = Monitor(state, config, images, shape)
         with StopRequest() as stop:
-            session = Session(config, data, run, own, state, monitor, strategy, stop, 1 if profile_steps else per_call)
-            resumed = session.restore()
+            trainer = Trainer(config, data, run, own, state, monitor, strategy, stop, 1 if profile_steps else per_call)
+            resumed = trainer.restore()
             if source and not resumed:
                 take_over(state, source)
             _describe_run(own, config, data, strategy, source)  # not before: a run that cannot begin leaves no trace
             if resumed:
-                session.go_on()
+                trainer.go_on()
             else:
-                session.begin(progress)
-            session.run_epochs(min(total, max_steps or total), total, progress, profile_steps)
-        return session.rows[-1]
+                trainer.begin(progress)
+            trainer.run_epochs(min(total, max_steps or total), total, progress, profile_steps)
+        return trainer.rows[-1]
 
 
 def _is_saved(run: RunDir, step: int) -> bool:
@@ -146,7 +145,7 @@ def _describe_run(
 ) -> None:
     # Of a resumed run what it began with is kept: its source may have been trained further.
     began = own.stored().get("init_from") if own.config.exists() else source and source.description
-    run_dir.write_json(
+    files.write_json(
         own.config,
         {
             "init_from": began,
@@ -156,13 +155,13 @@ def _describe_run(
             "data": {"path": str(data.path), "fingerprint": data.fingerprint, **data.description},
         },
     )
-    launches = run_dir.read_json(own.environment) if own.environment.exists() else []
+    launches = files.read_json(own.environment) if own.environment.exists() else []
     launch = describe_environment() | {
         "seed": config.seed,
         "strategy": type(strategy).__name__,
         "replicas": strategy.num_replicas_in_sync,
     }
-    run_dir.write_json(own.environment, [*launches, launch])
+    files.write_json(own.environment, [*launches, launch])
 
 
 @contextlib.contextmanager

@@ -67,7 +67,7 @@ def interpolation_weights(config: Config, purpose: int | str, step: tf.Tensor, s
 
 
 def _update_average(state: TrainState, decay: float) -> None:
-    """average <- d average + (1 - d) generator, d rising to `decay`: a young average is not one of the start."""
+    """average <- d average + (1 - d) generator, d rising to `decay` (decay warm-up)."""
     step = tf.cast(state.step, tf.float32)
     keep = tf.minimum(decay, step / (9.0 + step))
     for average, weight in zip(trainable(state.average), trainable(state.generator), strict=True):
@@ -79,15 +79,15 @@ def build_train_step(
 ) -> Callable[[Images, tuple[Images, ...], tf.Tensor], Terms]:
     """`replica_step` on every replica, as one tf.function that returns means over the global batch.
 
-    Its last argument is this worker's own remark, which comes back as `remarks`, summed over the replicas: so all
-    workers learn in the same step that one of them is to stop.
+    Its last argument is this worker's own stop flag, 0 or 1, which comes back as `stop_requests`, summed over the
+    replicas: so all workers learn in the same step that one of them is to stop.
     """
 
     @tf.function(autograph=False)
-    def train_step(images: Images, critic_images: tuple[Images, ...], remark: tf.Tensor) -> Terms:
+    def train_step(images: Images, critic_images: tuple[Images, ...], stop_flag: tf.Tensor) -> Terms:
         step = state.step.read_value()
         terms = strategy.run(
-            lambda *batches: replica_step(state, config, step, *batches) | {"remarks": tf.identity(remark)},
+            lambda *batches: replica_step(state, config, step, *batches) | {"stop_requests": tf.identity(stop_flag)},
             args=(images, critic_images),
         )
         with strategy.scope():
@@ -104,17 +104,17 @@ def build_critic_warmup(
 ) -> Callable[[Images, tf.Tensor, tf.Tensor], Terms]:
     """The critic's updates before the first step (report 5.3: "D is trained ... for a few epochs").
 
-    The function takes (images, number, remark), `number` being the update's, once a sample; see build_train_step.
+    The function takes (images, number, stop_flag), `number` being the update's, once a sample; see build_train_step.
     """
 
-    def replica_update(images: Images, number: tf.Tensor, remark: tf.Tensor) -> Terms:
+    def replica_update(images: Images, number: tf.Tensor, stop_flag: tf.Tensor) -> Terms:
         weights = interpolation_weights(config, "warm-up", number[0], tf.shape(images[0])[0])
         terms = critic_update(state, config, images, weights, config.training.batch_size)
-        return terms | {"remarks": tf.identity(remark)}
+        return terms | {"stop_requests": tf.identity(stop_flag)}
 
     @tf.function(autograph=False)
-    def update(images: Images, number: tf.Tensor, remark: tf.Tensor) -> Terms:
-        terms = strategy.run(lambda *batch: replica_update(*batch, remark), args=(images, number))
+    def update(images: Images, number: tf.Tensor, stop_flag: tf.Tensor) -> Terms:
+        terms = strategy.run(lambda *batch: replica_update(*batch, stop_flag), args=(images, number))
         return {name: strategy.reduce("SUM", value, axis=None) for name, value in terms.items()}
 
     return update

@@ -1,0 +1,80 @@
+"""How fast an exported generator denoises, against onnxruntime and PyTorch where they are asked for."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmark.costs import FLOPS, layer_costs
+from benchmark.rows import Row, Tick
+from benchmark.timing import time_in_turn
+from wgan_vgg.config import Config
+from wgan_vgg.export.exporters import write_onnx
+from wgan_vgg.export.saved_model import write_saved_model
+from wgan_vgg.hu import HuMapping
+from wgan_vgg.models import build_generator
+
+Denoise = Callable[[np.ndarray], np.ndarray]  # float32 (batch, height, width, 1)
+
+
+def inference_rows(
+    config: Config,
+    precisions: Sequence[str],
+    sides: Sequence[int],
+    batch_sizes: Sequence[int],
+    *,
+    rounds: int,
+    torch_peer: Callable[[keras.Model], Denoise] | None,
+    tick: Tick,
+) -> Iterator[Row]:
+    """Times SavedModels, as written by experiments.export, on square images; with a peer, onnxruntime too."""
+    generator = build_generator(config.generator, config.seed)
+    cost = sum(layer_costs(generator, (1, 1)).values())  # a pixel's: all its convolutions have stride 1
+    with tempfile.TemporaryDirectory() as folder:
+        ours = {precision: _saved_model(config, precision, Path(folder) / precision) for precision in precisions}
+        peers: dict[str, Denoise] = {}
+        if torch_peer:
+            peers = {"onnxruntime": _onnxruntime(generator, Path(folder)), "torch": torch_peer(generator)}
+        for number, (side, batch) in enumerate((side, batch) for side in sides for batch in batch_sizes):
+            images = np.random.default_rng(number).uniform(size=(batch, side, side, 1)).astype(np.float32)
+            # Peers' threads spin for a while after their work: a pause keeps them out of what comes next.
+            timings = time_in_turn(
+                {name: _call(function, images) for name, function in (ours | peers).items()}, rounds, 2, pause=0.2
+            )
+            tick("inference", number + 1, len(sides) * len(batch_sizes))
+            flops = FLOPS * cost * images.size
+            for precision in precisions:
+                yield Row(
+                    "infer",
+                    f"SavedModel {precision}, {side}x{side}, batch {batch}",
+                    batch / timings[precision].median,
+                    "slices/s",
+                    timings[precision].spread,
+                    peers={f"{name} float32": batch / timings[name].median for name in peers},
+                    details={"GFLOP/s": flops / timings[precision].median / 1e9},
+                )
+
+
+def _call(function: Denoise, images: np.ndarray) -> Callable[[], object]:
+    return lambda: function(images)
+
+
+def _saved_model(config: Config, precision: str, folder: Path) -> Denoise:
+    write_saved_model(folder, build_generator(config.generator, config.seed, precision), HuMapping(4096.0, -1024.0))
+    model = tf.saved_model.load(str(folder))
+    return lambda images: model.signatures["serving_default"](low_dose=tf.constant(images))["denoised"].numpy()
+
+
+def _onnxruntime(generator: keras.Model, folder: Path) -> Denoise:
+    import onnxruntime
+
+    write_onnx(folder, generator, {})
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    path = str(folder / "generator.onnx")
+    session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(None, {"low_dose": images})[0]

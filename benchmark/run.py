@@ -1,0 +1,66 @@
+"""All parts of a benchmark in one process."""
+
+from collections.abc import Iterator, Sequence
+
+from benchmark.convert import conversion_rows
+from benchmark.feed import input_rows
+from benchmark.infer import inference_rows
+from benchmark.rows import Row, Tick
+from benchmark.start import start_rows
+from benchmark.train import training_rows
+from wgan_vgg.config import MODELS, Config
+
+
+def measure(
+    config: Config,
+    parts: Sequence[str],
+    *,
+    models: Sequence[str],
+    precisions: Sequence[str],
+    sides: Sequence[int],
+    batch_sizes: Sequence[int],
+    records: Sequence[int],
+    shards: Sequence[int],
+    rounds: int,
+    peer: bool,
+    tick: Tick,
+) -> Iterator[Row]:
+    """Measures "train", "infer", "input", "convert" and "start", as far as `parts` names them.
+
+    Yields rows as they come, those of the training steps together: they are timed in turn.
+
+    Args:
+      config: batch, image size, critic steps; `models` and `precisions` replace its own.
+      parts, models, precisions: what to time.
+      sides, batch_sizes: of the images to infer on.
+      records, shards: of the splits that are read, see feed.input_rows.
+      rounds: how often each thing is timed.
+      peer: time PyTorch and onnxruntime, too; torch was imported before TensorFlow.
+      tick: told how far it is.
+    """
+    eaten = None
+    torch_peer = None
+    if peer:
+        from benchmark import torch_peer
+    if "train" in parts:
+        step = torch_peer and torch_peer.Peer
+        rows = training_rows(config, models, precisions, rounds=rounds, peer=step, tick=tick)
+        eaten = max((_eaten(config, row) for row in rows), default=None)
+        yield from rows
+    if "infer" in parts:
+        inference = torch_peer and torch_peer.inference
+        yield from inference_rows(
+            config, precisions, sides, batch_sizes, rounds=rounds + 2, torch_peer=inference, tick=tick
+        )
+    if "input" in parts:
+        yield from input_rows(config.data.image_size, records, shards, rounds=rounds, eaten=eaten, tick=tick)
+    if "convert" in parts:
+        yield from conversion_rows(config, (config.data.image_size, 0), rounds=rounds, tick=tick)
+    if "start" in parts:
+        yield from start_rows(config, rounds=rounds, tick=tick)
+
+
+def _eaten(config: Config, row: Row) -> float:
+    """Images a second that a training takes from the input: the critic's updates have batches of their own."""
+    fresh = config.training.fresh_critic_batches and MODELS[row.case.split()[0]].adversarial
+    return row.rate * (1 + (config.training.critic_steps if fresh else 0))

@@ -1,0 +1,145 @@
+"""The tables of an evaluation: what stands in their cells and beneath them."""
+
+import numpy as np
+import pytest
+
+from wgan_vgg.evaluation import statistics
+from wgan_vgg.reporting import comparison_tables
+
+METRICS = ("psnr", "ssim", "rmse_hu", "bias_hu", "std_hu", "perceptual", "texture_distance", "edge_rise_pixels")
+
+
+TUNED = {"tv": {"parameters": {"weight": 0.1234567}, "psnr": 30.0}}
+
+
+def evaluation(patients=8, rescaled=False, windows=(), **changes):
+    base = np.linspace(0, 1, patients)
+    values = {
+        name: {metric: {str(i): float(v) for i, v in enumerate(base + level + width * base)} for metric in METRICS}
+        for name, level, width in (("noisy input", 1.0, 0), ("tv", 2.0, 0), ("wgan", 1.5, 0.1), ("wgan-vgg", 5.0, 0.2))
+    }
+    if patients == 8:  # PSNR of one patient is far below the noisy input's: another p
+        values["wgan"]["psnr"]["0"] = 0.0
+    if rescaled:
+        for metric in ("rmse_hu", "bias_hu", "std_hu"):
+            values["noisy input"][metric] = dict.fromkeys(values["noisy input"][metric])
+    tests = statistics.summarize(
+        {name: [one] for name, one in values.items()},
+        "noisy input",
+        TUNED,
+        patients=patients,
+        seed=0,
+        confidence=0.95,
+        resamples=500,
+    )
+    means = {
+        name: {metric: tests["means"][name][metric]["mean"] for metric in METRICS}
+        | {"report_psnr": 20.0, "report_ssim": 0.5}
+        | {f"{metric}_{window}": 0.25 for metric in ("psnr", "ssim") for window in windows}
+        for name in values
+    }
+    return {
+        "images": 30,
+        "methods": means,
+        "statistics": tests,
+        "truth": {"std_hu": 12.0, "edge_rise_pixels": 2.5},
+        "baselines": TUNED,
+        "repeats": None,
+        "detectability": [],
+        "missing_baselines": [],
+        "perceptual": "ImageNet VGG19, block3_conv4",
+        "windows": {window: [-600, 1500] for window in windows},
+        "report_batch_size": 2,
+    } | changes
+
+
+def row(table, name):
+    line = next(line for line in table.splitlines() if line.startswith(f"| {name} "))
+    return [cell.strip() for cell in line.split("|")]
+
+
+def test_every_method_has_intervals_and_p_after_holm():
+    table = comparison_tables.quality_table(evaluation())
+    assert [cell.strip() for cell in table.splitlines()[0].split("|")][2:6] == [
+        "PSNR dB [95% CI]",
+        "p PSNR",
+        "SSIM [95% CI]",
+        "RMSE HU [95% CI]",
+    ]
+    assert row(table, "noisy input")[3] == "", "the reference is not tested against itself"
+    assert row(table, "tv")[3] == "0.023", "3 x 2/256"
+    cells = row(table, "wgan-vgg")
+    assert cells[2].startswith("5.60 [5.")
+    low, high = (float(part) for part in cells[2].split("[")[1].rstrip("]").split(","))
+    assert low < 5.6 < high
+
+
+def test_networks_are_compared_with_the_best_baseline():
+    table = comparison_tables.quality_table(evaluation())
+    assert table.splitlines()[0].count("PSNR minus tv's [95% CI]") == 1
+    # wgan-vgg is 3 to 3.2 dB above tv, by patient.
+    assert row(table, "wgan-vgg")[6].startswith("+3.10 [3.0")
+    assert row(table, "wgan")[6].startswith("-0.64 [")
+    assert row(table, "tv")[6] == row(table, "noisy input")[6] == ""
+
+
+def test_columns_of_one_p_become_a_sentence():
+    markdown = comparison_tables.honest_markdown(evaluation())
+    # All eight patients of one sign: 3 x 2/256 in each of the three rows; 2 x 2/256 against tv.
+    assert "The same in every row: p of SSIM 0.023, of RMSE 0.023, against tv 0.016." in markdown
+    assert "p SSIM" not in markdown
+    assert "p against tv" not in markdown
+
+
+def test_beneath_the_table_stands_what_was_tested_and_what_not():
+    markdown = comparison_tables.honest_markdown(evaluation())
+    assert (
+        "paired with the noisy input or with tv, after Holm's correction over the 3 rows or the 2 networks" in markdown
+    )
+    assert "8 patients give at least 0.0078." in markdown
+    assert "Networks are not tested against each other: one training of each" in markdown
+    assert "n = 8 patients, 30 images" in markdown
+    assert "tv (weight 0.123)" in markdown
+    assert "ImageNet VGG19, block3_conv4" in markdown
+
+
+def test_too_few_patients_have_intervals_and_no_p():
+    few = evaluation(patients=4)
+    assert "p PSNR" not in comparison_tables.quality_table(few)
+    assert row(comparison_tables.quality_table(few), "wgan-vgg")[5].startswith("+3.10 [")
+    assert "Fewer than 6 patients cannot be tested." in comparison_tables.honest_markdown(few)
+
+
+def test_unknown_patients_have_no_intervals():
+    known = evaluation(patients=1)
+    means = known["statistics"]["means"]
+    values = {name: [{m: {"unknown": v["mean"]} for m, v in metrics.items()}] for name, metrics in means.items()}
+    settings = {"patients": None, "seed": 0, "confidence": 0.95, "resamples": 10}
+    tests = statistics.summarize(values, "noisy input", TUNED, **settings)
+    markdown = comparison_tables.honest_markdown(known | {"statistics": tests})
+    assert row(markdown, "wgan")[2:4] == ["1.50", "1.5000"]
+    assert "the patients are unknown, so there are no intervals and no tests" in markdown
+
+
+def test_what_is_not_defined_is_a_dash():
+    markdown = comparison_tables.honest_markdown(evaluation(rescaled=True, perceptual=None))
+    assert row(comparison_tables.quality_table(evaluation(rescaled=True)), "noisy input")[5] == "–", "RMSE"
+    assert "p of SSIM 0.023, against tv 0.016." in markdown, "of RMSE there is nothing to pair with"
+    assert row(comparison_tables.fidelity_table(evaluation(rescaled=True)), "noisy input")[2:4] == ["–", "–"]
+    assert "not computed" in markdown
+
+
+def test_missing_baselines_say_what_to_install():
+    markdown = comparison_tables.honest_markdown(evaluation(missing_baselines=["wavelet", "bm3d"]))
+    assert 'Left out, not installed: wavelet, bm3d (pip install -e ".[baselines]")' in markdown
+
+
+def test_windows_are_stated():
+    markdown = comparison_tables.honest_markdown(evaluation(windows=("lung",)))
+    assert "lung -600/1500 HU" in markdown
+    assert row(comparison_tables.windows_table(evaluation(windows=("lung",))), "wgan")[2:4] == ["0.25", "0.2500"]
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0004, "< .001"), (0.0391, "0.039"), (None, "–")])
+def test_p_text(value, text):
+    assert comparison_tables.p_text(value) == text

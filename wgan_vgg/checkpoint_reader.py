@@ -1,0 +1,99 @@
+"""What a run's checkpoints hold, for all who only read them."""
+
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from wgan_vgg.errors import InputError
+from wgan_vgg.models import build_generator
+from wgan_vgg.run_dir import RunDir
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS = ("raw", "average", "best")
+
+# What TensorFlow raises for a missing index, a truncated file and a flipped bit.
+_DAMAGE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
+
+
+def checkpoint_prefixes(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, oldest first; the index gets its name last, so its presence means a whole one."""
+    return sorted(
+        file.with_suffix("") for file in folder.glob("step-*.index") if re.fullmatch(r"step-\d{9}", file.stem)
+    )
+
+
+def step_of(prefix: Path) -> int:
+    """The step of a checkpoint."""
+    return int(prefix.name.removeprefix("step-"))
+
+
+def checkpoint_files(prefix: Path) -> list[Path]:
+    """A checkpoint's files, the index first."""
+    return [prefix.with_suffix(".index"), *sorted(prefix.parent.glob(f"{prefix.name}.data-*"))]
+
+
+def newest_step(run: RunDir) -> int | None:
+    """The step of a run's newest checkpoint; None where there is none."""
+    return saved_step(run, "raw")
+
+
+def is_whole(prefix: Path) -> bool:
+    """Whether every tensor of a checkpoint can be read; TensorFlow checks their sums."""
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except _DAMAGE:
+        return False
+    return True
+
+
+def read_newest(folder: Path, read: Callable[[str], object]) -> Path | None:
+    """Calls `read` with checkpoint prefixes, newest first, until one is not damaged; None where none is left."""
+    for prefix in reversed(checkpoint_prefixes(folder)):
+        try:
+            read(str(prefix))
+        except _DAMAGE as error:
+            logger.warning("%s: damaged (%s), falling back", prefix, str(error).splitlines()[0][:200])
+        else:
+            return prefix
+    return None
+
+
+def saved_step(run: RunDir, weights: str) -> int | None:
+    """The step of the checkpoint that load_generator takes; None where there is none."""
+    prefixes = checkpoint_prefixes(run.best if weights == "best" else run.checkpoints)
+    return step_of(prefixes[-1]) if prefixes else None
+
+
+def load_generator(run: RunDir, weights: str = "raw") -> keras.Model:
+    """A run's generator, in float32.
+
+    Args:
+      run: a trained run.
+      weights: "raw", those of the newest checkpoint; "average", their moving average there; "best", those of the
+        checkpoint that `training.best_metric` chose.
+
+    Raises:
+      InputError: no run, no checkpoint that can be read, or a run without a moving average.
+    """
+    config = run.load_config()
+    if weights not in WEIGHTS:
+        raise InputError(f"weights={weights}: unknown; take one of {', '.join(WEIGHTS)}")
+    if weights == "average" and not config.training.ema_decay:
+        raise InputError(f"weights=average: {run.path} was trained without; train with --ema_decay=0.999 or alike")
+    generator = build_generator(config.generator)
+    name = "average" if weights == "average" else "generator"
+
+    def read(prefix: str) -> None:
+        status = tf.train.Checkpoint(**{name: generator}).read(prefix)
+        status.assert_existing_objects_matched().expect_partial()
+
+    if read_newest(run.best if weights == "best" else run.checkpoints, read) is None:
+        raise InputError(f"workdir {run.path}: no checkpoint that can be read; train it with experiments.train")
+    return generator

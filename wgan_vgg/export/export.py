@@ -1,0 +1,173 @@
+"""A run's generator in the formats that others read, each a folder that appears whole, with its metadata."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import wgan_vgg
+from data_prep.staging import check_replaced, staged_folder
+from wgan_vgg.checkpoint_reader import load_generator, saved_step
+from wgan_vgg.errors import InputError
+from wgan_vgg.export import exporters
+from wgan_vgg.export.precision import PRECISIONS, Samples, cost, find_samples
+from wgan_vgg.export.saved_model import SAVED_MODEL_METADATA, write_saved_model
+from wgan_vgg.files import read_json, write_json
+from wgan_vgg.hu import HuMapping
+from wgan_vgg.models import build_generator
+from wgan_vgg.run_dir import RunDir
+
+METADATA = "metadata.json"
+FORMATS = ("saved_model", "keras", "onnx", "tflite", "torch")
+
+
+def exported_metadata(folder: Path) -> dict[str, Any]:
+    """The metadata of an export in any format; empty where there is none."""
+    paths = (folder / name for name in (SAVED_MODEL_METADATA, METADATA))
+    return next((read_json(path) for path in paths if path.is_file()), {})
+
+
+def exported_step(folder: Path) -> int | None:
+    """The training step of which an export is; None where there is none."""
+    return exported_metadata(folder).get("step")
+
+
+def export_saved_model(run: RunDir, output_dir: Path, *, overwrite: bool = False, weights: str = "raw") -> Path:
+    """Writes the generator as a SavedModel with dynamic batch, height and width, which needs nothing but TensorFlow.
+
+    Its signatures, images being (batch, height, width, 1) and the output `denoised` of the input's shape and type:
+      serving_default: `low_dose`, float32 in the training range;
+      denoise_hu: `low_dose_hu`, float32 HU, mapped to the training range as conversion mapped the low-dose images:
+        clipped to it or not, as the metadata's `hu.clip` says;
+      denoise_hu_int16: the same in int16, rounded.
+    A request of another rank or with more channels is an InvalidArgument; for no images there are none back. NaN and
+    infinite pixels give NaN wherever they reach.
+
+    Args:
+      run: a trained run.
+      output_dir: the SavedModel's folder; appears whole, by one rename.
+      overwrite: replace an older export.
+      weights: "raw", "average" or "best", see trained_model.load_generator.
+
+    Returns:
+      `output_dir`.
+
+    Raises:
+      InputError: no trained run, no such weights, or `output_dir` is taken.
+    """
+    return export(run, output_dir, "saved_model", overwrite=overwrite, weights=weights)
+
+
+def export(
+    run: RunDir,
+    output_dir: Path,
+    format: str,
+    *,
+    overwrite: bool = False,
+    weights: str = "raw",
+    precision: str = "float32",
+    calibration: Path | None = None,
+    hu_range: tuple[float, float] | None = None,
+) -> Path:
+    """Writes the generator in one of FORMATS: a SavedModel (see export_saved_model), or a file and its metadata.
+
+    All but the SavedModel work in the training range; the metadata say how HU map to it.
+
+    Args:
+      run, output_dir, overwrite, weights: see export_saved_model.
+      format: "saved_model"; "keras" (generator.keras), "onnx" (generator.onnx), "tflite" (generator.tflite) or "torch"
+        (generator.safetensors, a PyTorch state dict).
+      precision: "float32"; for a SavedModel also "bfloat16", of the convolutions; for TFLite "float16", of the
+        weights, or "int8", which also quantizes what flows between.
+      calibration: what int8 is calibrated on and the cost of less precision measured with, see
+        precision.find_samples; by default the run's own records.
+      hu_range: see precision.find_samples.
+
+    Returns:
+      `output_dir`.
+
+    Raises:
+      InputError: as export_saved_model, an unknown format or precision, an extra that is not installed, or no records.
+    """
+    if format not in FORMATS:
+        raise InputError(f"format={format}: unknown; take one of {', '.join(FORMATS)}")
+    precisions = ("float32", *PRECISIONS.get(format, ()))
+    if precision not in precisions:
+        raise InputError(f"precision={precision}: format={format} takes {', '.join(precisions)}")
+    check_replaced(output_dir, _is_export, run.path, overwrite=overwrite)
+    mapping, generator = HuMapping.of_run(run), load_generator(run, weights)
+    metadata = describe(run, generator, mapping, weights)
+    samples = None
+    if precision != "float32":
+        folder = calibration or Path(run.stored()["data"].get("path", ""))
+        samples = find_samples(precision, folder, mapping, hu_range)
+    writers: dict[str, Callable[[Path], dict[str, Any] | None]] = {
+        "saved_model": lambda folder: _write_saved_model(folder, run, generator, mapping, precision, samples),
+        "keras": lambda folder: exporters.write_keras(folder, generator),
+        "onnx": lambda folder: exporters.write_onnx(folder, generator, metadata),
+        "tflite": lambda folder: exporters.write_tflite(folder, generator, mapping, precision, samples),
+        "torch": lambda folder: exporters.write_torch(folder, generator, metadata),
+    }
+    with staged_folder(output_dir, replace=overwrite) as folder:
+        metadata |= writers[format](folder) or {}
+        write_json(folder / (SAVED_MODEL_METADATA if format == "saved_model" else METADATA), metadata)
+    return output_dir
+
+
+def _write_saved_model(
+    folder: Path, run: RunDir, generator: keras.Model, mapping: HuMapping, precision: str, samples: Samples | None
+) -> dict[str, Any]:
+    if samples is None:
+        write_saved_model(folder, generator, mapping)
+        return {}
+    coarser = build_generator(run.load_config().generator, precision=precision)
+    coarser.set_weights(generator.get_weights())
+    write_saved_model(folder, coarser, mapping)
+    denoise_hu = tf.saved_model.load(str(folder)).signatures["denoise_hu"]
+    measured = cost(lambda hu: denoise_hu(low_dose_hu=tf.constant(hu))["denoised"].numpy(), generator, mapping, samples)
+    return {"precision": precision, "cost": measured, "fingerprint": fingerprint(coarser, mapping)}
+
+
+def _is_export(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (SAVED_MODEL_METADATA, METADATA))
+
+
+def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: str) -> dict[str, Any]:
+    """What travels with an exported model: where it comes from, its HU, its results."""
+    config, stored = run.load_config(), run.stored()
+    evaluations = {path.stem: read_json(path) for path in sorted(run.evaluations.glob("*.json"))}
+    rows = run.rows()
+    return {
+        "name": "wgan-vgg",
+        "version": wgan_vgg.__version__,
+        "model": config.model,
+        "preset": config.preset,
+        "seed": config.seed,
+        "step": saved_step(run, weights),
+        "weights": weights,
+        "precision": "float32",
+        "fingerprint": fingerprint(generator, mapping),
+        "hu": mapping.describe(),
+        "warnings": [*mapping.warnings, "not for diagnostic use"],
+        "vgg_weights": stored.get("vgg_weights"),
+        "training_data": {name: value for name, value in stored["data"].items() if name != "path"},
+        "training_input": stored.get("training_input"),
+        "data_config": stored["config"]["data"],
+        "generator": stored["config"]["generator"],
+        "metrics": {split: summary["methods"] for split, summary in evaluations.items()} or (rows[-1] if rows else {}),
+    }
+
+
+def fingerprint(generator: keras.Model, mapping: HuMapping) -> str:
+    """Tells models apart by what they compute: the sha256 of their layers' settings, weights and HU mapping."""
+    digest = hashlib.sha256(json.dumps(mapping.describe()).encode())
+    for layer in generator.layers:
+        digest.update(json.dumps(layer.get_config(), default=str, sort_keys=True).encode())
+        for weight in layer.get_weights():
+            digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()

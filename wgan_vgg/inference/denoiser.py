@@ -1,0 +1,205 @@
+"""A trained model as a function of HU images: batches by memory, tiles where a slice is too large."""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from wgan_vgg import pretrained
+from wgan_vgg.checkpoint_reader import load_generator
+from wgan_vgg.config import GeneratorConfig
+from wgan_vgg.errors import InputError
+from wgan_vgg.export.export import describe
+from wgan_vgg.export.import_weights import find_convolutions
+from wgan_vgg.export.inference_graph import quick
+from wgan_vgg.export.saved_model import SAVED_MODEL_METADATA
+from wgan_vgg.files import read_json
+from wgan_vgg.hu import HuMapping
+from wgan_vgg.models import build_generator
+from wgan_vgg.run_dir import RunDir
+from wgan_vgg.tensor_files import read_tensors
+
+Array = np.ndarray | tf.Tensor
+# Of one convolution: what it reads, what it writes, and as much again to work with.
+_COPIES = 3
+
+
+def load(model: str | Path, weights: str = "raw", strength: float = 1.0) -> "Denoiser":
+    """A denoiser of HU images, ready to be called.
+
+    Args:
+      model: the name of a model that ships with the package (see wgan_vgg.pretrained.index), the folder of a SavedModel
+        that experiments.export wrote, a generator.safetensors of it, or a run directory.
+      weights: of a run directory: "raw", "average" or "best".
+      strength: 1 gives what the network says, 0 the input, between them their mixture.
+
+    Raises:
+      InputError: there is no such model, or the strength is not from 0 to 1.
+    """
+    if not 0 <= strength <= 1:
+        raise InputError(f"strength={strength:g}: must be from 0 (the input) to 1 (the network's output)")
+    if str(model) in pretrained.index():
+        denoiser = Denoiser.of_file(pretrained.find(str(model)))
+    elif Path(model).is_file():
+        denoiser = Denoiser.of_file(Path(model))
+    elif Path(model).exists():
+        denoiser = Denoiser.load(Path(model), weights)
+    else:
+        raise InputError(f"model {model}: neither a SavedModel nor a run, and none of {', '.join(pretrained.index())}")
+    return dataclasses.replace(denoiser, strength=float(strength))
+
+
+@dataclasses.dataclass(frozen=True)
+class Denoiser:
+    """A generator between HU and HU.
+
+    Attributes:
+      network: float32 (batch, height, width, 1) in the training range to the same.
+      mapping: HU to that range.
+      metadata: what export.describe says of it.
+      strength: of the network's output in the result, the rest being the input.
+    """
+
+    network: Callable[[tf.Tensor], tf.Tensor]
+    mapping: HuMapping
+    metadata: dict[str, Any]
+    strength: float = 1.0
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Denoiser":
+        """Of a generator.safetensors that experiments.export wrote, which says its range itself.
+
+        Raises:
+          InputError: another file.
+        """
+        tensors, texts = read_tensors(path)
+        if "wgan_vgg" not in texts:
+            raise InputError(f"{path}: not a file of experiments.export --format=torch; import it first")
+        metadata = json.loads(texts["wgan_vgg"])
+        generator = build_generator(GeneratorConfig(**metadata["generator"]))
+        _, convolutions = find_convolutions(tensors, path)
+        generator.set_weights([array for pair in convolutions for array in pair])
+        return cls(_compiled(generator), HuMapping.from_description(metadata["hu"]), metadata)
+
+    @classmethod
+    def load(cls, folder: Path, weights: str = "raw") -> "Denoiser":
+        """Of a SavedModel that experiments.export wrote, or of a run directory.
+
+        Raises:
+          InputError: `folder` is neither, or the run has no such weights.
+        """
+        if not (folder / "saved_model.pb").is_file():
+            return cls._of_run(RunDir(folder), weights)
+        if not (folder / SAVED_MODEL_METADATA).is_file():
+            raise InputError(f"model_dir {folder}: no {SAVED_MODEL_METADATA}; export it with experiments.export")
+        metadata = read_json(folder / SAVED_MODEL_METADATA)
+        try:
+            signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+            mapping = HuMapping.from_description(metadata["hu"])
+            metadata["fingerprint"], metadata["generator"]["layers"], metadata["generator"]["filters"]
+        except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"model_dir {folder}: not a SavedModel of this version ({reason}); export it anew"
+            ) from error
+        return cls(lambda values: signature(low_dose=values)["denoised"], mapping, metadata)
+
+    @classmethod
+    def _of_run(cls, run: RunDir, weights: str) -> "Denoiser":
+        if not run.config.is_file():
+            raise InputError(f"model_dir {run.path}: neither a SavedModel nor a run; make one with experiments.export")
+        mapping, generator = HuMapping.of_run(run), load_generator(run, weights)
+        return cls(_compiled(generator), mapping, describe(run, generator, mapping, weights))
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells apart what images were denoised by: the model, and its strength where that is not 1."""
+        return self.metadata["fingerprint"] + ("" if self.strength == 1 else f" at strength {self.strength:g}")
+
+    @property
+    def derivation(self) -> str:
+        """What is said of denoised images."""
+        name = " ".join(f"{self.metadata.get(key)}" for key in ("name", "version", "model"))
+        strength = "" if self.strength == 1 else f", strength {self.strength:g}"
+        return f"Denoised by {name}, step {self.metadata.get('step')}{strength}, {self.metadata['fingerprint'][:16]}"
+
+    @property
+    def reach(self) -> int:
+        """How many pixels away an input still matters: one a 3x3 convolution."""
+        return int(self.metadata["generator"]["layers"])
+
+    def slices_at_once(self, shape: tuple[int, int], memory: float) -> int:
+        """How many slices (height, width) a batch may have in so many bytes; 0 where not even one fits."""
+        return int(memory // self._bytes(*shape))
+
+    def tile_side(self, memory: float) -> int:
+        """The side of the largest tile that so many bytes allow, at least four times the overlap."""
+        return max(4 * self.reach, int((memory / self._bytes_of_pixel) ** 0.5) - 4 * self.reach)
+
+    def _bytes(self, height: int, width: int) -> int:
+        return self._bytes_of_pixel * (height + 2 * self.reach) * width  # with the rows that both halves have
+
+    @property
+    def _bytes_of_pixel(self) -> int:
+        return 4 * _COPIES * int(self.metadata["generator"]["filters"])
+
+    def __call__(self, hu: np.ndarray, tile: int = 0) -> np.ndarray:
+        """Denoises slices.
+
+        Args:
+          hu: (slices, height, width) or one slice (height, width) in HU, of any type of real numbers.
+          tile: side of the tiles that slices are cut into, less the overlap; 0: none.
+
+        Returns:
+          float32 HU of the same shape.
+
+        Raises:
+          InputError: another shape, or NaN or infinite pixels.
+        """
+        hu = np.asarray(hu, np.float32)
+        if hu.ndim not in (2, 3):
+            raise InputError(f"hu of shape {hu.shape}: expected (slices, height, width) or (height, width)")
+        if not np.isfinite(hu).all():
+            raise InputError(f"hu: {np.count_nonzero(~np.isfinite(hu))} NaN or infinite pixels; mend them")
+        denoised = self._denoised(hu if hu.ndim == 3 else hu[np.newaxis], tile).reshape(hu.shape)
+        return denoised if self.strength == 1 else self.strength * denoised + (1 - self.strength) * hu
+
+    def _denoised(self, hu: np.ndarray, tile: int) -> np.ndarray:
+        if tile and not self.mapping.rescaled:  # pixel by pixel, so that only a tile is held in several copies
+            return tiled(lambda part: self._denoised(part, 0), hu, tile, self.reach)
+        values = self.mapping.to_values(tf.constant(hu[..., np.newaxis]))
+        denoised = tiled(self.network, values, tile, self.reach) if tile else self.network(values)
+        return self.mapping.to_hu(denoised).numpy()[..., 0]
+
+
+def _compiled(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    specification = [tf.TensorSpec([None, None, None, 1], tf.float32)]
+    return tf.function(quick(generator), input_signature=specification)
+
+
+def tiled(network: Callable[[Array], Array], images: Array, tile: int, overlap: int) -> np.ndarray:
+    """network(images), tile by tile, equal to it where `overlap` is what the network reaches.
+
+    Each tile is widened by the overlap, denoised, and cut back; at the image's border it is not widened, so that the
+    network pads there as it would the whole.
+
+    Args:
+      network: from float32 (batch, height, width, ...) to the same shape.
+      images: of such a shape.
+      tile: side of the tiles in pixels.
+      overlap: pixels.
+    """
+    height, width = images.shape[1:3]
+    denoised = np.empty(images.shape, np.float32)
+    for top, left in itertools.product(range(0, height, tile), range(0, width, tile)):
+        above, before = min(overlap, top), min(overlap, left)
+        widened = images[:, top - above : top + tile + overlap, left - before : left + tile + overlap]
+        inner = network(widened)[:, above : above + tile, before : before + tile]
+        denoised[:, top : top + tile, left : left + tile] = inner
+    return denoised

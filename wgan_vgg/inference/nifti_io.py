@@ -1,0 +1,93 @@
+"""Volumes in NIfTI-1 and NIfTI-2 (.nii, .nii.gz); nibabel is the optional extra `nifti`."""
+
+import contextlib
+import gzip
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wgan_vgg.errors import InputError, install
+from wgan_vgg.inference.label_maps import refuse_label_map
+from wgan_vgg.inference.slices import Options, Scale, Slices, check_shape, check_size
+
+if TYPE_CHECKING:
+    from nibabel import Nifti1Image
+
+_DESCRIP_LENGTH = 79  # of the header's field, with the 0 that ends it
+
+
+class NiftiSlices(Slices):
+    """The slices of the third axis, in HU; read as (second axis, first axis), which is how images are stored.
+
+    The twin has the same header, so the same affine, type, slope and intercept; it is held in memory until the end.
+    """
+
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path)
+        self._image = _load(path)
+        proxy = self._image.dataobj
+        shape = (*proxy.shape, 1) if len(proxy.shape) == 2 else proxy.shape
+        if len(shape) == 4 and shape[3] == 1:
+            shape = shape[:3]
+        check_shape(path, shape[::-1], proxy.dtype)
+        check_size(path, math.prod(shape) * proxy.dtype.itemsize)
+        self._shape, self.count = shape, shape[2]
+        low, high = (
+            (np.iinfo(proxy.dtype).min, np.iinfo(proxy.dtype).max) if proxy.dtype.kind in "iu" else (-np.inf, np.inf)
+        )
+        self.spacing_mm = _spacing(self._image)
+        self._fingerprint = options.fingerprint
+        self._scale = Scale(float(proxy.slope), float(proxy.inter), proxy.dtype, low, high)
+
+    def read(self, index: int) -> np.ndarray:
+        return self._scale.to_hu(self._stored()[:, :, index].T, f"{self.path}: slice {index}")
+
+    def write(self, index: int, hu: np.ndarray) -> None:
+        self._denoised[:, :, index] = self._scale.to_stored(hu).T
+
+    def _begin(self, partial: Path) -> None:  # noqa: ARG002
+        self._denoised = np.empty(self._shape, self._scale.dtype, order="F")
+
+    def _stored(self) -> np.ndarray:
+        if not hasattr(self, "_values"):
+            try:
+                self._values = np.asanyarray(self._image.dataobj.get_unscaled()).reshape(self._shape)
+            except Exception as error:  # zlib, gzip, nibabel and numpy raise many kinds for a damaged file
+                raise InputError(f"{self.path}: not readable ({str(error).splitlines()[0]}); copy it again") from error
+            refuse_label_map(self.path, np.moveaxis(self._values, 2, 0))
+        return self._values
+
+    def _end(self, partial: Path) -> None:
+        image = self._image
+        twin = type(image)(self._denoised.reshape(image.shape), image.affine, image.header, dtype=self._scale.dtype)
+        twin.header.set_slope_inter(self._scale.slope, self._scale.intercept)
+        twin.header["cal_min"] = twin.header["cal_max"] = 0  # the range to show: unknown now
+        twin.header["descrip"] = f"denoised, not for diagnostic use; {self._fingerprint}"[:_DESCRIP_LENGTH]
+        with contextlib.ExitStack() as stack:  # nibabel leaves a file open where a full disk ends the writing
+            file = stack.enter_context(partial.open("wb"))
+            if partial.suffix.lower() == ".gz":
+                file = stack.enter_context(gzip.GzipFile("", "wb", 1, file, mtime=0))
+            twin.to_stream(file)
+
+
+def _spacing(image: "Nifti1Image") -> float | None:
+    """The side of a pixel in mm (of an oblong one the geometric mean); None where the header does not say."""
+    unit = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}.get(image.header.get_xyzt_units()[0])
+    spacing = math.sqrt(math.prod(map(float, image.header.get_zooms()[:2])))
+    return unit * spacing if unit and 0 < spacing < math.inf else None
+
+
+def _load(path: Path) -> "Nifti1Image":
+    try:
+        import nibabel
+    except ImportError as error:
+        raise InputError(f"{path}: NIfTI needs nibabel: {install('nifti')}") from error
+    try:
+        image = nibabel.load(path)
+    except Exception as error:  # nibabel, gzip and numpy raise many kinds for a wrong file
+        raise InputError(f"{path}: not a NIfTI file ({str(error).splitlines()[0]}); copy it again") from error
+    if not isinstance(image, nibabel.Nifti1Image):  # NIfTI-2 is a subclass
+        raise InputError(f"{path}: {type(image).__name__}, expected NIfTI")
+    return image

@@ -1,0 +1,78 @@
+"""How to denoise files, and what came of it."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wgan_vgg.errors import InputError
+from wgan_vgg.inference.summary import Series
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How to denoise.
+
+    Attributes:
+      hu_range: the HU of the lowest and the highest value, for files that do not say themselves.
+      batch: slices at once; 0: as many as `memory` allows.
+      tile: side of the tiles that slices are cut into; 0: whole slices, or tiles where not even one fits `memory`.
+      memory: bytes that the slices under way and the network may take, roughly, beside what TensorFlow takes itself.
+      strict: the first bad file is an error; else bad files are named and left out.
+      overwrite: replace what is there.
+      preview: a picture, before and after, of the middle slice of each folder of slices and of each volume.
+
+    Raises:
+      InputError: a value that makes no sense.
+    """
+
+    hu_range: tuple[float, float] | None = None
+    batch: int = 0
+    tile: int = 0
+    memory: float = 1e9
+    strict: bool = False
+    overwrite: bool = False
+    preview: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "tile"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name}={getattr(self, name)}: must be 0 (chosen by memory) or more")
+        if not self.memory > 0:
+            raise InputError(f"memory={self.memory:g}: must be above 0")
+        if self.hu_range and not -np.inf < self.hu_range[0] < self.hu_range[1] < np.inf:
+            raise InputError(f"hu_range={self.hu_range}: the first must be below the second")
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a call did.
+
+    Attributes:
+      files, slices, pixels, seconds: that were denoised, and the time it took.
+      skipped: files that were there already.
+      clipped: pixels beyond the HU that the model was trained on.
+      left_out: files that could not be denoised, each with the reason.
+      passed_over: files that hold no CT image, such as masks, each with the reason.
+      series: what was denoised, summed up.
+    """
+
+    files: int = 0
+    slices: int = 0
+    skipped: int = 0
+    pixels: int = 0
+    clipped: int = 0
+    seconds: float = 0.0
+    left_out: dict[Path, str] = dataclasses.field(default_factory=dict)
+    passed_over: dict[Path, str] = dataclasses.field(default_factory=dict)
+    series: list[Series] = dataclasses.field(default_factory=list)
+
+    def describe(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        named = {
+            name: [{"file": str(path), "reason": reason} for path, reason in getattr(self, name).items()]
+            for name in ("left_out", "passed_over")
+        }
+        plain = {name: getattr(self, name) for name in ("files", "slices", "skipped", "pixels", "clipped", "seconds")}
+        return plain | named | {"series": [each.describe() for each in self.series]}

@@ -1,0 +1,174 @@
+"""Which files are denoised to where, and what must not be overwritten on the way."""
+
+import itertools
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from wgan_vgg.errors import InputError
+from wgan_vgg.files import read_json, write_json
+from wgan_vgg.inference.format_registry import kind_of
+from wgan_vgg.inference.slices import PARTIAL
+
+logger = logging.getLogger(__name__)
+
+STATE = "denoise.json"  # in an output folder: what its files come from, and which they are
+PREVIEWS = "previews"
+
+
+def find_targets(input_path: Path, output: Path) -> dict[Path, Path]:
+    """The image files at `input_path`, each with the file that it is denoised to.
+
+    Raises:
+      InputError: no such input, or no image there.
+    """
+    if input_path.is_file():
+        if kind_of(input_path) is None:
+            raise InputError(f"input {input_path}: not DICOM, NIfTI, .npy, .npz, HDF5, PNG or TIFF")
+        return {input_path: output}
+    if not input_path.is_dir():
+        raise InputError(f"input {input_path}: no such file or folder")
+    files = _files(input_path)
+    found = [path for path in files if _is_image(path)]
+    if not found:
+        raise InputError(f"input {input_path}: none of its {len(files)} files is DICOM or another image kind")
+    if len(found) < len(files):
+        logger.warning("%d files of %s are no images and were passed over", len(files) - len(found), input_path)
+    return {path: output / path.relative_to(input_path) for path in found}
+
+
+def _files(root: Path) -> list[Path]:
+    """All files at any depth, behind links too; but no folder twice."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"input {error.filename}: cannot be read ({error.strerror})") from error
+
+    files: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
+        subfolders.sort()
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link to where the walk has been
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        # Hidden files are what other systems leave beside the real ones (._NAME.dcm of macOS).
+        files += [path for name in names if not name.startswith(".") and (path := Path(folder, name)).is_file()]
+    return sorted(files)
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file is to be denoised; one that cannot be read may be, and is named when its turn comes."""
+    try:
+        return kind_of(path) is not None
+    except InputError:
+        return True
+
+
+def check_output(input_path: Path, output: Path, *, overwrite: bool) -> None:
+    """Refuses what would be lost.
+
+    Raises:
+      InputError: the output is a file that is there, of the other sort, or lies in the input or around it.
+    """
+    source, target = input_path.resolve(), output.resolve()
+    if source == target or source in target.parents or (input_path.is_dir() and target in source.parents):
+        raise InputError(f"output {output}: lies in the input or around it; choose another place")
+    if input_path.is_file() and output.is_dir():
+        raise InputError(f"output {output}: a folder, but the input is a file; name a file")
+    if input_path.is_dir() and output.is_file():
+        raise InputError(f"output {output}: a file, but the input is a folder; name a folder")
+    if output.is_file() and not overwrite:
+        raise InputError(f"output {output}: exists already; add --overwrite or choose another")
+
+
+def preview_of(target: Path, folder: Path) -> Path:
+    """The picture of a file that is written into a folder, at any depth of it."""
+    return folder / PREVIEWS / f"{target.relative_to(folder)}.png"
+
+
+def check_unclaimed(output: Path, origin: dict[str, object]) -> None:
+    """Raises InputError where a single file would come into a folder that holds another model's files."""
+    for folder in output.absolute().parents:
+        found = _read_note(folder / STATE)
+        if found and "fingerprint" in found and any(found.get(key) != value for key, value in origin.items()):
+            raise InputError(
+                f"output {output}: {folder} holds what another model or HU range gave; choose another place"
+            )
+
+
+def claim_folder(
+    input_path: Path, output: Path, targets: Iterable[Path], origin: dict[str, object], *, overwrite: bool
+) -> None:
+    """Leaves a note in an output folder of what its files come from, and removes those of a former note.
+
+    The note comes first: whenever this is broken off, files older than the note are known not to come from its model,
+    and the next call removes them.
+
+    Args:
+      input_path, output: two folders.
+      targets: the files that are to be written.
+      origin: JSON values; a folder with files in it is gone on with only if it was claimed with the same ones.
+      overwrite: replace what is there.
+
+    Raises:
+      InputError: the output holds other files, or another model's.
+    """
+    state, note = origin | {"input": str(input_path.resolve())}, output / STATE
+    found = _read_note(note)
+    same = found is not None and {key: found.get(key) for key in found if key != "files"} == state
+    others = any(not path.name.startswith(STATE) for path in output.iterdir())  # but the note
+    if not same and not overwrite and others:
+        raise InputError(
+            f"output {output}: holds {'other files' if found is None else 'what another model or input gave'}; "
+            "add --overwrite or choose another"
+        )
+    if found is not None:
+        for remains in [path for path in output.rglob(f"{PARTIAL}*") if path.is_file()]:
+            remains.unlink()
+    former = (found or {}).get("files", ())
+    files = {path.relative_to(output).as_posix() for path in targets} | {str(name) for name in former}
+    content = state | {"files": sorted(files)}
+    if not same or overwrite:
+        write_json(note, content)
+    elif content != found:
+        claimed = note.stat().st_mtime_ns
+        write_json(note, content)
+        os.utime(note, ns=(claimed, claimed))
+    _remove_former(output, files, None if overwrite else note.stat().st_mtime_ns)
+
+
+def _read_note(note: Path) -> dict[str, Any] | None:
+    found = read_json(note) if note.is_file() else None
+    if found is not None and not isinstance(found, dict):
+        raise InputError(f"{note}: not what a call leaves there; remove it or take another folder")
+    return found
+
+
+def _remove_former(output: Path, files: set[str], claimed: int | None) -> None:
+    """Removes those of the files, and their pictures, that are older than a claim; all of them where it is None."""
+    inside = [Path(name) for name in files if ".." not in Path(name).parts]  # a note may be anybody's
+    found = [path for name in inside if (path := output / name).is_file() and output in path.parents]
+    former = [path for path in found if claimed is None or path.stat().st_mtime_ns < claimed]
+    for path in former:
+        path.unlink()
+        preview_of(path, output).unlink(missing_ok=True)
+    if former:
+        logger.warning("output %s: %d files of the call before were removed, to be replaced", output, len(former))
+
+
+def is_done(source: Path, target: Path, folder: Path) -> bool:
+    """Whether a target in a claimed folder was made after that claim, of what its source still is."""
+    if not target.is_file():
+        return False
+    # The time of the source's last change in any respect: that of its content survives copying.
+    changed = max((folder / STATE).stat().st_mtime_ns, source.stat().st_ctime_ns)
+    return target.stat().st_mtime_ns >= changed
+
+
+def middles(paths: list[Path]) -> set[Path]:
+    """Of the files of each folder the middle one."""
+    groups = (list(group) for _, group in itertools.groupby(sorted(paths), key=lambda path: path.parent))
+    return {files[len(files) // 2] for files in groups}

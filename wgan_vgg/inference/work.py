@@ -1,0 +1,203 @@
+"""One call of `denoise`, from the first file to the last: read, batch, denoise, write."""
+
+import itertools
+import logging
+import re
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data_prep.dicom import AIR_HU
+from wgan_vgg.errors import InputError, NotAnImage
+from wgan_vgg.inference.denoiser import Denoiser
+from wgan_vgg.inference.job import Job
+from wgan_vgg.inference.settings import Outcome, Settings
+from wgan_vgg.inference.slices import Options, Slices
+from wgan_vgg.inference.summary import Measure, Series, Summaries, measure
+
+logger = logging.getLogger(__name__)
+
+# Called as progress(stage, done, total).
+Progress = Callable[[str, int, int], None]
+_TRIES = 3  # at a file that changes while it is read
+# Bytes that a pixel of the slices under way takes beside the network: as stored, read and denoised, and in passing.
+_BYTES_OF_PIXEL = 20
+_LEAST_SHARE = 0.1  # of the memory that is left to the network where the slices take nearly all of it
+
+
+class _Item(NamedTuple):
+    job: Job
+    source: Slices
+    index: int
+    hu: np.ndarray
+
+
+class Work:
+    """A call of `denoise`; its arguments are described there. Not in a folder, a bad file is an error."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        settings: Settings,
+        *,
+        is_folder: bool,
+        progress: Progress | None,
+        told: Callable[[Series], None] | None,
+    ) -> None:
+        self._denoiser, self._settings, self._is_folder = denoiser, settings, is_folder
+        self._progress = progress or (lambda *_: None)
+        self._range = denoiser.mapping.range
+        metadata = denoiser.metadata
+        low = max(AIR_HU, self._range[0])
+        self._options = Options(settings.hu_range, low, denoiser.fingerprint, denoiser.derivation)
+        self._summaries = Summaries(metadata.get("training_input") or {}, told or (lambda _: None), logger.warning)
+        self._open: set[Job] = set()
+        self._likewise: Counter[tuple[Path, str]] = Counter()  # files by folder and by the reason why they were left
+        self._instances: dict[str, Path] = {}  # the first file of each SOPInstanceUID
+        self._waiting: deque[Job] = deque()
+        self.outcome = Outcome()
+
+    def run(self, jobs: Sequence[Job]) -> Outcome:
+        """Denoises files; what is half written when it ends, however it ends, is removed."""
+        started = time.monotonic()
+        self._waiting.extend(jobs)
+        try:
+            while self._waiting:  # the last file may wait again
+                for batch, paired in self._batches(len(jobs)):
+                    self._denoise(batch, paired)
+        finally:
+            for job in list(self._open):
+                self._abandon(job)
+        self._summaries.end()
+        for (folder, reason), count in self._likewise.items():
+            if count > 1:
+                logger.warning("and %d more files of %s likewise (%s)", count - 1, folder, reason.partition(": ")[2])
+        outcome = self.outcome
+        outcome.series = self._summaries.series
+        outcome.seconds = time.monotonic() - started
+        if outcome.clipped:
+            logger.warning(
+                "%d of %d pixels beyond [%g, %g] HU, which the model was trained on, were clipped to it",
+                *(outcome.clipped, outcome.pixels, *self._range),
+            )
+        return outcome
+
+    def preview(self, jobs: Sequence[Job]) -> None:
+        """Makes the pictures that finished files are without, from what is on the disk."""
+        for job in jobs:
+            try:
+                job.show_finished(self._options)
+            except InputError as error:
+                self._leave_out(job, error)
+
+    def _slices(self, total: int) -> Iterator[_Item]:
+        """Every slice of every file, in order; a file that cannot be read is named and left out."""
+        while self._waiting:
+            job = self._waiting.popleft()
+            try:
+                source = job.open(self._options)
+                first = source.read(0)
+                self._check_instance(job, source)
+                self._begin(job, source)
+                for index in range(source.count):
+                    yield _Item(job, source, index, source.read(index) if index else first)
+                    if source.count > 1:
+                        self._progress(f"denoise {job.path.name}", index + 1, source.count)
+            except InputError as error:
+                self._leave_out(job, error)
+            if total > 1:
+                self._progress("denoise", total - len(self._waiting), total)
+
+    def _check_instance(self, job: Job, source: Slices) -> None:
+        """Raises InputError for a second DICOM file of one SOPInstanceUID: their denoised images would be one, too."""
+        first = self._instances.setdefault(source.instance_uid, job.path) if source.instance_uid else job.path
+        if first != job.path:
+            raise InputError(f"{job.path}: has the SOPInstanceUID of {first}; remove one of them")
+
+    def _begin(self, job: Job, source: Slices) -> None:
+        job.source = source
+        self._open.add(job)
+        source.begin(job.target)
+
+    def _batches(self, total: int) -> Iterator[tuple[list[_Item], bool]]:
+        """Slices that follow each other, of one shape, as many as fit; and whether to denoise one as a pair."""
+        for shape, group in itertools.groupby(self._slices(total), key=lambda item: item.hu.shape):
+            size = self._settings.batch or max(1, self._denoiser.slices_at_once(shape, self._settings.memory))
+            while batch := list(itertools.islice(group, size)):
+                # One image alone is computed in another order and rounds differently, and which one is alone depends on
+                # where an earlier call was stopped.
+                yield batch, len(batch) == 1 < size
+
+    def _tile(self, shape: tuple[int, ...]) -> int:
+        """The side of the tiles for a batch (slices, height, width)."""
+        memory = self._settings.memory
+        if self._settings.tile or self._denoiser.slices_at_once(shape[1:], memory):
+            return self._settings.tile
+        return self._denoiser.tile_side(max(_LEAST_SHARE * memory, memory - _BYTES_OF_PIXEL * np.prod(shape)))
+
+    def _denoise(self, batch: list[_Item], paired: bool) -> None:
+        hu = np.stack([item.hu for item in batch]) if len(batch) > 1 else batch[0].hu[np.newaxis]
+        denoised = self._denoiser(np.repeat(hu, 2, axis=0) if paired else hu, self._tile(hu.shape))[: len(hu)]
+        if self._denoiser.mapping.clip and not self._denoiser.mapping.rescaled:
+            self.outcome.clipped += int(np.count_nonzero(hu < self._range[0]) + np.count_nonzero(hu > self._range[1]))
+        self.outcome.pixels += hu.size
+        measures = [measure(*pair) for pair in zip(hu, denoised, strict=True)]
+        self._compare(batch, measures)
+        for (job, source, index, before), after, measured in zip(batch, denoised, measures, strict=True):
+            if job.source is not source:
+                continue  # a later slice of the file could not be read
+            if not np.isfinite(after).all():
+                self._leave_out(job, InputError(f"{job.path}: slice {index} became NaN or infinite; check the model"))
+                continue
+            source.write(index, after)
+            job.measures.append(measured)
+            if index == job.shown_index(source, preview=self._settings.preview):
+                job.show(source, index, before, after)
+            if index == source.count - 1:
+                self._finish(job, source)
+
+    def _compare(self, batch: list[_Item], measures: list[Measure]) -> None:
+        pairs = zip(batch, measures, strict=True)
+        for _, group in itertools.groupby(pairs, key=lambda pair: pair[0].source.series):
+            items, measured = zip(*group, strict=True)
+            self._summaries.compare(items[0].source, measured)
+
+    def _finish(self, job: Job, source: Slices) -> None:
+        try:
+            if job.changed():
+                raise InputError(f"{job.path}: changes while it is read; call again when it is whole")
+            source.finish()
+        except InputError as error:
+            self._leave_out(job, error)
+            return
+        job.source = None
+        self._open.discard(job)
+        self._summaries.add(source, job.measures)
+        self.outcome.files += 1
+        self.outcome.slices += source.count
+
+    def _leave_out(self, job: Job, error: InputError) -> None:
+        """Does a file that has changed meanwhile again; names one that is bad, or in strict mode raises its error."""
+        self._abandon(job)
+        if job.tries < _TRIES and job.changed():
+            self._waiting.append(job)
+            return
+        not_bad = isinstance(error, NotAnImage)
+        if not self._is_folder or (self._settings.strict and not not_bad):
+            raise error
+        (self.outcome.passed_over if not_bad else self.outcome.left_out)[job.path] = str(error)
+        # A series fails as a whole, if it does: its reason is told once, and how many files more it holds for.
+        reason = (job.path.parent, re.sub(r"\d+", "#", str(error).replace(job.path.name, "")))
+        self._likewise[reason] += 1
+        if self._likewise[reason] == 1:
+            logger.warning("%s: %s", "passed over" if not_bad else "left out", error)
+
+    def _abandon(self, job: Job) -> None:
+        if job.source is not None:
+            job.source.abandon()
+        job.source = None
+        self._open.discard(job)

@@ -1,0 +1,92 @@
+"""Tables of what model observers find: d' of each lesion, and what is called a lesion where there is none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.observers import CHO, NPW
+from wgan_vgg.reporting.markdown import DASH, markdown_table, number
+
+Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
+
+
+def lesion_markdown(evaluation: Evaluation) -> str:
+    """Both tables, with what they mean; why there are none, where there are none."""
+    if not evaluation["repeats"]:
+        return "No lesions could be put in: the low dose was not simulated here, or patients or pixel size are unknown."
+    if not any(evaluation["detectability"]):
+        return "Too few lesions found a place, or too few patients, for an observer to learn from."
+    return "\n\n".join([detectability_table(evaluation), false_calls_table(evaluation), _about(evaluation)])
+
+
+def detectability_table(evaluation: Evaluation) -> str:
+    """d' of the channelized Hotelling observer with intervals; a star where it differs from the noisy input's."""
+    lesions = _lesions(evaluation)
+    found = [evaluation["detectability"][place][CHO] for place in lesions]
+    rows = [
+        [name, *(_with_interval(name, one[name]) if name in one else DASH for one in found)]
+        for name in evaluation["methods"]
+    ]
+    return markdown_table(["", *lesions.values()], rows)
+
+
+def false_calls_table(evaluation: Evaluation) -> str:
+    """d' of the non-prewhitening observer, and the share of empty squares that the Hotelling observer calls lesions."""
+    lesions = _lesions(evaluation)
+    header = ["", *(f"d' {text}" for text in lesions.values()), *(f"false calls {text}" for text in lesions.values())]
+    rows = []
+    for name in evaluation["methods"]:
+        found = [evaluation["detectability"][place] for place in lesions]
+        d_prime = [number(one[NPW][name]["mean"], 2) if name in one[NPW] else DASH for one in found]
+        calls = [f"{one[CHO][name]['false_calls']:.0%}" if name in one[CHO] else DASH for one in found]
+        rows.append([name, *d_prime, *calls])
+    return markdown_table(header, rows)
+
+
+def detectability_verdict(evaluation: Evaluation) -> str:
+    """In words: which networks lose lesions that could be seen in the noisy input, and which show them better."""
+    lesions, worse, better = _lesions(evaluation), [], []
+    networks = [name for name in evaluation["methods"] if name not in (NOISY, *evaluation["baselines"])]
+    for name in networks:
+        for place, text in lesions.items():
+            found = evaluation["detectability"][place][CHO].get(name)
+            if found and found["above_reference"]["high"] < 0:
+                worse.append(f"{name} ({text})")
+            if found and found["above_reference"]["low"] > 0:
+                better.append(f"{name} ({text})")
+    if not (lesions and networks):
+        return ""
+    return (
+        "Lesions inserted, channelized Hotelling observer against the noisy input: "
+        f"harder to see after {', '.join(worse) or 'none'}; easier after {', '.join(better) or 'none'}; "
+        "the rest cannot be told apart."
+    )
+
+
+def _lesions(evaluation: Evaluation) -> dict[int, str]:
+    """Those that were judged, by their number."""
+    return {
+        number: f"{lesion['diameter_mm']:g} mm, {lesion['contrast_hu']:g} HU"
+        for number, lesion in enumerate((evaluation["repeats"] or {"lesions": []})["lesions"])
+        if evaluation["detectability"] and evaluation["detectability"][number]
+    }
+
+
+def _with_interval(name: str, found: Mapping[str, Any]) -> str:
+    difference = found["above_reference"]
+    star = "*" if name != NOISY and (difference["low"] > 0 or difference["high"] < 0) else ""
+    return f"{found['mean']:.2f}{star} [{found['low']:.2f}, {found['high']:.2f}]"
+
+
+def _about(evaluation: Evaluation) -> str:
+    repeats, confidence = evaluation["repeats"], evaluation["statistics"]["confidence"]
+    counts = [lesion["count"] for lesion in repeats["lesions"]]
+    return (
+        f"Discs put into {repeats['images']} slices before the low dose was simulated, {min(counts)} to {max(counts)} "
+        "of a kind, and the same places without them. First table: d' of a channelized Hotelling observer with "
+        f"jackknife intervals over patients ({confidence:.0%}); a star where the difference to the noisy input's "
+        "excludes 0. No denoiser adds information: an observer that knows the noise as well as this one can only lose "
+        "by it; what gains is an eye that does not undo the noise's correlation. Second table: the non-prewhitening "
+        "observer, which is closer to such an eye; false calls: squares without a lesion that the first observer calls "
+        "one."
+    )

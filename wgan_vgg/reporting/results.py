@@ -1,0 +1,191 @@
+"""What evaluated runs say together: the content of results.json, of every table, figure and page."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_prep import tfrecords
+from wgan_vgg import vgg
+from wgan_vgg.config import MODELS, Config
+from wgan_vgg.errors import InputError
+from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.files import read_json
+from wgan_vgg.reporting import tables
+from wgan_vgg.reporting.combined import combined
+from wgan_vgg.reporting.verdict import verdict
+from wgan_vgg.run_dir import ReproductionDir, RunDir
+
+# By model, one for each seed; a third-party method, by its name, has one.
+Runs = Mapping[str, Sequence[RunDir]]
+Results = dict[str, Any]
+
+NEGLIGIBLE_SHARE = 0.01  # of the generator's gradient: such a term is there by name only
+_IDENTITY = ("patient_id", "slice_index", "source", "method")
+
+
+def find_runs(workdir: Path, split: str) -> dict[str, list[RunDir]]:
+    """The evaluated runs of a run directory (one) or of a reproduction (one for each model and seed).
+
+    Raises:
+      InputError: there is none, or one that `split` was not evaluated of.
+    """
+    place = ReproductionDir(workdir)
+    if not workdir.is_dir():
+        raise InputError(f"workdir {workdir}: no such folder; give a run directory or a reproduction's")
+    if place.results_json.is_file():
+        names = list(read_json(place.results_json)["models"])
+    else:
+        names = [name for name in MODELS if place.seeds_of(name)]
+    found = [place.seeds_of(name) for name in names] or [[RunDir(workdir)]]
+    for run in (run for of_seeds in found for run in of_seeds):
+        if not run.eval_json(split).is_file():
+            raise InputError(
+                f"workdir {run.path}: its {split} split was not evaluated; evaluate it with experiments.evaluate"
+            )
+    return {read_json(of_seeds[0].eval_json(split))["model"]: of_seeds for of_seeds in found}
+
+
+def collect(runs: Runs, split: str) -> Results:
+    """The content of results.json, from the run directories alone.
+
+    Raises:
+      InputError: an evaluation is of an older version, or of other data than the others.
+    """
+    summaries = {name: [read_json(run.eval_json(split)) for run in of_seeds] for name, of_seeds in runs.items()}
+    _check_alike(runs, summaries, split)
+    configs = [run.load_config() for of_seeds in runs.values() for run in of_seeds if run.config.is_file()]
+    config = next(iter(configs), Config())
+    firsts = {name: of_seeds[0] for name, of_seeds in summaries.items()}
+    samples = {method: values for summary in firsts.values() for method, values in summary["sample"]["methods"].items()}
+    first = next(iter(firsts.values()))
+    data, evaluation = first["data"], combined(summaries, config)
+    weights = [vgg.describe_weights(one.vgg) for one in configs if one.spec.content == "vgg"]
+    return {
+        "preset": config.preset if configs else None,
+        "seeds": sorted({one.seed for one in configs}),
+        "caption": "; ".join([describe_data(data), *weights[:1]]),
+        "data": data,
+        "test_images": first["images"],
+        "test_patients": first["patients"],
+        "warnings": _warnings(runs, summaries, data),
+        "noisy": first["methods"][NOISY],
+        "report_batch_size": first["report_batch_size"],
+        "sample_rule": first["sample"]["rule"],
+        "sample_baseline": first["sample"]["baseline"],
+        "samples": samples,
+        "verdict": verdict(evaluation),
+        "evaluation": evaluation,
+        "models": {
+            name: _outcome(of_seeds, summaries[name], evaluation["methods"][name]) for name, of_seeds in runs.items()
+        },
+    }
+
+
+def _check_alike(runs: Runs, summaries: Mapping[str, Sequence[Mapping[str, Any]]], split: str) -> None:
+    """Raises InputError unless all evaluations are of this version, and of the same data and settings."""
+    first = next(iter(summaries.values()))[0]
+    for name, of_seeds in summaries.items():
+        for run, summary in zip(runs[name], of_seeds, strict=True):
+            if not {"data", "responses", "beside"} <= set(summary):
+                raise InputError(f"{run.eval_json(split)}: of an older version; evaluate it again")
+            if summary["data"] != first["data"] or summary["settings"] != first["settings"]:
+                raise InputError(f"{run.path}: judged on other data or otherwise than the others; evaluate it again")
+
+
+def image_rows(runs: Runs, split: str) -> list[dict[str, Any]]:
+    """The rows of the CSV of each model's first seed, numbers as float or None, methods that they share once."""
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for run in (of_seeds[0] for of_seeds in runs.values()):
+        with run.eval_csv(split).open(newline="") as file:
+            for row in csv.DictReader(file):
+                identity = {name: row.pop(name) for name in _IDENTITY}
+                values = {name: float(text) if text else None for name, text in row.items()}
+                rows.setdefault(tuple(identity.values()), identity | values)
+    return list(rows.values())
+
+
+def describe_data(data: Mapping[str, Any]) -> str:
+    """What captions say of the data of an evaluation's summary."""
+    source = {
+        "phantoms": "Synthetic phantoms, not patients",
+        "lodopab": "LoDoPaB-CT layout",
+        "dicom": "Paired DICOM series",
+    }
+    settings, (height, width) = data["settings"], data["image_shape"]
+    extras = [text for flag, text in _NOISE_VARIANTS.items() if settings[flag]]
+    noise = ", ".join([_NOISES[settings["noise"]](settings), *extras])
+    return f"{source.get(data['source'], data['source'])}, {height}x{width}, {noise}"
+
+
+_NOISES = {
+    "gaussian": lambda settings: (
+        f"gaussian noise of std {settings['noise_std']:g}"
+        if settings["noise_std"] is not None
+        else f"gaussian noise of variance {settings['noise_variance']:g}"
+    ),
+    "poisson": lambda settings: f"simulated counts ({settings['photons']:g} photons a ray), reconstructed",
+    "observations": lambda _: "stored low-dose observations, reconstructed",
+    "none": lambda _: "real low-dose scans",
+}
+_NOISE_VARIANTS = {"shared_noise_field": "one field for all", "rescale_low_dose": "noisy input min-max rescaled"}
+
+
+def _warnings(runs: Runs, summaries: Mapping[str, Sequence[Mapping[str, Any]]], data: Mapping[str, Any]) -> list[str]:
+    warnings = []
+    if data["patients_in_both"] == tfrecords.UNKNOWN_PATIENT:
+        warnings.append("the patients are unknown (no patient_ids_rand_*.csv); a patient may be in training and test")
+    elif data["patients_in_both"]:
+        warnings.append(f"{len(data['patients_in_both'])} test patients also occur in training")
+    for name, of_seeds in runs.items():
+        for run, summary in zip(of_seeds, summaries[name], strict=True):
+            of_seed = f"{name} (seed {run.load_config().seed})" if len(of_seeds) > 1 else name
+            warnings += _warnings_of_run(of_seed, run.rows(), summary["step"])
+    return warnings
+
+
+def _warnings_of_run(name: str, rows: Sequence[Mapping[str, Any]], step: int | None) -> list[str]:
+    if not rows:
+        return []
+    warnings, last = [], rows[-1]
+    if step != last["step"]:
+        warnings.append(f"{name} was evaluated at step {step}, and trained up to {last['step']} since")
+    for term, share in (last.get("gradient_shares") or {}).items():
+        if share < NEGLIGIBLE_SHARE:
+            warnings.append(
+                f"{name}: its term {term} has {share:.2%} of the generator's gradient at the end, so the model is "
+                "one without it in all but name; change --content_weight"
+            )
+    return warnings
+
+
+def _outcome(
+    of_seeds: Sequence[RunDir], summaries: Sequence[Mapping[str, Any]], means: Mapping[str, float | None]
+) -> dict[str, Any]:
+    """A model's own part, `means` being over its seeds; what is of one training is the first seed's.
+
+    `last_epoch` is None where its training is not known.
+    """
+    run, model = of_seeds[0], summaries[0]["model"]
+    rows = run.rows()
+    by_seed = [_of_seed(other, summary["methods"][model]) for other, summary in zip(of_seeds, summaries, strict=True)]
+    return {
+        "collapsed": any(one["collapsed"] for one in by_seed),
+        "initialisation_means": rows[0]["initialisation_means"] if rows else [],
+        "last_epoch": rows[-1] if rows else None,
+        "init_from": run.stored().get("init_from") if run.config.is_file() else None,
+        "test": means,
+        "by_seed": by_seed,
+        "sample": summaries[0]["sample"]["methods"][model],
+        "published": dict(zip(("ssim", "psnr"), tables.PUBLISHED_TEST.get(model, (None, None)), strict=True)),
+    }
+
+
+def _of_seed(run: RunDir, means: Mapping[str, float | None]) -> dict[str, Any]:
+    rows = run.rows()
+    return {
+        "seed": run.load_config().seed if run.config.is_file() else None,
+        "psnr": means["psnr"],
+        "ssim": means["ssim"],
+        "collapsed": bool(rows and rows[-1]["collapsed"]),
+    }

@@ -1,0 +1,123 @@
+"""study.md from study.json: what each choice of protocol does to the published metrics and to the honest ones."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from data_prep.tfrecords import UNKNOWN_PATIENT
+from wgan_vgg.reporting.markdown import markdown_table, number, with_interval
+
+Study = Mapping[str, Any]  # the content of study.json
+Row = Mapping[str, Any]
+_DIGITS = {"report_psnr": 2, "report_ssim": 4, "psnr": 2, "ssim": 4, "rmse_hu": 1}
+
+
+def study_markdown(study: Study) -> str:
+    """The whole page."""
+    data = study["caption"] + (f"; {study['vgg_weights']}" if study["vgg_weights"] else "")
+    parts = [
+        f"# Protocol study: {study['model']}, preset {study['preset']}",
+        f"{data}. {_about_seeds(study)}",
+        "## One change of the protocol at a time",
+        protocol_table(study),
+        _about_protocol(study),
+        "## One change of the metric: the same images, judged in two ways",
+        metric_table(study),
+        _about_metric(study),
+        "## What the rows change",
+        changes_table(study),
+    ]
+    failed = [f"- {row['title']}: {row['message']}" for row in study["rows"] if row["message"]]
+    return "\n\n".join([*parts, *(["\n".join(failed)] if failed else [])]) + "\n"
+
+
+def protocol_table(study: Study) -> str:
+    """One row for each protocol; noisy input -> model."""
+    header = ["", "report's PSNR", "report's SSIM", "PSNR", "SSIM", "RMSE HU", "above noisy, dB"]
+    header += ["on the first row's data", "minus the first row's, dB"]
+    rows = [
+        [row["title"], *(_arrow(row, name) for name in ("report_psnr", "report_ssim", "psnr", "ssim", "rmse_hu"))]
+        + [with_interval(row["above_noisy"], 2, "+"), number(row["on_first"]["psnr"], 2)]
+        + ["" if row["above_first"] is None else with_interval(row["above_first"], 2, "+")]
+        + [f"{row['images']['test']} / {row['patients']['test']}", _seen(row), _status(row)]
+        for row in study["rows"]
+    ]
+    return markdown_table([*header, "images / patients", "seen in training", ""], rows)
+
+
+def metric_table(study: Study) -> str:
+    """The first row's images under both definitions of PSNR and of SSIM."""
+    first = study["rows"][0]
+    rows = []
+    for label, name in (("PSNR", "psnr"), ("SSIM", "ssim")):
+        for definition, key in (("of each image", name), ("report's", f"report_{name}")):
+            rows.append(
+                [f"{label}, {definition}", *(number(first[of][key], _DIGITS[key]) for of in ("noisy", "model"))]
+            )
+    return markdown_table(["", "noisy input", study["model"]], rows)
+
+
+def changes_table(study: Study) -> str:
+    """Keys of the config, and where each change is from."""
+    return markdown_table(
+        ["", "config", "from"],
+        [
+            [
+                row["title"],
+                ", ".join(f"{key}={_plain(value)}" for key, value in row["overrides"].items()),
+                row["source"],
+            ]
+            for row in study["rows"]
+        ],
+    )
+
+
+def _about_seeds(study: Study) -> str:
+    seeds = study["seeds"]
+    if len(seeds) == 1:
+        return (
+            f"One training for each row, of seed {seeds[0]}; intervals are over patients alone, and say nothing of "
+            "another training: small differences may be chance."
+        )
+    return (
+        f"{len(seeds)} trainings for each row, of seeds {', '.join(map(str, seeds))}; means over them, intervals over "
+        "seeds and patients (hierarchical bootstrap)."
+    )
+
+
+def _about_protocol(study: Study) -> str:
+    left_out = "".join(f" Left out, the model has no critic: {title}." for title in study["left_out"])
+    return (
+        "Each cell: noisy input → model, on the row's own test images; a change of the protocol may change the input "
+        "itself. Report's PSNR and SSIM, as published: PSNR of a batch's MSE, one global SSIM. PSNR, SSIM, RMSE: of "
+        "each image, data range 1, SSIM of Wang et al. 2004; above noisy: in that PSNR. On the first row's data: PSNR "
+        "of the row's network on the test images of the first row, where one that learnt to undo a rescaling undoes "
+        "what is not there; minus the first row's: "
+        "paired by patient and seed. Seen in training: test patients who also occur there. A dash: a min-max rescaled "
+        f"input has no HU.{left_out}"
+    )
+
+
+def _about_metric(study: Study) -> str:
+    return (
+        f"The first row of the table above. Report's: over batches of {study['report_batch_size']} images, PSNR of the "
+        "batch's MSE, and SSIM with one window over the whole batch, C1 = .01 and C2 = .03, not squared."
+    )
+
+
+def _arrow(row: Row, name: str) -> str:
+    return " → ".join(number(row[of][name], _DIGITS[name]) for of in ("noisy", "model"))
+
+
+def _seen(row: Row) -> str:
+    seen = row["patients_in_both"]
+    return UNKNOWN_PATIENT if seen == UNKNOWN_PATIENT else f"{len(seen)} of {row['patients']['test']}"
+
+
+def _status(row: Row) -> str:
+    if row["status"] == "diverged":
+        return f"**diverged**, judged at step {row['step']}"
+    return "**collapsed**" if row["status"] == "collapsed" else ""
+
+
+def _plain(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,50 @@
+"""What the comparison with the baselines comes to, in words: who beats all of them, and who loses to which."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wgan_vgg.reporting.lesion_tables import detectability_verdict
+
+Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
+_BEATS_ALL = "Beats every baseline"
+_UNDECIDED = "Cannot be told, no interval"
+
+
+def verdict(evaluation: Evaluation) -> str:
+    """Which networks beat every baseline in PSNR and which lose to some, by intervals of the paired difference.
+
+    A network beats a baseline where the interval is above 0, and loses to it where that is below 0. To beat every one
+    of several takes no correction: each interval must say so.
+    """
+    compared = evaluation["statistics"]["against_baselines"]
+    missing = evaluation["missing_baselines"]
+    left_out = f" Not installed, so not compared: {', '.join(missing)}." if missing else ""
+    if not evaluation["baselines"]:
+        return f"No baseline was judged, so nothing is known of whether a network beats them.{left_out}"
+    if not compared:
+        return f"Whether a network beats a baseline cannot be told: the patients are unknown.{left_out}"
+    outcomes: dict[str, list[str]] = {}
+    for network in next(iter(compared.values())):
+        outcome = _outcome({baseline: of_networks[network] for baseline, of_networks in compared.items()})
+        outcomes.setdefault(outcome, []).append(network)
+    statistics = evaluation["statistics"]
+    found = " ".join(f"{outcome}: {', '.join(outcomes[outcome])}." for outcome in sorted(outcomes))
+    none = "" if _BEATS_ALL in outcomes else " No network beats every baseline."
+    seen = detectability_verdict(evaluation)
+    seen = f" {seen}" if seen else ""
+    seeds = "" if statistics["seeds"] == 1 else f" and {statistics['seeds']} seeds"
+    return (
+        f"In PSNR against the tuned baselines, paired over {statistics['patients']} patients{seeds}, by "
+        f"{statistics['confidence']:.0%} intervals of the difference:{none} {found}{left_out}{seen}"
+    )
+
+
+def _outcome(differences: Mapping[str, Mapping[str, float | None] | None]) -> str:
+    """Of one network, by baseline."""
+    if any(estimate is None or estimate["low"] is None for estimate in differences.values()):
+        return _UNDECIDED
+    lost = [name for name, estimate in differences.items() if estimate["high"] < 0]
+    open_ = [name for name, estimate in differences.items() if estimate["low"] <= 0 <= estimate["high"]]
+    if lost:
+        return "Loses to every baseline" if len(lost) == len(differences) else f"Loses to {', '.join(lost)}"
+    return f"Not distinguishable from {', '.join(open_)}" if open_ else _BEATS_ALL

@@ -1,0 +1,196 @@
+"""The report's whole experiment: data -> models -> evaluation -> SavedModels -> tables and figures.
+
+Each stage leaves its result under one name at its end, so that a run that was killed, or repeated, goes on
+with what is missing.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wgan_vgg import config_values, vgg
+from wgan_vgg.checkpoint_reader import newest_step
+from wgan_vgg.config import MODELS, Config, of_model, override
+from wgan_vgg.errors import InputError
+from wgan_vgg.evaluation import methods
+from wgan_vgg.evaluation.evaluate import evaluate
+from wgan_vgg.export.export import export_saved_model, exported_step
+from wgan_vgg.files import read_json, write_json
+from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.reporting.report import write_report
+from wgan_vgg.reporting.results import collect
+from wgan_vgg.reproduction.data_stage import Progress, prepare_data
+from wgan_vgg.run_dir import ReferencesDir, ReproductionDir, RunDir
+from wgan_vgg.training.train_loop import check_sizes, train
+
+logger = logging.getLogger(__name__)
+
+SPLIT = "test"
+
+
+def reproduce(
+    config: Config,
+    model_names: Sequence[str],
+    workdir: Path,
+    *,
+    seeds: int = 1,
+    source: str = "phantoms",
+    input_dir: Path | None = None,
+    data_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Runs the experiment, skipping what is already done.
+
+    Args:
+      config: the preset with its overrides; its `model` is replaced by each of `model_names`.
+      model_names: what to train.
+      workdir: holds the data, a run directory for each model and seed, and above them results.json, results.md,
+        report.html and figures/.
+      seeds: how often each model is trained, on the same data: with the config's seed and those that follow it.
+      source: "phantoms" or "lodopab".
+      input_dir: the LoDoPaB-CT files, for source "lodopab".
+      data_dir: records that are already prepared, instead of `source`.
+      progress: told of every stage.
+
+    Returns:
+      The content of results.json.
+
+    Raises:
+      InputError: whatever is wrong with the arguments, the data or `workdir`.
+    """
+    place = ReproductionDir(workdir)
+    check_seeds(seeds)
+    configs = {
+        name: [_model_config(config, name, model_names, place, repetition) for repetition in range(seeds)]
+        for name in model_names
+    }
+    if not configs:
+        raise InputError("models: name at least one")
+    if input_dir and data_dir:
+        raise InputError(f"input_dir {input_dir}: not used with data_dir; drop one")
+    place.create()
+    if _uses_vgg(configs):
+        vgg.find_weights(config.vgg)  # a failing download must not show after hours of training
+    data = DataSet.open(
+        data_dir
+        or prepare_data(
+            config,
+            place.data,
+            source,
+            phantoms_dir=place.phantoms,
+            input_dir=input_dir,
+            allow_leak=config.preset == "notebook",
+            progress=progress,
+        )
+    )
+    for model_config, *_ in configs.values():
+        check_sizes(model_config, data.image_shape)
+    runs = {name: [place.model(name, repetition) for repetition in range(seeds)] for name in configs}
+    # Seed by seed, so that what is there after a while is one whole comparison.
+    for repetition in range(seeds):
+        for name, of_seeds in configs.items():
+            run, model_config = runs[name][repetition], of_seeds[repetition]
+            stage = f"{name}, seed {model_config.seed}" if seeds > 1 else name
+            train_and_judge(model_config, data, run, place.references, progress, stage)
+            for weights, folder in run.exports(averaged=bool(model_config.training.ema_decay)).items():
+                if exported_step(folder) != newest_step(run):
+                    export_saved_model(run, folder, overwrite=True, weights=weights)
+    results = collect(runs, SPLIT)
+    if not (place.results_json.exists() and read_json(place.results_json) == results):
+        write_report(place, runs, results, SPLIT)
+        write_json(place.results_json, results)  # last: it says that the rest is there
+    return results
+
+
+def train_and_judge(
+    config: Config,
+    data: DataSet,
+    run: RunDir,
+    references: ReferencesDir,
+    progress: Progress | None,
+    name: str,
+) -> dict[str, Any]:
+    """Trains a run to its end and judges it, as far as that is not done.
+
+    Args:
+      config: the run's.
+      data: its records.
+      run: where it is, or begins.
+      references: what it is judged beside, see evaluate.
+      progress: told of the training as "train NAME", and of the evaluation.
+      name: see `progress`.
+
+    Returns:
+      The last row of metrics.jsonl, see train.
+
+    Raises:
+      InputError, Diverged: see train and evaluate.
+    """
+    stage = f"train {name}"
+    last = train(config, data, run.path, lambda *now: progress(stage, *now) if progress else None)
+    judge(config, data, run, run, references, progress)
+    return last
+
+
+def judge(
+    config: Config,
+    data: DataSet,
+    run: RunDir,
+    results: RunDir,
+    references: ReferencesDir,
+    progress: Progress | None,
+) -> None:
+    """Evaluates a run's generator on the test split into `results`, unless that was done, see evaluate."""
+    if not _judged(run, results, config):
+        evaluate(
+            methods.of_run(run),
+            results,
+            data,
+            SPLIT,
+            config,
+            beside=methods.beside_run(run),
+            references=references,
+            progress=lambda *now: progress(*now, {}) if progress else None,
+        )
+
+
+def _judged(run: RunDir, results: RunDir, config: Config) -> bool:
+    """Whether `results` judges the run as it is now, and as the config says."""
+    if not results.eval_json(SPLIT).exists():
+        return False
+    summary = read_json(results.eval_json(SPLIT))
+    settings = config_values.to_dict(config.evaluation)
+    return summary["step"] == newest_step(run) and summary.get("settings") == settings
+
+
+def check_seeds(seeds: int) -> None:
+    """Raises InputError unless `seeds` is a number of trainings."""
+    if seeds < 1:
+        raise InputError(f"seeds={seeds}: must be at least 1, the number of trainings of each model")
+
+
+def seeded(config: Config, repetition: int) -> Config:
+    """The config of a repetition: with the seed that stands so many after the config's own."""
+    return override(config, {"seed": config.seed + repetition})
+
+
+def _model_config(
+    config: Config, name: str, model_names: Sequence[str], place: ReproductionDir, repetition: int
+) -> Config:
+    """The config of one run; `training.init_from` may name another model, which then is trained before it."""
+    config = seeded(of_model(config, name), repetition)
+    init_from = config.training.init_from
+    if init_from not in MODELS:
+        return config
+    before = model_names[: model_names.index(name)]
+    if init_from not in before and init_from != name and not repetition:
+        logger.warning(
+            "training.init_from=%s: not trained before %s, which begins with random weights", init_from, name
+        )
+    begins_with = str(place.model(init_from, repetition).path) if init_from in before else None
+    return override(config, {"training.init_from": begins_with})
+
+
+def _uses_vgg(model_names: Sequence[str]) -> bool:
+    return any(override(Config(), {"model": name}).spec.content == "vgg" for name in model_names)

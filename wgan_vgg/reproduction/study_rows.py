@@ -1,0 +1,105 @@
+"""A row of a study: what one protocol's trainings come to, over seeds and patients."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from wgan_vgg import config_values
+from wgan_vgg.config import Config
+from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.statistics import Estimate, paired_difference
+from wgan_vgg.reproduction.protocols import Variant, applied
+from wgan_vgg.seeds import derive
+
+# Those of an evaluation's means that the study shows: the notebook's two, and the honest ones.
+METRICS = ("report_psnr", "report_ssim", "psnr", "ssim", "rmse_hu")
+_ENDINGS = ("done", "collapsed", "diverged")  # a row's status is the worst of its seeds'
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """One training of a row.
+
+    Attributes:
+      own: its evaluation, the content of eval/test.json.
+      on_first: that on the first row's test images.
+      status: how the training ended, "done", "collapsed" or "diverged".
+      message: of a diverged one.
+    """
+
+    config: Config
+    own: Mapping[str, Any]
+    on_first: Mapping[str, Any]
+    status: str
+    message: str | None
+
+
+def study_row(
+    name: str, variant: Variant, seeds: Sequence[Judged], first: Sequence[Judged], config: Config
+) -> dict[str, Any]:
+    """The row's part of study.json: means over its seeds, and two differences of PSNR in dB with intervals.
+
+    Args:
+      name: of the row.
+      variant: what it changes.
+      seeds: its trainings.
+      first: those of the first row, with the same seeds.
+      config: of the study.
+
+    Returns:
+      `above_noisy`: the model minus its own noisy input. `above_first`: this row's networks minus the first row's, on
+      the first row's images; None in that row. With one seed their intervals are over patients alone.
+    """
+    one = seeds[0]
+    own, on_first, of_first = (
+        [_psnr(summary, config.model) for summary in summaries]
+        for summaries in ([s.own for s in seeds], [s.on_first for s in seeds], [s.own for s in first])
+    )
+    return {
+        "name": name,
+        "title": variant.title,
+        "source": variant.source,
+        "overrides": {key: config_values.flatten(one.config)[key] for key in applied(variant, one.config)},
+        "images": one.own["data"]["images"],
+        "patients": one.own["data"]["patients"],
+        "patients_in_both": one.own["data"]["patients_in_both"],
+        "step": one.own["step"],
+        "noisy": _means([one.own], NOISY),
+        "model": _means([s.own for s in seeds], config.model),
+        "on_first": _means([s.on_first for s in seeds], config.model),
+        "above_noisy": _difference(own, [_psnr(one.own, NOISY)], one.own, config),
+        "above_first": None if seeds is first else _difference(on_first, of_first, one.on_first, config),
+        "by_seed": [s.own["methods"][config.model]["psnr"] for s in seeds],
+        "status": max((s.status for s in seeds), key=_ENDINGS.index),
+        "message": next((s.message for s in seeds if s.message), None),
+    }
+
+
+def _means(summaries: Sequence[Mapping[str, Any]], method: str) -> dict[str, float | None]:
+    values = {name: [summary["methods"][method][name] for summary in summaries] for name in METRICS}
+    return {name: None if None in of else float(np.mean(of)) for name, of in values.items()}
+
+
+def _psnr(summary: Mapping[str, Any], method: str) -> Mapping[str, float | None]:
+    return summary["patient_values"][method]["psnr"]
+
+
+def _difference(
+    first: Sequence[Mapping[str, float | None]],
+    second: Sequence[Mapping[str, float | None]],
+    summary: Mapping[str, Any],
+    config: Config,
+) -> Estimate | None:
+    """Without an interval where the patients are unknown."""
+    evaluation = config.evaluation
+    found = paired_difference(
+        first,
+        second,
+        seed=derive(config.seed, "bootstrap"),
+        confidence=evaluation.confidence,
+        resamples=evaluation.resamples,
+    )
+    known = isinstance(summary["patients"], int)
+    return found if known or found is None else found | {"low": None, "high": None}

@@ -1,0 +1,41 @@
+"""Resume compatibility: whether a run may continue with a config and data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wgan_vgg import config_values
+from wgan_vgg.config import Config
+from wgan_vgg.errors import InputError
+from wgan_vgg.run_dir import RunDir
+
+
+def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> None:
+    """Lets a run go on with its own config, a longer one, or one that judges it otherwise.
+
+    Raises:
+      InputError: config.json disagrees in anything but a longer training or the evaluation.
+    """
+    stored = run.stored()
+    old, new = dict(stored["config"]), config_values.to_dict(config)
+    known = config_values.flatten(Config())  # a value that earlier versions did not have was what is now its default
+    found = config_values.differences(known | config_values.flatten_dict(old), new)
+    lengths = [_length(old), _length(new)]
+    free = ["evaluation.", "training.evaluation_", "training.monitored_splits", "training.eval_images"]
+    if new["optimizer"]["schedule"] != "cosine":  # there the rates depend on the length
+        free += ["training.epochs:", "training.steps:"]
+    found = [line for line in found if not line.startswith(tuple(free))]
+    if lengths[0][0] != lengths[1][0] or lengths[0][1] > lengths[1][1]:
+        found.append(f"training length: {lengths[0][1]} {lengths[0][0]} -> {lengths[1][1]} {lengths[1][0]}")
+    if stored["data"]["fingerprint"] != data_fingerprint:
+        found.append("data_dir: other records than the run began with")
+    if found:
+        raise InputError(
+            f"workdir {run.path}: holds a run with another config ({'; '.join(found)}); take another workdir, or the "
+            "same values (only a longer training or the evaluation may differ)"
+        )
+
+
+def _length(config: Mapping[str, Any]) -> tuple[str, int]:
+    """The unit and the number of a config's training length."""
+    training = config["training"]
+    return ("epochs", training["epochs"]) if training["epochs"] is not None else ("steps", training["steps"])
