@@ -1,5 +1,6 @@
 """Observation files: their layout, what is written, resumed and refused."""
 
+import dataclasses
 import json
 import shutil
 
@@ -114,19 +115,19 @@ def test_files_made_otherwise_are_refused(ground_truth, other):
 
 def test_observations_that_cannot_be_used_are_named_before_or_instead_of_records(ground_truth, tmp_path):
     write_observations(ground_truth, photons=4096, seed=0, geometry=Geometry().coarser(100))
-    settings = TWO_PARTS | {"noise": "observations", "noise_std": None, "projection_coarseness": 100}
+    config = dataclasses.replace(TWO_PARTS, noise="observations", noise_std=None, projection_coarseness=100)
     path, out = ground_truth / "observation_train_000.hdf5", tmp_path / "records" / "out"
     with h5py.File(path, "r+") as file:
         file["data"][3, 0, 0] = np.inf
     with pytest.raises(InputError, match=r"observation_train_000\.hdf5: slice 3 has 1 NaN or infinite"):
-        prepare_lodopab(ground_truth, out, seed=0, **settings)
+        prepare_lodopab(ground_truth, out, config, seed=0)
     with h5py.File(path, "w") as file:
         file["data"] = np.zeros((3, *Geometry().coarser(100).shape), np.float32)
     with pytest.raises(InputError, match=r"observation_train_000\.hdf5: 3 slices, too few for ground_truth_train_000"):
-        prepare_lodopab(ground_truth, out, seed=0, **settings)
+        prepare_lodopab(ground_truth, out, config, seed=0)
     path.write_bytes(b"x" * 5000)
     with pytest.raises(InputError, match=r"observation_train_000\.hdf5: not a readable HDF5 file"):
-        prepare_lodopab(ground_truth, out, seed=0, **settings)
+        prepare_lodopab(ground_truth, out, config, seed=0)
     assert list(out.parent.iterdir()) == []
 
 

@@ -160,7 +160,8 @@ MANIFEST = {
 
 
 def manifest(**settings):
-    return MANIFEST | {"data": MANIFEST["data"] | settings}
+    strength = {"noise_variance": None} if settings.get("noise") else {}
+    return MANIFEST | {"data": MANIFEST["data"] | strength | settings}
 
 
 def test_gaussian_scans_have_the_records_noise():

@@ -11,8 +11,9 @@ from typing import Any
 import tensorflow as tf
 
 from data_prep import tfrecords
+from data_prep.config import DataConfig
 from data_prep.errors import InputError
-from wgan_vgg.config import DataConfig, InputConfig
+from wgan_vgg.config import InputConfig
 
 # A split this large is read anew in every pass; a smaller one stays in memory, decoded.
 _CACHE_BYTES = 4 * 2**30
@@ -58,9 +59,7 @@ class DataSet:
     @property
     def config(self) -> DataConfig:
         """The settings it was prepared with."""
-        # Records of versions without a validation split.
-        values = {"num_validation": 0, "validation_parts": []} | self.manifest["data"]
-        return DataConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        return DataConfig.from_manifest(self.manifest["data"])
 
     @property
     def splits(self) -> tuple[str, ...]:
