@@ -48,7 +48,8 @@ class DataConfig:
     noise_variance: float | None = 0.015  # report 6.1: "with a variance of 0.015", taken at its word
     shared_noise_field: bool = False  # notebook: the same field in every image
     rescale_low_dose: bool = False  # notebook: the noisy input alone is min-max rescaled
-    photons: float = 4096.0  # LoDoPaB-CT: mean count of an unattenuated ray (noise "poisson")
+    # LoDoPaB-CT: mean count of an unattenuated ray of its own geometry (noise "poisson"); see Geometry.counts.
+    photons: float = 4096.0
     projection_coarseness: int = 1  # 1 of so many of LoDoPaB's 1000 angles and 513 detectors
     reconstruction_filter: str = "hann"  # of the filtered backprojection: "ram-lak" or "hann"
     shards: int = 8

@@ -72,6 +72,7 @@ def prepare_lodopab(
                 "input_files": {path.name: path.stat().st_size for path in _files(split)},
                 "seed": seed,
                 "data": config.to_manifest(),
+                **({} if config.noise == "gaussian" else {"photon_factor": geometry.counts(1.0)}),
                 "hu_slope": lodopab.HU_SLOPE,
                 "hu_intercept": lodopab.HU_INTERCEPT,
                 "low_dose_clip": None,  # the noise goes below 0 and above 1
@@ -173,6 +174,7 @@ def _low_dose_model(
                 "experiments.prepare --source=phantoms --write_observations"
             )
         observations.open_observations(path, geometry).file.close()
+        observations.check_counts(path, geometry.counts(config.photons))
         if (rows := hdf5_slices.shape_of(path)[0]) <= ref.row:
             raise InputError(f"{path}: {rows} slices, too few for {ref.path.name}; copy or make it again")
     return low_dose.StoredObservations(read_observation, geometry, config.reconstruction_filter)

@@ -40,19 +40,20 @@ def scanner(manifest: Mapping[str, Any]) -> Scanner | None:
         return None
     side = round(height * manifest["pixel_spacing_mm"] / lodopab.PIXEL_SPACING_MM)
     geometry = Geometry().coarser(config.projection_coarseness)
-    return _projecting(config.photons, geometry, config.reconstruction_filter, side)
+    counts = config.photons * manifest.get("photon_factor", 1.0)  # earlier versions did not scale them
+    return _projecting(counts, geometry, config.reconstruction_filter, side)
 
 
 def _gaussian(std: float) -> Scanner:
     return lambda image, rng: image + np.float32(std) * rng.standard_normal(image.shape, dtype=np.float32)
 
 
-def _projecting(photons: float, geometry: Geometry, filter_name: str, side: int) -> Scanner:
+def _projecting(counts: float, geometry: Geometry, filter_name: str, side: int) -> Scanner:
     def scan(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         # As the projection's own refinement: linear between the pixels.
         slice_ = ndimage.zoom(image, side / len(image), order=1, mode="nearest", grid_mode=True)
         clean = projection.forward_projection(slice_, geometry)
-        observation = projection.low_dose_observation(clean, photons, rng)
+        observation = projection.low_dose_observation(clean, counts, rng)
         return low_dose.reconstructed(observation, geometry, filter_name, side, len(image))
 
     return scan

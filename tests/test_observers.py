@@ -187,6 +187,17 @@ def test_poisson_scans_of_a_small_image_have_the_noise_of_a_whole_slice():
     assert np.std(again[middle]) == pytest.approx(expected, rel=0.15)
 
 
+def test_scans_count_as_their_records_did():
+    """Records of earlier versions had LoDoPaB's photons per ray in coarser geometries too."""
+    image = np.full((64, 64), 0.1, np.float32)
+    noise = {}
+    for factor, written in ((1, {}), (16, {"photon_factor": 16.0})):
+        scan = repeated_scans.scanner(manifest(noise="poisson") | written)
+        one, other = (scan(image, np.random.default_rng(seed)) for seed in (1, 2))
+        noise[factor] = np.std(one - other)
+    assert noise[1] / noise[16] == pytest.approx(4, rel=0.1)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"shared_noise_field": True}, {"rescale_low_dose": True}, {"noise": "none"}],

@@ -143,6 +143,7 @@ def test_poisson_noise_and_stored_observations_are_the_same_physics(hdf5_dir, tm
         config = dataclasses.replace(PREPARE, noise=noise, noise_std=None)
         prepare.prepare_lodopab(hdf5, tmp_path / noise, config, seed=0)
         found[noise] = records(tmp_path / noise)
+        assert DataSet.open(tmp_path / noise).manifest["photon_factor"] == 1000 * 513 / (125 * 65)
     for simulated, stored in zip(found["poisson"], found["observations"], strict=True):
         np.testing.assert_allclose(simulated["low_dose"], stored["low_dose"], atol=1e-5)
         error = simulated["low_dose"] - simulated["normal_dose"]
