@@ -72,12 +72,13 @@ def find_slices(hdf5: Path) -> list[lodopab.SliceRef]:
 
 
 def _conversion(config: Config, hdf5: Path, output_dir: Path, size: int, workers: int) -> Callable[[], object]:
-    settings = dataclasses.asdict(config.data) | {"image_size": size, "num_train": 0, "num_test": 0}
-    settings |= {"train_parts": ("train",), "validation_parts": (), "test_parts": ("test",)}
+    counts = {"num_train": 0, "num_test": 0}
+    parts = {"train_parts": ("train",), "validation_parts": (), "test_parts": ("test",)}
+    data = dataclasses.replace(config.data, image_size=size, **counts, **parts)
 
     def convert() -> None:
         shutil.rmtree(output_dir, ignore_errors=True)
-        prepare_lodopab(hdf5, output_dir, seed=config.seed, workers=workers, **settings)
+        prepare_lodopab(hdf5, output_dir, data, seed=config.seed, workers=workers)
 
     return convert
 
@@ -87,8 +88,8 @@ class Steps:
 
     def __init__(self, slices: list[lodopab.SliceRef], size: int, config: Config, folder: Path) -> None:
         self._slices, self._size, self._path = slices, size, folder / "one.tfrecord"
-        data = config.data
-        self._noise = low_dose.GaussianNoise(data.noise_std or (data.noise_variance or 0.0) ** 0.5, config.seed)
+        std = config.data.gaussian_std if config.data.noise == "gaussian" else 0.0
+        self._noise = low_dose.GaussianNoise(std, config.seed)
         self.functions: dict[str, Callable[[], object]] = {
             "read": self._read,
             "resize": self._resize,

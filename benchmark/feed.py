@@ -1,6 +1,5 @@
 """How fast batches come, against a plain read of the same files and against what training eats."""
 
-import dataclasses
 import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from benchmark.limits import read_plainly
 from benchmark.rows import Row, Tick
 from benchmark.timing import Timing, time_in_turn
 from data_prep import lodopab, tfrecords
-from wgan_vgg.config import DataConfig
+from data_prep.config import DataConfig
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.training.distribute import distributed
 
@@ -91,7 +90,7 @@ def write_random_records(folder: Path, side: int, size: int, shards: int) -> Non
         shards=shards,
         description={
             "source": "noise",
-            "data": dataclasses.asdict(DataConfig(image_size=side)),
+            "data": DataConfig(image_size=side).to_manifest(),
             "hu_slope": lodopab.HU_SLOPE,
             "hu_intercept": lodopab.HU_INTERCEPT,
             "patients": {"train": tfrecords.UNKNOWN_PATIENT, "test": tfrecords.UNKNOWN_PATIENT},

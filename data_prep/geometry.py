@@ -65,3 +65,18 @@ class Geometry:
             raise InputError(f"factor={factor}: must be 1 or more; 1 keeps the geometry")
         angles, detectors = math.ceil(self.num_angles / factor), math.ceil(self.num_detectors / factor)
         return dataclasses.replace(self, num_angles=angles, num_detectors=detectors)
+
+    def counts(self, photons: float, full: "Geometry | None" = None) -> float:
+        """Mean count of an unattenuated ray at the dose at which one of the `full` geometry has `photons`.
+
+        The dose being the same, all rays together count as many: cells n times as wide, seen at 1/n of the angles,
+        count n * n times as much each. Then the noise stays what it was at all frequencies that the wider cells
+        resolve: filtered backprojection has the noise power pi f * width * variance / angles (Riederer et al. 1978,
+        Phys Med Biol 23, 446-454); width / angles grows by n * n, and the variance of a ray's logarithm, 1 / its
+        count, falls by as much. A factor of n, for the wider cells alone, would lower the dose n times.
+
+        Args:
+          photons: of a ray of `full`.
+          full: by default LoDoPaB's own geometry.
+        """
+        return photons * math.prod((full or Geometry()).shape) / math.prod(self.shape)

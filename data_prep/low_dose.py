@@ -46,7 +46,7 @@ class PoissonNoise:
     """LoDoPaB-CT's own simulation: the slice is projected, its counts drawn, and the result reconstructed.
 
     Attributes:
-      photons: mean count of an unattenuated ray.
+      photons: mean count of an unattenuated ray of LoDoPaB's own geometry, see Geometry.counts.
       seed: decides the counts, together with the slice.
       geometry, filter_name: see projection.
     """
@@ -58,7 +58,8 @@ class PoissonNoise:
 
     def __call__(self, ref: SliceRef, image: np.ndarray, normal_dose: np.ndarray) -> np.ndarray:
         clean = projection.forward_projection(image, self.geometry)
-        observation = projection.low_dose_observation(clean, self.photons, random_stream(self.seed, ref))
+        counts = self.geometry.counts(self.photons)
+        observation = projection.low_dose_observation(clean, counts, random_stream(self.seed, ref))
         return reconstructed(observation, self.geometry, self.filter_name, image.shape[0], normal_dose.shape[0])
 
 

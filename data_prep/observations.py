@@ -52,6 +52,16 @@ def open_observations(path: Path, geometry: Geometry) -> h5py.Dataset:
     return dataset
 
 
+def check_counts(path: Path, counts: float) -> None:
+    """Raises InputError where a file of ours says that its unattenuated rays have another mean count."""
+    settings = hdf5_slices.attribute(path, SETTINGS_ATTRIBUTE, "")
+    if settings and not math.isclose(found := json.loads(settings)["photons"], counts, rel_tol=1e-6):
+        raise InputError(
+            f"{path}: made with {found:g} photons per ray of its geometry, data.photons asks for {counts:g}; give "
+            "--photons as it was then, or remove the file and write it again"
+        )
+
+
 def reader(geometry: Geometry) -> lodopab.SliceReader:
     """Reads slices' observations, float32 (num_angles, num_detectors); a context manager."""
     return lodopab.SliceReader(lambda path: open_observations(path, geometry), observation_path, value_range=None)
@@ -72,7 +82,7 @@ def write_observations(
 
     Args:
       hdf5_dir: folder of `ground_truth_PART_NNN.hdf5`.
-      photons: see projection.low_dose_observation.
+      photons: mean count of an unattenuated ray of LoDoPaB's own geometry, see Geometry.counts.
       seed: decides the noise, together with each slice's part and index.
       geometry: where the rays run.
       progress: called as progress(done, total) after each slice.
@@ -83,10 +93,11 @@ def write_observations(
         otherwise, or one cannot be written.
     """
     projection.check_photons(photons)
+    counts = geometry.counts(photons)
     workers = os.cpu_count() or 1 if workers is None else workers
     if seed < 0 or workers < 1:
         raise InputError(f"seed={seed}, workers={workers}: must be at least 0 and 1")
-    settings = json.dumps({"photons": float(photons), "seed": seed, "geometry": dataclasses.asdict(geometry)})
+    settings = json.dumps({"photons": float(counts), "seed": seed, "geometry": dataclasses.asdict(geometry)})
     jobs = {
         target: refs for target, refs in _targets(hdf5_dir).items() if not _is_there(target, settings, refs, geometry)
     }
@@ -105,7 +116,7 @@ def write_observations(
 
         def observe(ref: lodopab.SliceRef) -> np.ndarray:
             clean = projection.forward_projection(images.read(ref), geometry)
-            return projection.low_dose_observation(clean, photons, low_dose.random_stream(seed, ref))
+            return projection.low_dose_observation(clean, counts, low_dose.random_stream(seed, ref))
 
         for target, refs in jobs.items():
             attributes = {

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_prep import tfrecords
+from data_prep.config import DataConfig
 from data_prep.dicom_pairs import SlicePair
 from data_prep.dicom_series import SeriesNames, Skipped, find_pairs, tried
 from data_prep.errors import InputError
@@ -27,6 +28,7 @@ Item = tuple[SlicePair, int]  # a patch: its pair of slices, and its number in t
 def prepare_dicom(
     input_dir: Path,
     output_dir: Path,
+    config: DataConfig,
     *,
     seed: int,
     test_patients: Sequence[str],
@@ -36,11 +38,7 @@ def prepare_dicom(
     low_dose_description: str = "Low Dose Images",
     normal_dose_description: str = "Full Dose Images",
     hu_window: tuple[float, float] = (-1024.0, 3072.0),
-    patch_size: int = 64,
-    max_air_fraction: float = 0.8,
-    shards: int = 8,
     strict: bool = False,
-    data: Mapping[str, Any],
     workers: int | None = None,
     progress: tfrecords.Progress | None = None,
     survey_progress: tfrecords.Progress | None = None,
@@ -54,6 +52,9 @@ def prepare_dicom(
     Args:
       input_dir: folder of the patients' folders, in one of the layouts of dicom_series.
       output_dir: folder of records to be made.
+      config: of it patch_size, max_air_fraction and shards. Patches are taken on a grid from the upper left corner
+        without overlap (what remains at the right and the bottom is left out), and left out where too many of their
+        normal-dose pixels are below AIR_BELOW_HU, see patches.
       seed: decides which patients validate where nobody says.
       test_patients: folder names or PatientIDs of the test split.
       validation_patients: the same of the validation split; all others train. None: one in ten of the others, if
@@ -61,13 +62,7 @@ def prepare_dicom(
       low_dose_folder, normal_dose_folder: the two series in the Mayo challenge's layout.
       low_dose_description, normal_dose_description: the two series in TCIA's layout.
       hu_window: the HU that become 0 and 1; the default is the TF1 repository's.
-      patch_size: side in pixels of the patches, taken on a grid from the upper left corner without overlap (what
-        remains at the right and the bottom is left out); 0 keeps whole slices.
-      max_air_fraction: a patch is left out where a larger part of its normal-dose pixels is below AIR_BELOW_HU (see
-        patches): our reading of Yang et al. 2018, section III, who excluded patches that were mostly air.
-      shards: files a split.
       strict: a malformed file is an error, instead of being named, counted and skipped with its partner.
-      data: settings for the manifest, recorded as they are.
       workers, progress: see tfrecords.write_dataset.
       survey_progress: the same for the first pass, counting pairs of slices.
 
@@ -80,26 +75,21 @@ def prepare_dicom(
     low, high = hu_window
     if not (np.isfinite(hu_window).all() and low < high):
         raise InputError(f"hu_window={hu_window}: expected two finite HU, the lower one first")
-    if patch_size < 0 or not 0 <= max_air_fraction <= 1 or shards < 1:
-        raise InputError(
-            f"patch_size={patch_size}, max_air_fraction={max_air_fraction}, shards={shards}: expected 0 (whole slices) "
-            "or more, 0 to 1, 1 or more"
-        )
     check_free(output_dir)
     skipped = Skipped(strict)
     names = SeriesNames(low_dose_folder, normal_dose_folder, low_dose_description, normal_dose_description)
     patients = find_pairs(input_dir, names, skipped, workers)
     split = split_patients(input_dir, patients, test_patients, validation_patients, seed)
-    _check_shapes(patients, patch_size)
-    reader = PatchReader(hu_window, patch_size)
-    found = _survey(patients, reader, max_air_fraction, skipped, workers, survey_progress)
+    _check_shapes(patients, config.patch_size)
+    reader = PatchReader(hu_window, config.patch_size)
+    found = _survey(patients, reader, config.max_air_fraction, skipped, workers, survey_progress)
     items = {name: [item for patient in folders for item in found[patient]] for name, folders in split.items()}
     skipped.log_counts()
     for name, patches in items.items():
         if not patches:
             raise InputError(
                 f"input_dir {input_dir}: the {name} split is empty: every patch is mostly air "
-                f"(max_air_fraction={max_air_fraction})"
+                f"(data.max_air_fraction={config.max_air_fraction})"
             )
     used = {id(pair): pair for patches in items.values() for pair, _ in patches}.values()
     headers = {header.path: header for pair in used for header in (pair.low_dose, pair.normal_dose)}
@@ -107,14 +97,14 @@ def prepare_dicom(
     ids = {name: sorted({pair.patient_id for pair, _ in patches}) for name, patches in items.items()}
     return tfrecords.write_dataset(
         output_dir,
-        {name: _dealt(patches, shards) for name, patches in items.items()},
+        {name: _dealt(patches, config.shards) for name, patches in items.items()},
         functools.partial(_record, reader, input_dir),
-        shards=shards,
+        shards=config.shards,
         description={
             "source": "dicom",
             "input_files": {str(path.relative_to(input_dir)): path.stat().st_size for path in sorted(headers)},
             "seed": seed,
-            "data": dict(data),
+            "data": config.to_manifest(),
             "hu_slope": float(high - low),
             "hu_intercept": float(low),
             "low_dose_clip": [0.0, 1.0],  # see patches.to_range
@@ -189,12 +179,12 @@ def _held_out(folders: Sequence[str], ids: Mapping[str, set[str]], seed: int) ->
 def _check_shapes(patients: Mapping[str, Sequence[SlicePair]], patch_size: int) -> None:
     shapes = {pair.normal_dose.shape: pair.normal_dose.path for pairs in patients.values() for pair in pairs}
     if patch_size == 0 and len(shapes) > 1:
-        raise InputError(f"patch_size=0: whole slices must be of one shape, got {shapes}; take patches")
+        raise InputError(f"data.patch_size=0: whole slices must be of one shape, got {shapes}; take patches")
     for (rows, columns), path in shapes.items():
         count = (rows // patch_size) * (columns // patch_size) if patch_size else 1
         if not 1 <= count <= PATCHES_PER_SLICE:
             raise InputError(
-                f"patch_size={patch_size}: {path} of {rows} x {columns} has {count} patches, expected 1 to "
+                f"data.patch_size={patch_size}: {path} of {rows} x {columns} has {count} patches, expected 1 to "
                 f"{PATCHES_PER_SLICE}"
             )
 

@@ -7,16 +7,14 @@ python -m experiments.prepare --source=phantoms --preset=demo --write_observatio
 python -m experiments.prepare --verify=RECORDS
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from experiments.flags import DATA_FLAGS, define_config, launch, quiet_tensorflow, read_config, required
+from experiments.flags import DATA_FLAGS, DICOM_FLAGS, define_config, launch, quiet_tensorflow, read_config, required
 from experiments.progress import Reporter
-from wgan_vgg import config_values
 from wgan_vgg.config import Config
 from wgan_vgg.errors import InputError
 
@@ -25,7 +23,7 @@ SOURCES = ("phantoms", "lodopab", "dicom")
 
 def define(values: flags.FlagValues) -> None:
     """The script's flags."""
-    define_config(values, list(DATA_FLAGS))
+    define_config(values, [*DATA_FLAGS, *DICOM_FLAGS])
     flags.DEFINE_string("source", "lodopab", f"where slices come from: {', '.join(SOURCES)}", flag_values=values)
     flags.DEFINE_string("input_dir", None, "folder of the source files; phantoms are written there", flag_values=values)
     flags.DEFINE_string("output_dir", None, "folder of records to be made", flag_values=values)
@@ -44,7 +42,6 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("low_dose_folder", "quarter_3mm", "DICOM, Mayo layout: the low-dose series", flag_values=values)
     flags.DEFINE_string("normal_dose_folder", "full_3mm", "DICOM, Mayo layout: its partner", flag_values=values)
     flags.DEFINE_list("hu_window", ["-1024", "3072"], "DICOM: the HU that become 0 and 1", flag_values=values)
-    flags.DEFINE_integer("patch_size", 64, "DICOM: side of the patches; 0 keeps whole slices", flag_values=values)
     flags.DEFINE_boolean("strict", False, "DICOM: a malformed file is an error", flag_values=values)
 
 
@@ -106,10 +103,10 @@ def _prepare_lodopab(
     return prepare_lodopab(
         input_dir,
         output_dir,
+        config.data,
         seed=config.seed,
         allow_leak=config.preset == "notebook",
         progress=lambda *now: report("convert to TFRecord", *now, {}),
-        **dataclasses.asdict(config.data),
     )
 
 
@@ -129,16 +126,14 @@ def _prepare_dicom(
     return prepare_dicom(
         input_dir,
         output_dir,
+        config.data,
         seed=config.seed,
         test_patients=values.test_patients,
         validation_patients=values.validation_patients,
         low_dose_folder=values.low_dose_folder,
         normal_dose_folder=values.normal_dose_folder,
         hu_window=(low, high),
-        patch_size=values.patch_size,
-        shards=config.data.shards,
         strict=values.strict,
-        data=config_values.to_dict(config.data),
         survey_progress=lambda *now: report("look through the slices", *now, {}),
         progress=lambda *now: report("convert to TFRecord", *now, {}),
     )

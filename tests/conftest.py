@@ -1,5 +1,6 @@
 """Tiny data in the real file formats, made once a session."""
 
+import dataclasses
 import os
 import shutil
 
@@ -15,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 from data_prep import lodopab
+from data_prep.config import DataConfig
 
 # Two devices to try MirroredStrategy on; everything else runs on the first. Must precede TensorFlow's first operation.
 tf.config.set_logical_device_configuration(
@@ -70,7 +72,7 @@ def data_dir(hdf5_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from data_prep.prepare import prepare_lodopab
 
     folder = tmp_path_factory.mktemp("records") / "data"
-    prepare_lodopab(hdf5_dir, folder, seed=0, **PREPARE)
+    prepare_lodopab(hdf5_dir, folder, PREPARE, seed=0)
     return folder
 
 
@@ -97,29 +99,19 @@ def zenodo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield server
 
 
-PREPARE = {
-    "image_size": 32,
-    "num_train": 0,
-    "num_validation": 0,
-    "num_test": 0,
-    "train_parts": ("train",),
-    "validation_parts": ("validation",),
-    "test_parts": ("test",),
-    "selection": "patients",
-    "patient_ids_per_part": False,
-    "noise": "gaussian",
-    "noise_std": 0.1,
-    "noise_variance": None,
-    "shared_noise_field": False,
-    "rescale_low_dose": False,
-    "photons": 4096.0,
-    "projection_coarseness": 8,
-    "reconstruction_filter": "hann",
-    "shards": 2,
-}
+PREPARE = DataConfig(
+    image_size=32,
+    num_train=0,
+    num_validation=0,
+    num_test=0,
+    noise_std=0.1,
+    noise_variance=None,
+    projection_coarseness=8,
+    shards=2,
+)
 
 # For folders without a validation part.
-TWO_PARTS = PREPARE | {"validation_parts": ()}
+TWO_PARTS = dataclasses.replace(PREPARE, validation_parts=())
 
 
 @pytest.fixture

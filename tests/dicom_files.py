@@ -1,6 +1,7 @@
 """DICOM series for the tests, written with pydicom in the layouts of the challenge and of TCIA."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from data_prep.config import DataConfig
 from data_prep.errors import InputError
 from data_prep.prepare_dicom import prepare_dicom
 from wgan_vgg.input_pipeline import DataSet
@@ -131,10 +133,14 @@ def at_position(root: Path, patient: str, role: str, z: float) -> Path:
 
 
 def prepare(root: Path, **arguments: Any) -> dict[str, Any]:
-    """prepare_dicom to a new folder beside the input, without a validation split where none is asked for."""
-    settings = {"seed": 0, "test_patients": ["L2"], "validation_patients": (), "patch_size": 0, "shards": 1}
-    settings["data"] = {"source": "dicom"}
-    return prepare_dicom(root, root.parent / "records", **{**settings, **arguments})
+    """prepare_dicom to a new folder beside the input, without a validation split where none is asked for.
+
+    Arguments with the name of a setting go into the DataConfig.
+    """
+    values = {"noise": "none", "noise_variance": None, "patch_size": 0, "shards": 1}
+    values |= {field.name: arguments.pop(field.name) for field in fields(DataConfig) if field.name in arguments}
+    settings = {"seed": 0, "test_patients": ["L2"], "validation_patients": ()} | arguments
+    return prepare_dicom(root, root.parent / "records", DataConfig(**values), **settings)
 
 
 def records(root: Path, split: str) -> list[dict[str, Any]]:

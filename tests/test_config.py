@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from data_prep.config import DataConfig
 from data_prep.errors import InputError
 from wgan_vgg import config, config_values
 
@@ -100,6 +101,8 @@ def test_overriding_one_spelling_clears_the_other():
         ({"training.fresh_critic_batches": "1"}, "expected bool"),
         ({"model": "wgan-gp"}, "take one of generator-mse"),
         ({"data.noise": "poison"}, "take one of gaussian"),
+        ({"data.photons": "0.5"}, r"data\.photons=0\.5: must be at least 1"),
+        ({"data.max_air_fraction": 1.5}, r"data\.max_air_fraction=1\.5: must be in \[0, 1\]"),
         ({"optimizer.critic_betas": (2.0, 0.9)}, "below 1"),
         ({"critic.filters": (0, 4)}, "each >= 1"),
     ],
@@ -107,6 +110,15 @@ def test_overriding_one_spelling_clears_the_other():
 def test_override_refuses(values, message):
     with pytest.raises(InputError, match=message):
         config.override(config.preset("report"), values)
+
+
+def test_data_settings_of_an_older_manifest_are_as_they_were():
+    written = json.loads(json.dumps(config.preset("yang2018").data.to_manifest()))
+    assert DataConfig.from_manifest(written) == config.preset("yang2018").data
+    for name in ("patch_size", "max_air_fraction", "validation_parts"):
+        del written[name]
+    older = DataConfig.from_manifest(written)
+    assert (older.patch_size, older.max_air_fraction, older.validation_parts) == (64, 0.8, ())
 
 
 def test_unknown_preset():

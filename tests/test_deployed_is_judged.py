@@ -1,5 +1,6 @@
 """The deployed network is the judged one, in HU; and it survives requests that are no images, NaN and infinity."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def judged(request, hdf5_dir, tmp_path_factory):
         data = DataSet.open(folder / "records")
     else:
         more = {} if request.param == "gaussian" else {"noise": "poisson", "noise_std": None, "photons": 100.0}
-        prepare_lodopab(hdf5_dir, folder / "records", seed=0, **(PREPARE | more))
+        prepare_lodopab(hdf5_dir, folder / "records", dataclasses.replace(PREPARE, **more), seed=0)
         data = DataSet.open(folder / "records")
     settings = config.override(config.preset("demo"), {"model": "generator-mse", "generator.layers": 2})
     run = save_run(folder / "run", settings, nearly_identity(settings), dict(data.description))

@@ -9,6 +9,7 @@ import pytest
 from conftest import REPO
 
 from data_prep import prepare_dicom, staging
+from data_prep.config import DataConfig
 from data_prep.errors import InputError
 
 PHANTOMS = ["--source=phantoms", "--preset=demo", "--set=phantoms.train_patients=1", "--set=phantoms.max_slices=12"]
@@ -111,7 +112,7 @@ def test_an_unwritable_input_folder_is_refused_before_the_phantoms_are_made(scri
 def test_an_unwritable_output_folder_is_refused_before_dicom_files_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(prepare_dicom, "find_pairs", lambda *_: pytest.fail("the input was read first"))
     with pytest.raises(InputError, match="output_dir /proc/out: cannot be written"):
-        prepare_dicom.prepare_dicom(tmp_path, Path("/proc/out"), seed=0, test_patients=["a"], data={})
+        prepare_dicom.prepare_dicom(tmp_path, Path("/proc/out"), DataConfig(), seed=0, test_patients=["a"])
 
 
 def test_probing_a_folder_leaves_nothing(tmp_path):

@@ -1,6 +1,7 @@
 """wgan_vgg.evaluation and deploy.export: closed-form metrics, rows of a real run, the SavedModel alone."""
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def test_rescaled_input_has_no_hu(hdf5_dir, tmp_path, script):
 
     from data_prep.prepare import prepare_lodopab
 
-    prepare_lodopab(hdf5_dir, tmp_path / "data", seed=0, **(PREPARE | {"rescale_low_dose": True}))
+    prepare_lodopab(hdf5_dir, tmp_path / "data", dataclasses.replace(PREPARE, rescale_low_dose=True), seed=0)
     assert script("train", *tiny("generator-mse", tmp_path / "data", tmp_path / "run", "--epochs=1"))[0] == 0
     status, out, _ = script("evaluate", f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path / 'data'}")
     assert status == 0

@@ -1,5 +1,6 @@
 """Observation files: their layout, what is written, resumed and refused."""
 
+import dataclasses
 import json
 import shutil
 
@@ -49,7 +50,8 @@ def test_observation_files_have_the_layout_and_do_not_depend_on_the_workers(grou
         assert file["data"].id.get_num_chunks() == 5, "padding was written"
         assert not file["data"][5].any()
         settings = json.loads(file.attrs["observation_settings"])
-        assert (settings["photons"], settings["seed"], settings["geometry"]["num_angles"]) == (4096, 11, 12)
+        counts = 4096 * (1000 * 513) / (12 * 17)  # the same dose on fewer rays
+        assert (settings["photons"], settings["seed"], settings["geometry"]["num_angles"]) == (counts, 11, 12)
         assert file.attrs["source"] == "lodopab"
     one_worker = [stored(path) for path in files]
 
@@ -57,7 +59,7 @@ def test_observation_files_have_the_layout_and_do_not_depend_on_the_workers(grou
     with h5py.File(ground_truth / "ground_truth_test_000.hdf5") as file:
         projection = forward_projection(file["data"][1], TINY)
     rng = np.random.default_rng(np.random.SeedSequence(11, spawn_key=(lodopab.PARTS.index("test"), 1)))
-    np.testing.assert_array_equal(one_worker[1][1], low_dose_observation(projection, 4096, rng))
+    np.testing.assert_array_equal(one_worker[1][1], low_dose_observation(projection, counts, rng))
 
     for path in files:
         path.unlink()
@@ -114,19 +116,24 @@ def test_files_made_otherwise_are_refused(ground_truth, other):
 
 def test_observations_that_cannot_be_used_are_named_before_or_instead_of_records(ground_truth, tmp_path):
     write_observations(ground_truth, photons=4096, seed=0, geometry=Geometry().coarser(100))
-    settings = TWO_PARTS | {"noise": "observations", "noise_std": None, "projection_coarseness": 100}
+    config = dataclasses.replace(TWO_PARTS, noise="observations", noise_std=None, projection_coarseness=100)
     path, out = ground_truth / "observation_train_000.hdf5", tmp_path / "records" / "out"
     with h5py.File(path, "r+") as file:
         file["data"][3, 0, 0] = np.inf
     with pytest.raises(InputError, match=r"observation_train_000\.hdf5: slice 3 has 1 NaN or infinite"):
-        prepare_lodopab(ground_truth, out, seed=0, **settings)
+        prepare_lodopab(ground_truth, out, config, seed=0)
     with h5py.File(path, "w") as file:
         file["data"] = np.zeros((3, *Geometry().coarser(100).shape), np.float32)
     with pytest.raises(InputError, match=r"observation_train_000\.hdf5: 3 slices, too few for ground_truth_train_000"):
-        prepare_lodopab(ground_truth, out, seed=0, **settings)
+        prepare_lodopab(ground_truth, out, config, seed=0)
+    for found in ground_truth.glob("observation_*"):
+        found.unlink()
+    write_observations(ground_truth, photons=2048, seed=0, geometry=Geometry().coarser(100))
+    with pytest.raises(InputError, match=r"train_000\.hdf5: made with 1\.75\S+ photons per ray .* asks for 3\.50"):
+        prepare_lodopab(ground_truth, out, config, seed=0)
     path.write_bytes(b"x" * 5000)
     with pytest.raises(InputError, match=r"observation_train_000\.hdf5: not a readable HDF5 file"):
-        prepare_lodopab(ground_truth, out, seed=0, **settings)
+        prepare_lodopab(ground_truth, out, config, seed=0)
     assert list(out.parent.iterdir()) == []
 
 

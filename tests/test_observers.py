@@ -160,7 +160,8 @@ MANIFEST = {
 
 
 def manifest(**settings):
-    return MANIFEST | {"data": MANIFEST["data"] | settings}
+    strength = {"noise_variance": None} if settings.get("noise") else {}
+    return MANIFEST | {"data": MANIFEST["data"] | strength | settings}
 
 
 def test_gaussian_scans_have_the_records_noise():
@@ -184,6 +185,17 @@ def test_poisson_scans_of_a_small_image_have_the_noise_of_a_whole_slice():
     expected = np.std(low_dose.resized(scanned, 64)[middle])
     # Scanned as an image of 64 pixels, whose reconstruction is not averaged, it would be about twice as much.
     assert np.std(again[middle]) == pytest.approx(expected, rel=0.15)
+
+
+def test_scans_count_as_their_records_did():
+    """Records of earlier versions had LoDoPaB's photons per ray in coarser geometries too."""
+    image = np.full((64, 64), 0.1, np.float32)
+    noise = {}
+    for factor, written in ((1, {}), (16, {"photon_factor": 16.0})):
+        scan = repeated_scans.scanner(manifest(noise="poisson") | written)
+        one, other = (scan(image, np.random.default_rng(seed)) for seed in (1, 2))
+        noise[factor] = np.std(one - other)
+    assert noise[1] / noise[16] == pytest.approx(4, rel=0.1)
 
 
 @pytest.mark.parametrize(

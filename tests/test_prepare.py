@@ -1,5 +1,6 @@
 """data_prep.prepare, low_dose and tfrecords: what a record holds, and that a data set is whole or refused."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -74,7 +75,7 @@ def test_manifest_tells_all(data_dir):
 
 
 def test_same_bytes_for_any_number_of_workers(hdf5_dir, data_dir, tmp_path):
-    prepare.prepare_lodopab(hdf5_dir, tmp_path / "one", seed=0, workers=1, **PREPARE)
+    prepare.prepare_lodopab(hdf5_dir, tmp_path / "one", PREPARE, seed=0, workers=1)
     for file in data_dir.iterdir():
         assert file.read_bytes() == (tmp_path / "one" / file.name).read_bytes(), file.name
 
@@ -89,8 +90,8 @@ def test_tensorflow_datasets_reads_the_folder(data_dir):
 
 
 def test_notebook_variant_rescales_the_noisy_input_alone(hdf5_dir, tmp_path):
-    settings = PREPARE | {"rescale_low_dose": True, "shared_noise_field": True}
-    prepare.prepare_lodopab(hdf5_dir, tmp_path / "data", seed=0, **settings)
+    config = dataclasses.replace(PREPARE, rescale_low_dose=True, shared_noise_field=True)
+    prepare.prepare_lodopab(hdf5_dir, tmp_path / "data", config, seed=0)
     for record in records(tmp_path / "data"):
         assert record["low_dose"].min() == 0
         assert record["low_dose"].max() == 1
@@ -101,10 +102,10 @@ def test_leaking_selection_needs_the_notebook(tmp_path, caplog):
     images = np.full((128, 4, 4), 0.1, np.float32)
     for number in range(3):
         write_part(tmp_path / "hdf5", "test", images, number, ids=[i % 9 for i in range(384)])
-    settings = PREPARE | {"train_parts": ("test",), "validation_parts": (), "selection": "files", "image_size": 0}
+    config = dataclasses.replace(TWO_PARTS, train_parts=("test",), selection="files", image_size=0)
     with pytest.raises(InputError, match="9 patients occur in more than one split; only the notebook"):
-        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **settings)
-    prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, allow_leak=True, **settings)
+        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", config, seed=0)
+    prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", config, seed=0, allow_leak=True)
     assert "9 patients occur in more than one split" in caplog.text
     assert len(DataSet.open(tmp_path / "data").manifest["patients_in_both"]) == 9
 
@@ -115,21 +116,21 @@ def test_nothing_is_left_where_a_slice_is_bad(tmp_path):
     write_part(tmp_path / "hdf5", "train", images, ids=range(8))
     write_part(tmp_path / "hdf5", "test", images[:2], ids=[8, 9])
     with pytest.raises(InputError, match="slice 5 has 1 NaN or infinite pixels"):
-        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "out" / "data", seed=0, **TWO_PARTS)
+        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "out" / "data", TWO_PARTS, seed=0)
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_taken_output_folder_is_kept(hdf5_dir, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="exists already"):
-        prepare.prepare_lodopab(hdf5_dir, tmp_path, seed=0, **PREPARE)
+        prepare.prepare_lodopab(hdf5_dir, tmp_path, PREPARE, seed=0)
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 def test_remains_of_a_killed_conversion_are_swept(hdf5_dir, tmp_path):
     (tmp_path / ".data.partial-dead").mkdir()
     (tmp_path / ".data.partial-dead" / "shard").write_text("half")
-    prepare.prepare_lodopab(hdf5_dir, tmp_path / "data", seed=0, **PREPARE)
+    prepare.prepare_lodopab(hdf5_dir, tmp_path / "data", PREPARE, seed=0)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
@@ -139,26 +140,27 @@ def test_poisson_noise_and_stored_observations_are_the_same_physics(hdf5_dir, tm
     observations.write_observations(hdf5, photons=4096.0, seed=0, geometry=geometry.Geometry().coarser(8))
     found = {}
     for noise in ("poisson", "observations"):
-        settings = PREPARE | {"noise": noise, "noise_std": None}
-        prepare.prepare_lodopab(hdf5, tmp_path / noise, seed=0, **settings)
+        config = dataclasses.replace(PREPARE, noise=noise, noise_std=None)
+        prepare.prepare_lodopab(hdf5, tmp_path / noise, config, seed=0)
         found[noise] = records(tmp_path / noise)
+        assert DataSet.open(tmp_path / noise).manifest["photon_factor"] == 1000 * 513 / (125 * 65)
     for simulated, stored in zip(found["poisson"], found["observations"], strict=True):
         np.testing.assert_allclose(simulated["low_dose"], stored["low_dose"], atol=1e-5)
         error = simulated["low_dose"] - simulated["normal_dose"]
         assert 0.005 < error.std() < 0.1, "noisy, and the same slice"
-    other = PREPARE | {"noise": "observations", "noise_std": None, "projection_coarseness": 4}
+    other = dataclasses.replace(config, projection_coarseness=4)
     with pytest.raises(InputError, match=r"observation_train_000\.hdf5"):
-        prepare.prepare_lodopab(hdf5, tmp_path / "other", seed=0, **other)
+        prepare.prepare_lodopab(hdf5, tmp_path / "other", other, seed=0)
     (hdf5 / "observation_test_000.hdf5").unlink()
     with pytest.raises(InputError, match=r"observation_test_000\.hdf5: missing"):
-        prepare.prepare_lodopab(hdf5, tmp_path / "missing", seed=0, **(other | {"projection_coarseness": 8}))
+        prepare.prepare_lodopab(hdf5, tmp_path / "missing", config, seed=0)
 
 
 def test_hu_values_are_refused(tmp_path):
     for part in ("train", "test"):
         write_part(tmp_path / "hdf5", part, np.full((3, 16, 16), -1000.0, np.float32))
     with pytest.raises(InputError, match=r"values from -1000 to -1000, expected \[0, 1\]; map HU"):
-        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **TWO_PARTS)
+        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", TWO_PARTS, seed=0)
 
 
 def two_parts(folder, train_shape, test_shape):
@@ -188,13 +190,13 @@ def test_slices_that_do_not_fit_are_refused_before_the_first_record(tmp_path, mo
     hdf5 = two_parts(tmp_path / "hdf5", *shapes)
     monkeypatch.setattr(tfrecords, "write_dataset", lambda *_, **__: pytest.fail("a record was begun"))
     with pytest.raises(InputError, match=message) as caught:
-        prepare.prepare_lodopab(hdf5, tmp_path / "data", seed=0, **(TWO_PARTS | settings))
+        prepare.prepare_lodopab(hdf5, tmp_path / "data", dataclasses.replace(TWO_PARTS, **settings), seed=0)
     assert "\n" not in str(caught.value)
 
 
 def test_oblong_slices_may_keep_their_size(tmp_path):
     hdf5 = two_parts(tmp_path / "hdf5", (3, 16, 20), (2, 16, 20))
-    prepare.prepare_lodopab(hdf5, tmp_path / "data", seed=0, **(TWO_PARTS | {"image_size": 0}))
+    prepare.prepare_lodopab(hdf5, tmp_path / "data", dataclasses.replace(TWO_PARTS, image_size=0), seed=0)
     assert DataSet.open(tmp_path / "data").image_shape == (16, 20)
 
 
@@ -203,7 +205,7 @@ def test_an_empty_split_is_named_with_its_folder(tmp_path):
     for part in ("train", "test"):
         write_part(tmp_path / "hdf5", part, images, ids=[7] * 4)
     with pytest.raises(InputError, match=rf"input_dir {tmp_path / 'hdf5'}: the train split is empty"):
-        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", seed=0, **TWO_PARTS)
+        prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", TWO_PARTS, seed=0)
 
 
 def test_every_bit_of_the_files_beside_the_shards_is_vouched_for(data_dir, tmp_path):

@@ -1,6 +1,7 @@
 """experiments.report: tables, figures and the page from run directories alone, whatever they lack."""
 
 import base64
+import dataclasses
 import html
 import json
 import re
@@ -216,7 +217,7 @@ def test_somebody_elses_images(script, data_dir, images, tmp_path):  # noqa: F81
 def test_a_rescaled_input_has_no_hu(script, hdf5_dir, tmp_path):
     from conftest import PREPARE
 
-    prepare_lodopab(hdf5_dir, tmp_path / "data", seed=0, **(PREPARE | {"rescale_low_dose": True}))
+    prepare_lodopab(hdf5_dir, tmp_path / "data", dataclasses.replace(PREPARE, rescale_low_dose=True), seed=0)
     flags = ("--epochs=1", "--set=evaluation.baselines=gaussian", "--set=evaluation.perceptual=False")
     assert script("train", *tiny("generator-mse", tmp_path / "data", tmp_path / "run", *flags))[0] == 0
     assert script("evaluate", f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path / 'data'}")[0] == 0

@@ -1,4 +1,4 @@
-"""Every hyperparameter, and the five presets. Nothing else in the project holds one.
+"""Every hyperparameter, and the presets; those of the data are defined in data_prep.config. Nothing else holds one.
 
 Sources, as cited beside the values:
   report    "Final Project Report: Low-Dose CT Image Denoising" (Mbouwe, Mehdaoui, Zeddoun), by section
@@ -9,8 +9,9 @@ Where the report is silent the paper completes it, and the comment says so.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from data_prep.config import DataConfig
 from wgan_vgg import config_rules, config_values
 from wgan_vgg.errors import InputError
 
@@ -31,32 +32,6 @@ MODELS = {
     "wgan-vgg": ModelSpec(adversarial=True, content="vgg"),
 }
 REPORT_MODELS = ("generator-mse", "generator-vgg", "wgan-mse", "wgan-vgg")
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """How `experiments.prepare` makes records; a run takes these values from its data's manifest."""
-
-    image_size: int = 64  # report 6.2: "downsized to the shape (64 x 64)"; 0 keeps the slices' own size
-    num_train: int = 6272  # report 6.1; 0 takes all
-    num_test: int = 640  # report 6.1
-    num_validation: int = 640  # the report has none; as many as for test
-    train_parts: tuple[str, ...] = ("train",)  # LoDoPaB's own parts
-    test_parts: tuple[str, ...] = ("test",)
-    validation_parts: tuple[str, ...] = ("validation",)  # may be those of training, whose patients are then held out
-    selection: str = "patients"  # "patients", or "files" as in the notebook, where patients leak
-    patient_ids_per_part: bool = False  # True where every part counts its patients anew; LoDoPaB counts through all
-    # Report 6.1: "a centered gaussian noise". "poisson": simulated counts, reconstructed; "observations": LoDoPaB's
-    # stored sinograms, reconstructed; "none": the source has low-dose scans of its own.
-    noise: str = "gaussian"
-    noise_std: float | None = None  # in units of the [0, 1] image
-    noise_variance: float | None = 0.015  # report 6.1: "with a variance of 0.015", taken at its word
-    shared_noise_field: bool = False  # notebook: the same field in every image
-    rescale_low_dose: bool = False  # notebook: the noisy input alone is min-max rescaled
-    photons: float = 4096.0  # LoDoPaB-CT: mean count of an unattenuated ray (noise "poisson")
-    projection_coarseness: int = 1  # 1 of so many of LoDoPaB's 1000 angles and 513 detectors
-    reconstruction_filter: str = "hann"  # of the filtered backprojection: "ram-lak" or "hann"
-    shards: int = 8
 
 
 @dataclass(frozen=True)
@@ -221,7 +196,7 @@ class Config:
     preset: str = "report"
     model: str = "wgan-vgg"
     seed: int = 0
-    data: DataConfig = DataConfig()
+    data: DataConfig = field(default_factory=DataConfig)
     phantoms: PhantomConfig = PhantomConfig()
     input: InputConfig = InputConfig()
     generator: GeneratorConfig = GeneratorConfig()
@@ -306,8 +281,9 @@ _REPORT = Config(
     ),
 )
 # Real low-dose scans, whole; training takes 64x64 patches (paper III-B; the TF1 repo draws them at random).
-_ALL_WHOLE = replace(_REPORT.data, image_size=0, num_train=0, num_validation=0, num_test=0, noise_variance=None)
-_PAIRED_SCANS = replace(_ALL_WHOLE, noise="none")
+_PAIRED_SCANS = replace(
+    _REPORT.data, image_size=0, num_train=0, num_validation=0, num_test=0, noise="none", noise_variance=None
+)
 _PATCHES = InputConfig(patch_size=64)
 _PAPER_TRAINING = TrainingConfig(batch_size=128)  # paper III-B: mini-batches of 128
 
@@ -368,7 +344,7 @@ PRESETS = {
     "lodopab": replace(
         _REPORT,
         preset="lodopab",
-        data=replace(_ALL_WHOLE, noise="poisson", reconstruction_filter="ram-lak"),
+        data=replace(_PAIRED_SCANS, noise="poisson", reconstruction_filter="ram-lak"),
         input=InputConfig(patch_size=64, flips=True, patches_per_image=8),
         optimizer=replace(_REPORT.optimizer, critic_lr=1e-4, schedule="cosine"),
         training=TrainingConfig(batch_size=16, epochs=None, steps=20_000),

@@ -1,4 +1,7 @@
-"""What a config may say: which values, which ranges, which keys exclude each other. Holds no hyperparameter."""
+"""What a config may say: which values, which ranges, which keys exclude each other. Holds no hyperparameter.
+
+Of the data, whose rules are in data_prep.config, only what overriding needs.
+"""
 
 from collections.abc import Mapping
 
@@ -6,7 +9,8 @@ from wgan_vgg import config_values
 from wgan_vgg.errors import InputError
 
 # Two spellings of one quantity: overriding one clears the other, giving both is an error. One must be given ...
-EXCLUSIVE = (("training.epochs", "training.steps"), ("data.noise_std", "data.noise_variance"))
+LENGTH = ("training.epochs", "training.steps")
+NOISE = ("data.noise_std", "data.noise_variance")
 # ... or none need be.
 OPTIONAL = tuple(
     (f"{name}_epochs", f"{name}_steps")
@@ -34,9 +38,6 @@ GRIDS = (
 CHOICES = {
     "evaluation.perceptual_layer": VGG_LAYERS,
     "vgg.layer": VGG_LAYERS,
-    "data.selection": ("patients", "files"),
-    "data.noise": ("gaussian", "poisson", "observations", "none"),
-    "data.reconstruction_filter": ("ram-lak", "hann"),
     "input.crop": ("random", "centre"),
     "critic.padding": ("same", "symmetric"),
     "vgg.mean_order": ("bgr", "rgb"),
@@ -48,12 +49,6 @@ NOT_NEGATIVE = (
     *(
         "seed",
         "input.patch_size",
-        "data.image_size",
-        "data.num_train",
-        "data.num_validation",
-        "data.num_test",
-        "data.noise_std",
-        "data.noise_variance",
         "evaluation.repeated_images",
         "evaluation.lesion_max_step_hu",
     ),
@@ -61,8 +56,7 @@ NOT_NEGATIVE = (
 )
 POSITIVE = (
     *("phantoms.train_patients", "phantoms.test_patients", "phantoms.min_slices", "phantoms.max_slices"),
-    *("data.photons", "data.projection_coarseness"),
-    *("data.shards", "generator.layers", "generator.filters", "critic.dense_units", "training.batch_size"),
+    *("generator.layers", "generator.filters", "critic.dense_units", "training.batch_size"),
     *("training.epochs", "training.steps", "training.critic_steps", "training.eval_images", "training.init_tries"),
     "input.patches_per_image",
     *(steps for _, steps in OPTIONAL),
@@ -121,12 +115,11 @@ def _check_choices(config: object, models: tuple[str, ...]) -> None:
 
 
 def _check_durations(config: object) -> None:
-    for first, second in (*EXCLUSIVE, *OPTIONAL):
+    for first, second in (LENGTH, *OPTIONAL):
         given = [key for key in (first, second) if config_values.get(config, key) is not None]
-        most = not (first == "data.noise_std" and config_values.get(config, "data.noise") != "gaussian")
-        least = most if (first, second) in EXCLUSIVE else 0
-        if not least <= len(given) <= most:
-            wanted = "exactly one" if least else "at most one" if most else "neither"
+        least = int((first, second) == LENGTH)
+        if not least <= len(given) <= 1:
+            wanted = "exactly one" if least else "at most one"
             raise InputError(f"{first} and {second} say the same thing: set {wanted}, got {given or 'none'}")
     for key, _ in OPTIONAL:
         value = config_values.get(config, key)
@@ -148,10 +141,10 @@ def cleared_by(values: Mapping[str, object]) -> dict[str, None]:
     """The keys that overriding with `values` leaves without meaning: the other spelling, a noise without strength."""
     cleared = {
         other: None
-        for pair in (*EXCLUSIVE, *OPTIONAL)
+        for pair in (LENGTH, NOISE, *OPTIONAL)
         for key, other in (pair, pair[::-1])
         if values.get(key) is not None and other not in values
     }
     if values.get("data.noise", "gaussian") != "gaussian":
-        cleared |= {"data.noise_std": None, "data.noise_variance": None}
+        cleared |= dict.fromkeys(NOISE)
     return cleared

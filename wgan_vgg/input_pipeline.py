@@ -11,7 +11,8 @@ from typing import Any
 import tensorflow as tf
 
 from data_prep import tfrecords
-from wgan_vgg.config import DataConfig, InputConfig
+from data_prep.config import DataConfig
+from wgan_vgg.config import InputConfig
 from wgan_vgg.errors import InputError
 
 # A split this large is read anew in every pass; a smaller one stays in memory, decoded.
@@ -58,9 +59,7 @@ class DataSet:
     @property
     def config(self) -> DataConfig:
         """The settings it was prepared with."""
-        # Records of versions without a validation split.
-        values = {"num_validation": 0, "validation_parts": []} | self.manifest["data"]
-        return DataConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        return DataConfig.from_manifest(self.manifest["data"])
 
     @property
     def splits(self) -> tuple[str, ...]:

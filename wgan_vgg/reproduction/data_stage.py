@@ -1,10 +1,10 @@
 """The first stage of an experiment: its records, made from phantoms or LoDoPaB-CT files unless they are there."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 from data_prep import lodopab, phantoms, prepare, tfrecords
+from data_prep.config import DataConfig
 from wgan_vgg import config_values
 from wgan_vgg.config import Config
 from wgan_vgg.errors import InputError
@@ -53,10 +53,10 @@ def prepare_data(
     prepare.prepare_lodopab(
         input_dir,
         output_dir,
+        config.data,
         seed=config.seed,
         allow_leak=allow_leak,
         progress=_stage(progress, "convert to TFRecord"),
-        **dataclasses.asdict(config.data),
     )
     return output_dir
 
@@ -80,8 +80,9 @@ def write_phantoms(config: Config, output_dir: Path, progress: Callable[[int, in
 def _check_same(config: Config, data_dir: Path, input_dir: Path) -> None:
     """Raises InputError unless the records were made of the same files with the same settings."""
     manifest = tfrecords.load_manifest(data_dir)
+    made_with = DataConfig.from_manifest(manifest["data"])
     found = config_values.differences(
-        {"seed": manifest["seed"], "data": manifest["data"]},
+        {"seed": manifest["seed"], "data": config_values.to_dict(made_with)},
         {"seed": config.seed, "data": config_values.to_dict(config.data)},
     )
     for name, size in manifest["input_files"].items():

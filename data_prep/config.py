@@ -1,0 +1,92 @@
+"""How records are made: the one home of what decides it, besides the source files and the seed.
+
+Sources, as cited beside the values:
+  report    "Final Project Report: Low-Dose CT Image Denoising" (Mbouwe, Mehdaoui, Zeddoun), by section
+  notebook  the report's authors' own code, github.com/Ryosaeba8/DLMI
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from data_prep.errors import InputError
+
+CHOICES = {
+    "selection": ("patients", "files"),
+    "noise": ("gaussian", "poisson", "observations", "none"),
+    "reconstruction_filter": ("ram-lak", "hann"),
+}
+LEAST = {
+    **dict.fromkeys(("image_size", "num_train", "num_validation", "num_test", "noise_std", "noise_variance"), 0),
+    **dict.fromkeys(("photons", "projection_coarseness", "shards"), 1),
+    "patch_size": 0,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """How `experiments.prepare` makes records; a run takes these values from its data's manifest.
+
+    Raises:
+      InputError: a value that is not allowed, or none or both of the two strengths of noise "gaussian".
+    """
+
+    image_size: int = 64  # report 6.2: "downsized to the shape (64 x 64)"; 0 keeps the slices' own size
+    num_train: int = 6272  # report 6.1; 0 takes all
+    num_validation: int = 640  # the report has none; as many as for test
+    num_test: int = 640  # report 6.1
+    train_parts: tuple[str, ...] = ("train",)  # LoDoPaB's own parts
+    validation_parts: tuple[str, ...] = ("validation",)  # may be those of training, whose patients are then held out
+    test_parts: tuple[str, ...] = ("test",)
+    selection: str = "patients"  # "patients", or "files" as in the notebook, where patients leak
+    patient_ids_per_part: bool = False  # True where every part counts its patients anew; LoDoPaB counts through all
+    # Report 6.1: "a centered gaussian noise". "poisson": simulated counts, reconstructed; "observations": LoDoPaB's
+    # stored sinograms, reconstructed; "none": the source has low-dose scans of its own.
+    noise: str = "gaussian"
+    noise_std: float | None = None  # in units of the [0, 1] image
+    noise_variance: float | None = 0.015  # report 6.1: "with a variance of 0.015", taken at its word
+    shared_noise_field: bool = False  # notebook: the same field in every image
+    rescale_low_dose: bool = False  # notebook: the noisy input alone is min-max rescaled
+    # LoDoPaB-CT: mean count of an unattenuated ray of its own geometry (noise "poisson"); see Geometry.counts.
+    photons: float = 4096.0
+    projection_coarseness: int = 1  # 1 of so many of LoDoPaB's 1000 angles and 513 detectors
+    reconstruction_filter: str = "hann"  # of the filtered backprojection: "ram-lak" or "hann"
+    shards: int = 8
+    patch_size: int = 64  # DICOM: side of the square patches that become records; 0 keeps whole slices
+    # DICOM: a patch with a larger share of air is left out: our reading of Yang et al. 2018, section III, who excluded
+    # patches that were mostly air.
+    max_air_fraction: float = 0.8
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(f"data.{name}={getattr(self, name)!r}: unknown; take one of {', '.join(allowed)}")
+        strengths = [name for name in ("noise_std", "noise_variance") if getattr(self, name) is not None]
+        if len(strengths) != int(self.noise == "gaussian"):
+            wanted = "exactly one" if self.noise == "gaussian" else f"neither with data.noise={self.noise}"
+            raise InputError(
+                f"data.noise_std and data.noise_variance say the same thing: set {wanted}, got {strengths or 'none'}"
+            )
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= least:  # not <, so that NaN fails too
+                raise InputError(f"data.{name}={value}: must be at least {least}")
+        if not 0 <= self.max_air_fraction <= 1:
+            raise InputError(f"data.max_air_fraction={self.max_air_fraction}: must be in [0, 1]")
+
+    @property
+    def gaussian_std(self) -> float:
+        """Standard deviation of noise "gaussian", in units of the [0, 1] image."""
+        return self.noise_std if self.noise_std is not None else math.sqrt(self.noise_variance)
+
+    def to_manifest(self) -> dict[str, Any]:
+        """All values by name, as JSON keeps them."""
+        values = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @classmethod
+    def from_manifest(cls, values: Mapping[str, Any]) -> "DataConfig":
+        """What `to_manifest` gave, perhaps in an older version, where a value that is not there was as by default."""
+        older = {"num_validation": 0, "validation_parts": []}  # but for the validation split, of which there was none
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in (older | dict(values)).items()})
