@@ -52,6 +52,9 @@ def collect(runs: Runs, split: str) -> Results:
     """
     summaries = {name: read_json(run.eval_json(split)) for name, run in runs.items()}
     configs = {name: run.load_config() for name, run in runs.items() if run.config.is_file()}
+    for summary in summaries.values():
+        if "data" in summary:  # where an earlier version judged one model, and this one another
+            summary["data"]["transposed"] = tfrecords.transposed(summary["data"])
     first = next(iter(summaries.values()))
     for name, summary in summaries.items():
         if "data" not in summary or "responses" not in summary:
