@@ -2,7 +2,9 @@
 
 The same code reads the real data set, our phantoms (written in this layout) and a single file of somebody
 else's slices. Layout: `ground_truth_PART_NNN.hdf5`, dataset `data`, float32 (slices, 362, 362), 128 slices a
-file, the last one padded; `patient_ids_rand_PART.csv`, one id a line, one line a slice.
+file, the last one padded; `patient_ids_rand_PART.csv`, one id a line, one line a slice. Slices lie transposed
+(jleuschn/lodopab_tech_ref, create_dataset.py: `pixel_array[75:-75, 75:-75].T`): axis 0 goes from the patient's right
+to the left, axis 1 from front to back.
 """
 
 import dataclasses
@@ -27,7 +29,9 @@ PIXEL_SPACING_MM = 260.0 / IMAGE_SIZE  # a 26 cm square
 # HU = HU_SLOPE * value + HU_INTERCEPT: mu = HU * .01998 + 20, divided by MU_MAX = 81.35858.
 HU_SLOPE = 4072.001
 HU_INTERCEPT = -1001.001
-SOURCE_ATTRIBUTE = "source"  # of our phantom files; LoDoPaB's own have none
+# Attributes of our phantom files; LoDoPaB's own have none.
+SOURCE_ATTRIBUTE, ORIENTATION_ATTRIBUTE = "source", "orientation"
+TRANSPOSED, UPRIGHT = "transposed", "upright"  # orientations
 _RANGE_SLACK = 1e-3  # what rounding may add to [0, 1]
 
 
@@ -92,6 +96,20 @@ def find_parts(input_dir: Path) -> dict[str, list[Path]]:
 def source_name(path: Path) -> str:
     """What a ground-truth file is made of: "phantoms" where it says so itself, else "lodopab"."""
     return attribute(path, SOURCE_ATTRIBUTE, "lodopab")
+
+
+def is_transposed(path: Path) -> bool:
+    """Whether a ground-truth file's slices lie transposed, as LoDoPaB-CT's do; a file may say so in an attribute.
+
+    Phantoms of earlier versions, which do not say it, are upright.
+
+    Raises:
+      InputError: as hdf5_slices.open_images, or the attribute says neither "transposed" nor "upright".
+    """
+    found = attribute(path, ORIENTATION_ATTRIBUTE, UPRIGHT if source_name(path) == "phantoms" else TRANSPOSED)
+    if found not in (TRANSPOSED, UPRIGHT):
+        raise InputError(f"{path}: attribute {ORIENTATION_ATTRIBUTE}={found!r}; must be {TRANSPOSED} or {UPRIGHT}")
+    return found == TRANSPOSED
 
 
 class SliceReader:

@@ -45,7 +45,7 @@ class Region:
 
 
 def render_slice(patient: Patient, z: float, size: int = IMAGE_SIZE) -> np.ndarray:
-    """Renders the slice at z in [0, 1] (upper chest to kidneys): float32 HU (size, size).
+    """Renders the slice at z in [0, 1] (upper chest to kidneys): float32 HU (size, size), upright.
 
     The same arguments give the same bytes; texture differs from slice to slice, as noise does.
     """
@@ -57,7 +57,7 @@ def render_slice(patient: Patient, z: float, size: int = IMAGE_SIZE) -> np.ndarr
 
 
 def flat_regions(patient: Patient, z: float, size: int = IMAGE_SIZE) -> list[Region]:
-    """Where the slice shows nothing but one tissue, well away from its edges: the tissues it has enough of."""
+    """Where the upright slice shows nothing but one tissue, well away from its edges: the tissues it has enough of."""
     hu = {solid.name: solid.hu for solid in patient.solids} | {"air": AIR_HU}
     shares = _paint(
         patient,
@@ -81,7 +81,7 @@ def write_phantoms(
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
 ) -> None:
-    """Writes a population as LoDoPaB-CT's ground truth; the arrays do not depend on the number of workers.
+    """Writes a population as LoDoPaB-CT's ground truth, transposed; the arrays do not depend on the number of workers.
 
     Args:
       output_dir: where the files appear, all at once, at the end; must not exist or be empty.
@@ -100,6 +100,7 @@ def write_phantoms(
     workers = workers or 1
     attributes = {
         lodopab.SOURCE_ATTRIBUTE: "phantoms",
+        lodopab.ORIENTATION_ATTRIBUTE: lodopab.TRANSPOSED,
         SETTINGS_ATTRIBUTE: _settings(patients, slices_per_patient, seed),
     }
     with staged_folder(output_dir) as folder, ThreadPoolExecutor(workers) as pool:
@@ -113,7 +114,7 @@ def write_phantoms(
                 path = folder / lodopab.ground_truth_name(part, file_number)
                 with hdf5_slices.new_images(path, (SLICES_PER_FILE, IMAGE_SIZE, IMAGE_SIZE), attributes) as write:
                     for row, image in enumerate(itertools.islice(images, SLICES_PER_FILE)):
-                        write(row, lodopab.values_from_hu(image))
+                        write(row, lodopab.values_from_hu(image.T))
                         done += 1
                         if progress:
                             progress(done, total)

@@ -52,6 +52,7 @@ def prepare_lodopab(
         )
     split = _select(input_dir, config, seed)
     _check_shapes(_files(split), config)
+    transposed = _is_transposed(_files(split))
     leaking = splits.leaking_patients(split)
     if leaking:
         message = f"{len(leaking)} patients occur in more than one split"
@@ -76,6 +77,7 @@ def prepare_lodopab(
                 "hu_slope": lodopab.HU_SLOPE,
                 "hu_intercept": lodopab.HU_INTERCEPT,
                 "low_dose_clip": None,  # the noise goes below 0 and above 1
+                "transposed": transposed,
                 "pixel_spacing_mm": lodopab.PIXEL_SPACING_MM * sides[0] / (config.image_size or sides[0]),
                 "patients": {
                     name: sorted(splits.patients(refs)) or tfrecords.UNKNOWN_PATIENT for name, refs in split.items()
@@ -132,6 +134,14 @@ def _check_shapes(files: Sequence[Path], config: DataConfig) -> None:
         reason = f"image_size={config.image_size}" if config.image_size else f"noise={config.noise}"
         for path in shapes.values():
             hdf5_slices.check_square(path, reason)
+
+
+def _is_transposed(files: Sequence[Path]) -> bool:
+    """The orientation of all slices; refuses, before the first record, files of both."""
+    found = {lodopab.is_transposed(path): path for path in files}
+    if len(found) > 1:
+        raise InputError(f"{found[True]} has transposed slices, {found[False]} upright ones; convert them separately")
+    return found.popitem()[0]
 
 
 def _files(split: splits.Splits) -> list[Path]:

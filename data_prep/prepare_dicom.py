@@ -108,6 +108,7 @@ def prepare_dicom(
             "hu_slope": float(high - low),
             "hu_intercept": float(low),
             "low_dose_clip": [0.0, 1.0],  # see patches.to_range
+            "transposed": False,
             "pixel_spacing_mm": min(spacings) if len(spacings) == 1 and None not in spacings else "unknown",
             "patients": ids,
             "patients_in_both": sorted(

@@ -232,6 +232,14 @@ def low_dose_clip(manifest: Mapping[str, Any]) -> tuple[float, float] | None:
     return clip and (float(clip[0]), float(clip[1]))
 
 
+def transposed(manifest: Mapping[str, Any]) -> bool:
+    """Whether the images lie transposed, see lodopab.is_transposed: to be looked at, they are transposed back.
+
+    Manifests of earlier versions do not say it: LoDoPaB-CT's slices were taken as they are, phantoms were upright.
+    """
+    return bool(manifest.get("transposed", manifest.get("source") == "lodopab"))
+
+
 def verify(data_dir: Path) -> dict[str, Any]:
     """The manifest of a data set, every shard of which has been hashed again, on all cores.
 

@@ -76,7 +76,7 @@ def job(values: flags.FlagValues) -> None:
     beside = []
     name = values.name or folder.resolve().name
     if given == ["workdir"]:
-        warn_of_other_data(config, data)
+        warn_of_other_data(results, data)
         method, beside = methods.of_run(results), methods.beside_run(results, best=values.best)
     elif given == ["saved_model"]:
         method = methods.of_saved_model(folder, name)

@@ -107,6 +107,7 @@ def test_metadata_travel_with_the_model(run, saved_model):
         "intercept": -1024,
         "rescaled": False,
         "clip": [0, 1],
+        "transposed": False,
         "range": [-1024, 3072],
     }
     assert {"model", "preset", "vgg_weights", "training_data", "version", "metrics", "fingerprint"} <= set(metadata)

@@ -1,13 +1,14 @@
-"""Hounsfield units to a generator's training range and back."""
+"""Upright images in Hounsfield units to what a generator was trained on, and back."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from data_prep.tfrecords import load_manifest, low_dose_clip
+from data_prep.tfrecords import load_manifest, low_dose_clip, transposed
 from wgan_vgg.run_dir import RunDir
 
 _RESCALED_WARNING = (
@@ -25,12 +26,16 @@ class HuMapping:
       clip: what the conversion of these data clipped low-dose values to, in the training range; None: to nothing, so
         that noise went below 0 and above 1, as it does here then.
       rescaled: in training the low-dose image alone was min-max rescaled, see data_prep.low_dose.min_max_rescale.
+      transposed: the model was trained on transposed images, see data_prep.tfrecords.transposed, so images are
+        transposed on the way to it, and back. It matters since noise has a direction, that of the rays that cross most
+        tissue: from side to side of a patient.
     """
 
     slope: float
     intercept: float
     rescaled: bool = False
     clip: tuple[float, float] | None = None
+    transposed: bool = False
 
     @classmethod
     def of_run(cls, run: RunDir) -> "HuMapping":
@@ -43,7 +48,7 @@ class HuMapping:
         if "hu_slope" not in data:  # older runs name their data only
             data = load_manifest(Path(data["path"]))
         clip = low_dose_clip(data)
-        return cls(data["hu_slope"], data["hu_intercept"], config.data.rescale_low_dose, clip)
+        return cls(data["hu_slope"], data["hu_intercept"], config.data.rescale_low_dose, clip, transposed(data))
 
     @property
     def range(self) -> tuple[float, float]:
@@ -56,18 +61,29 @@ class HuMapping:
         return [_RESCALED_WARNING] if self.rescaled else []
 
     def describe(self) -> dict[str, Any]:
-        """What the metadata of an exported model say; from_description reads it back."""
+        """What the metadata of an exported model say under `hu`; of_metadata reads it back."""
         return {**dataclasses.asdict(self), "clip": self.clip and list(self.clip), "range": list(self.range)}
 
     @classmethod
-    def from_description(cls, description: dict[str, Any]) -> "HuMapping":
-        """The mapping that `describe` described."""
-        clip = description.get("clip", (0.0, 1.0))  # earlier versions always clipped, in the graph too
-        slope, intercept = float(description["slope"]), float(description["intercept"])
-        return cls(slope, intercept, bool(description["rescaled"]), clip and (float(clip[0]), float(clip[1])))
+    def of_metadata(cls, metadata: Mapping[str, Any]) -> "HuMapping":
+        """The mapping of an exported model, from what export.describe says of it."""
+        hu = metadata["hu"]
+        clip = hu.get("clip", (0.0, 1.0))  # earlier versions always clipped, in the graph too
+        return cls(
+            float(hu["slope"]),
+            float(hu["intercept"]),
+            bool(hu["rescaled"]),
+            clip and (float(clip[0]), float(clip[1])),
+            bool(hu.get("transposed", transposed(metadata.get("training_data", {})))),
+        )
 
     def to_values(self, hu: tf.Tensor) -> tf.Tensor:
-        """float32 HU (batch, height, width, 1) as what the generator was trained on: rescaled, clipped or as it is."""
+        """Upright float32 HU (batch, height, width, 1) as what the generator was trained on.
+
+        Returns:
+          Values of the training range, rescaled, clipped or as they are; (batch, width, height, 1) if `transposed`.
+        """
+        hu = self._turned(hu)
         if self.rescaled:
             low, high = (reduce(hu, axis=(1, 2, 3), keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
             return (hu - low) / tf.maximum(high - low, self.slope * np.finfo(np.float32).tiny)
@@ -75,5 +91,9 @@ class HuMapping:
         return tf.clip_by_value(values, *self.clip) if self.clip else values
 
     def to_hu(self, values: tf.Tensor) -> tf.Tensor:
-        """The generator's float32 output in HU."""
-        return self.slope * values + self.intercept
+        """The generator's float32 output as upright HU."""
+        return self._turned(self.slope * values + self.intercept)
+
+    def _turned(self, images: tf.Tensor) -> tf.Tensor:
+        """From upright to the training's orientation, or back."""
+        return tf.transpose(images, (0, 2, 1, 3)) if self.transposed else tf.convert_to_tensor(images)

@@ -96,6 +96,7 @@ class DataSet:
             "source": self.manifest["source"],
             **{name: self.manifest[name] for name in ("hu_slope", "hu_intercept")},
             "low_dose_clip": (clip := tfrecords.low_dose_clip(self.manifest)) and list(clip),
+            "transposed": tfrecords.transposed(self.manifest),
             "images": {split: entry["records"] for split, entry in self.manifest["splits"].items()},
             "patients": {split: len(ids) if isinstance(ids, list) else ids for split, ids in patients.items()},
             "patients_in_both": self.manifest["patients_in_both"],

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep import tfrecords
 from wgan_vgg import config_values
 from wgan_vgg.config import Config
 from wgan_vgg.evaluation import baselines, metrics, perceptual, repeats, statistics
@@ -146,9 +147,11 @@ def patient_statistics(
     )
 
 
-def warn_of_other_data(config: Config, data: DataSet) -> None:
-    """Warns where records were made otherwise than those a run was trained on."""
-    for difference in config_values.differences(vars(config.data), vars(data.config)):
+def warn_of_other_data(run: RunDir, data: DataSet) -> None:
+    """Warns where records were made otherwise, or lie otherwise, than those a run was trained on."""
+    trained_on = vars(run.load_config().data) | {"transposed": tfrecords.transposed(run.stored()["data"])}
+    given = vars(data.config) | {"transposed": data.description["transposed"]}
+    for difference in config_values.differences(trained_on, given):
         if not difference.startswith(("num_", "shards")):
             logger.warning("these records are not as those the run was trained on: %s", difference)
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from data_prep import tfrecords
 from wgan_vgg.evaluation.metrics import gradient_energy
 from wgan_vgg.evaluation.panel import Batch
-from wgan_vgg.run_dir import RunDir
+from wgan_vgg.run_dir import RunDir, read_json
 
 RULE = "the slice whose truth has the highest mean squared gradient"
 _PLACE = ("position", "patient_id", "slice_index")
@@ -41,7 +42,7 @@ class Samples:
 
         Returns:
           `position` in the split, `patient_id` and `slice_index`, each (slices,), and `low_dose`, `normal_dose` and
-          `denoised`, each (slices, height, width) in the training range.
+          `denoised`, each (slices, height, width) in the training range, lying as the records do.
         """
         first = self.most_detailed
         slices = [first, *(one for one in self._spread if one["position"] != first["position"])]
@@ -59,9 +60,15 @@ def spread_over_patients(patients: Sequence[str], count: int) -> list[int]:
 
 
 def load_samples(run: RunDir, split: str) -> dict[str, np.ndarray]:
-    """See Samples.arrays; besides, `baseline`, if any: what the baseline that was best in tuning makes of them."""
-    with np.load(run.eval_samples(split), allow_pickle=False) as arrays:
-        return dict(arrays)
+    """See Samples.arrays; besides, `baseline`, if any: what the baseline that was best in tuning makes of them.
+
+    The images are upright, however the records lie.
+    """
+    with np.load(run.eval_samples(split), allow_pickle=False) as stored:
+        arrays = dict(stored)
+    if tfrecords.transposed(read_json(run.eval_json(split))["data"]):
+        arrays |= {name: arrays[name].swapaxes(1, 2) for name in (*_IMAGES, "baseline") if name in arrays}
+    return arrays
 
 
 def slice_name(samples: Mapping[str, np.ndarray], index: int = 0) -> str:

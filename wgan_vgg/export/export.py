@@ -41,9 +41,9 @@ def export_saved_model(run: RunDir, output_dir: Path, *, overwrite: bool = False
     """Writes the generator as a SavedModel with dynamic batch, height and width, which needs nothing but TensorFlow.
 
     Its signatures, images being (batch, height, width, 1) and the output `denoised` of the input's shape and type:
-      serving_default: `low_dose`, float32 in the training range;
-      denoise_hu: `low_dose_hu`, float32 HU, mapped to the training range as conversion mapped the low-dose images:
-        clipped to it or not, as the metadata's `hu.clip` says;
+      serving_default: `low_dose`, float32 in the training range and orientation, as records are;
+      denoise_hu: `low_dose_hu`, float32 HU, upright; mapped to the training range as conversion mapped the low-dose
+        images, clipped to it or not, as the metadata's `hu.clip` says, and transposed where `hu.transposed` says so;
       denoise_hu_int16: the same in int16, rounded.
     A request of another rank or with more channels is an InvalidArgument; for no images there are none back. NaN and
     infinite pixels give NaN wherever they reach.
@@ -76,7 +76,7 @@ def export(
 ) -> Path:
     """Writes the generator in one of FORMATS: a SavedModel (see export_saved_model), or a file and its metadata.
 
-    All but the SavedModel work in the training range; the metadata say how HU map to it.
+    All but the SavedModel work in the training range and orientation; the metadata say how upright HU map to it.
 
     Args:
       run, output_dir, overwrite, weights: see export_saved_model.

@@ -1,4 +1,4 @@
-"""The generator as a .keras file, ONNX, TFLite and a PyTorch state dict, all in the training range."""
+"""The generator as a .keras file, ONNX, TFLite and a PyTorch state dict, all in the training range and orientation."""
 
 import json
 import tempfile
@@ -89,7 +89,7 @@ def write_tflite(
 
     def denoise(hu: np.ndarray) -> np.ndarray:
         values = mapping.to_values(tf.constant(hu)).numpy()
-        return mapping.to_hu(runner(low_dose=values)["denoised"])
+        return mapping.to_hu(runner(low_dose=values)["denoised"]).numpy()
 
     return {"precision": precision, "cost": cost(denoise, generator, mapping, samples)}
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from data_prep import lodopab
 from data_prep.staging import check_replaced, staged_folder
-from data_prep.tfrecords import load_manifest, low_dose_clip
+from data_prep.tfrecords import load_manifest, low_dose_clip, transposed
 from wgan_vgg import config_values
 from wgan_vgg.config import Config, GeneratorConfig, override, preset
 from wgan_vgg.errors import InputError
@@ -39,6 +39,7 @@ class Layout:
       offset, scale: the network takes and gives (HU - offset) / scale.
       output_relu: whether a ReLU follows the last convolution.
       clip: what its low-dose inputs were clipped to, as fractions of that range.
+      transposed: its images lay so, see tfrecords.transposed.
     """
 
     names: str
@@ -47,13 +48,14 @@ class Layout:
     scale: float
     output_relu: bool = True
     clip: tuple[float, float] | None = None
+    transposed: bool = False
     beside: frozenset[str] = frozenset()
 
 
 OWN = "wgan-vgg"  # the layout of this project's own export
 LAYOUTS = {
     # The report's authors: LoDoPaB-CT's range, the low-dose image min-max rescaled.
-    "notebook": Layout("convlayers.", "notebook", lodopab.HU_INTERCEPT, lodopab.HU_SLOPE),
+    "notebook": Layout("convlayers.", "notebook", lodopab.HU_INTERCEPT, lodopab.HU_SLOPE, transposed=True),
     "ssinyu": Layout("generator.net.", "yang2018", *_MAYO),  # prep.py: norm_range_min, norm_range_max
     # Stored values, which are HU + 1024, less their mean and divided by their standard deviation (info.yml). Known
     # by the entries of its save_checkpoint: `net.` alone could be anybody's, older exports of this project included.
@@ -81,8 +83,9 @@ def import_generator(
       source: see tensor_files.read_tensors.
       output_dir: the run directory; appears whole.
       layout: one of LAYOUTS, or OWN; by default by what the file holds.
-      data_dir: records on which it will be judged; the network's range is converted to theirs, by default it stays
-        what it was trained on. Of layout OWN the records it was trained on: saved anew, the file lost its range.
+      data_dir: records on which it will be judged; the network's range and orientation are converted to theirs, by
+        default they stay what it was trained on. Of layout OWN the records it was trained on: saved anew, the file lost
+        its range.
       overwrite: replace an older import.
 
     Returns:
@@ -103,6 +106,9 @@ def import_generator(
         if layout not in (*LAYOUTS, OWN):
             raise InputError(f"layout={layout}: unknown; take one of {', '.join((*LAYOUTS, OWN))}")
         settings, mapping = _saved_anew(data_dir) if layout == OWN else _foreign(LAYOUTS[layout], data_dir)
+    if layout in LAYOUTS and mapping["transposed"] != LAYOUTS[layout].transposed:
+        # Transposed kernels do to transposed images what the kernels do to images.
+        convolutions = [(kernel.swapaxes(0, 1), bias) for kernel, bias in convolutions]
     sizes = {"generator.layers": len(convolutions), "generator.filters": convolutions[0][0].shape[-1]}
     settings = override(settings, sizes)
     generator = build_generator(settings.generator)
@@ -199,7 +205,7 @@ def _layout_of(name: str, beside: Mapping[str, str], source: Path) -> str:
 def _foreign(layout: Layout, data_dir: Path | None) -> tuple[Config, dict[str, float]]:
     settings = override(preset(layout.preset), {"model": "wgan-vgg"})
     offset, scale = (layout.offset, layout.scale) if layout.preset == "notebook" else _MAYO
-    clip = layout.clip
+    clip, lies_transposed = layout.clip, layout.transposed
     if data_dir:
         if settings.data.rescale_low_dose:
             raise InputError(
@@ -207,12 +213,14 @@ def _foreign(layout: Layout, data_dir: Path | None) -> tuple[Config, dict[str, f
             )
         manifest = load_manifest(data_dir)
         offset, scale, clip = manifest["hu_intercept"], manifest["hu_slope"], low_dose_clip(manifest)
+        lies_transposed = transposed(manifest)
     generator = GeneratorConfig(
         output_relu=layout.output_relu,
         input_mean=(layout.offset - offset) / scale,
         input_std=layout.scale / scale,
     )
     mapping = {"hu_slope": scale, "hu_intercept": offset, "low_dose_clip": clip and list(clip)}
+    mapping["transposed"] = lies_transposed
     return dataclasses.replace(settings, generator=generator), mapping
 
 
@@ -227,7 +235,8 @@ def _saved_anew(data_dir: Path | None) -> tuple[Config, dict[str, float]]:
     values = {"model": "wgan-vgg", "data.rescale_low_dose": manifest["data"]["rescale_low_dose"]}
     clip = low_dose_clip(manifest)
     mapping = {name: manifest[name] for name in ("hu_slope", "hu_intercept")}
-    return override(preset("report"), values), mapping | {"low_dose_clip": clip and list(clip)}
+    mapping |= {"low_dose_clip": clip and list(clip), "transposed": transposed(manifest)}
+    return override(preset("report"), values), mapping
 
 
 def _own(text: str, source: Path) -> tuple[Config, dict[str, float]]:
@@ -235,8 +244,9 @@ def _own(text: str, source: Path) -> tuple[Config, dict[str, float]]:
         metadata = json.loads(text)
         values = {"model": metadata["model"], "data.rescale_low_dose": metadata["hu"]["rescaled"]}
         values |= {f"generator.{name}": value for name, value in metadata["generator"].items()}
-        hu = HuMapping.from_description(metadata["hu"])
+        hu = HuMapping.of_metadata(metadata)
         mapping = {"hu_slope": hu.slope, "hu_intercept": hu.intercept, "low_dose_clip": hu.clip and list(hu.clip)}
+        mapping["transposed"] = hu.transposed
         return override(preset(metadata["preset"]), values), mapping
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source}: its metadata are not this project's ({error}); give --layout") from error

@@ -30,7 +30,7 @@ _HIGH_PERCENTILE = 99.9
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Images of the training range, float32 (height, width, 1) each.
+    """Images of the training range and orientation, float32 (height, width, 1) each.
 
     Attributes:
       calibration: what int8's ranges are told from.
@@ -94,7 +94,7 @@ def cost(
     """For the metadata: how far `denoise` is from the float32 generator.
 
     Args:
-      denoise: float32 (1, height, width, 1) in HU to the same.
+      denoise: upright float32 (1, height, width, 1) in HU to the same.
       generator, mapping: what it should be.
       samples: where.
 
@@ -104,12 +104,12 @@ def cost(
     """
     differences, quality = [], []
     for number, values in enumerate(samples.low_dose):
-        hu = mapping.to_hu(values[np.newaxis])
-        exact = mapping.to_hu(generator(mapping.to_values(hu), training=False).numpy())
-        given = denoise(np.asarray(hu, np.float32))
+        hu = mapping.to_hu(values[np.newaxis]).numpy()
+        exact = mapping.to_hu(generator(mapping.to_values(hu), training=False)).numpy()
+        given = denoise(hu)
         differences.append(np.abs(given - exact).ravel())
         if samples.normal_dose is not None:
-            truth = mapping.to_hu(samples.normal_dose[number][np.newaxis])
+            truth = mapping.to_hu(samples.normal_dose[number][np.newaxis]).numpy()
             quality.append([psnr(truth / mapping.slope, image / mapping.slope) for image in (exact, given)])
     joined = np.concatenate(differences)
     found = {

@@ -103,10 +103,14 @@ class NpzSlices(Slices):
 
 
 class Hdf5Slices(Slices):
-    """LoDoPaB-CT's ground-truth layout, in its own range [0, 1]; rows that are zero everywhere are padding."""
+    """LoDoPaB-CT's ground-truth layout, in its own range [0, 1]; rows that are zero everywhere are padding.
+
+    Its slices lie transposed, see lodopab.is_transposed; they are read upright, and written as they were.
+    """
 
     def __init__(self, path: Path, options: Options) -> None:  # noqa: ARG002
         super().__init__(path)
+        self._transposed = lodopab.is_transposed(path)
         self._dataset = open_images(path)
         self._stack.callback(self._dataset.file.close)
         self.count = len(self._dataset)
@@ -121,11 +125,11 @@ class Hdf5Slices(Slices):
             raise InputError(f"{self.path}: slice {index} cannot be read ({error}); copy the file again") from error
         if not image.any():
             self._padding.add(index)
-        return self._scale.to_hu(image, f"{self.path}: slice {index}")
+        return self._scale.to_hu(image.T if self._transposed else image, f"{self.path}: slice {index}")
 
     def write(self, index: int, hu: np.ndarray) -> None:
         if index not in self._padding:
-            self._write(index, self._scale.to_stored(hu))
+            self._write(index, self._scale.to_stored(hu.T if self._transposed else hu))
 
     def _begin(self, partial: Path) -> None:
         attributes = {name: str(value) for name, value in self._dataset.file.attrs.items()}

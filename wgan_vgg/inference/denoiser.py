@@ -60,8 +60,8 @@ class Denoiser:
     """A generator between HU and HU.
 
     Attributes:
-      network: float32 (batch, height, width, 1) in the training range to the same.
-      mapping: HU to that range.
+      network: float32 (batch, height, width, 1) in the training range and orientation to the same.
+      mapping: upright HU to these.
       metadata: what export.describe says of it.
       strength: of the network's output in the result, the rest being the input.
     """
@@ -85,7 +85,7 @@ class Denoiser:
         generator = build_generator(GeneratorConfig(**metadata["generator"]))
         _, convolutions = find_convolutions(tensors, path)
         generator.set_weights([array for pair in convolutions for array in pair])
-        return cls(_compiled(generator), HuMapping.from_description(metadata["hu"]), metadata)
+        return cls(_compiled(generator), HuMapping.of_metadata(metadata), metadata)
 
     @classmethod
     def load(cls, folder: Path, weights: str = "raw") -> "Denoiser":
@@ -101,7 +101,7 @@ class Denoiser:
         metadata = read_json(folder / SAVED_MODEL_METADATA)
         try:
             signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
-            mapping = HuMapping.from_description(metadata["hu"])
+            mapping = HuMapping.of_metadata(metadata)
             metadata["fingerprint"], metadata["generator"]["layers"], metadata["generator"]["filters"]
         except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
@@ -120,7 +120,9 @@ class Denoiser:
     @property
     def fingerprint(self) -> str:
         """Tells apart what images were denoised by: the model, and its strength where that is not 1."""
-        return self.metadata["fingerprint"] + ("" if self.strength == 1 else f" at strength {self.strength:g}")
+        strength = "" if self.strength == 1 else f" at strength {self.strength:g}"
+        # Earlier versions gave upright images to every model.
+        return self.metadata["fingerprint"] + (" transposed" if self.mapping.transposed else "") + strength
 
     @property
     def derivation(self) -> str:
@@ -153,7 +155,8 @@ class Denoiser:
         """Denoises slices.
 
         Args:
-          hu: (slices, height, width) or one slice (height, width) in HU, of any type of real numbers.
+          hu: (slices, height, width) or one slice (height, width) in HU, of any type of real numbers; upright, as
+            scanners and radiologists have them.
           tile: side of the tiles that slices are cut into, less the overlap; 0: none.
 
         Returns:

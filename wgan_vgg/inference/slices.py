@@ -52,7 +52,7 @@ class Slices:
         return str(self.path) if self.count > 1 else f"{self.path.parent} {self.series_uid}".rstrip()
 
     def read(self, index: int) -> np.ndarray:
-        """One slice in HU, float32 (height, width), finite.
+        """One slice in HU, upright, float32 (height, width), finite.
 
         Raises:
           NotAnImage: the file is sound, but no CT image.

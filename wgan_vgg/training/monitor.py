@@ -29,9 +29,16 @@ class Monitor:
     """
 
     def __init__(
-        self, state: TrainState, config: Config, images: dict[str, Images], term_shape: tuple[int, int]
+        self,
+        state: TrainState,
+        config: Config,
+        images: dict[str, Images],
+        term_shape: tuple[int, int],
+        *,
+        transposed: bool = False,
     ) -> None:
-        self._term_shape = term_shape
+        """`transposed`: how the images lie, see tfrecords.transposed."""
+        self._term_shape, self._transposed = term_shape, transposed
         self._images = images
         self._state = state
         self._config = config
@@ -70,12 +77,13 @@ class Monitor:
         return values
 
     def write_summaries(self, folder: Path, step: int, values: dict[str, dict[str, float]]) -> None:
-        """TensorBoard: a curve per term and split, a noisy | denoised | truth strip, hyperparameters.
+        """TensorBoard: a curve per term and split, an upright noisy | denoised | truth strip, hyperparameters.
 
         The strip is of the last monitored split: one that is not trained on, where there is one.
         """
         low_dose, normal_dose = (part[:_STRIP] for part in list(self._images.values())[-1])
-        strip = tf.concat([low_dose, self._state.generator(low_dose, training=False), normal_dose], axis=2)
+        parts = (low_dose, self._state.generator(low_dose, training=False), normal_dose)
+        strip = tf.concat([tf.transpose(part, (0, 2, 1, 3)) if self._transposed else part for part in parts], axis=2)
         with tf.summary.create_file_writer(str(folder)).as_default(step=step):
             hparams.hparams({name: _plain(value) for name, value in config_values.flatten(self._config).items()})
             for split, terms in values.items():

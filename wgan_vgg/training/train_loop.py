@@ -101,7 +101,7 @@ def train(
             state = create_state(config, shape, num_train)
         new = config.training.init_from and not run.config.exists()
         source = find_source(config.training.init_from) if new else None
-        monitor = Monitor(state, config, images, shape)
+        monitor = Monitor(state, config, images, shape, transposed=data.description["transposed"])
         with StopRequest() as stop:
             trainer = Trainer(config, data, run, own, state, monitor, strategy, stop, 1 if profile_steps else per_call)
             resumed = trainer.restore()
