@@ -4,6 +4,7 @@ Wherever it matters the images and kernels here differ from their own transposes
 """
 
 import base64
+import dataclasses
 import json
 import shutil
 import zlib
@@ -77,11 +78,11 @@ def test_files_may_say_otherwise_but_not_one_by_one(tmp_path, said):
         with h5py.File(path, "a") as file:
             file.attrs.update(said)
     assert not lodopab.is_transposed(path)
-    assert prepare_lodopab(tmp_path / "in", tmp_path / "out", seed=0, **TWO_PARTS)["transposed"] is False
+    assert prepare_lodopab(tmp_path / "in", tmp_path / "out", TWO_PARTS, seed=0)["transposed"] is False
     with h5py.File(path, "a") as file:
         file.attrs["orientation"] = "transposed"
     with pytest.raises(InputError, match=r"test_000.* has transposed slices, .*train_000.* upright ones; convert"):
-        prepare_lodopab(tmp_path / "in", tmp_path / "mixed", seed=0, **TWO_PARTS)
+        prepare_lodopab(tmp_path / "in", tmp_path / "mixed", TWO_PARTS, seed=0)
     with h5py.File(path, "a") as file:
         file.attrs["orientation"] = "sideways"
     with pytest.raises(InputError, match="orientation='sideways'; must be transposed or upright"):
@@ -208,7 +209,7 @@ def judged(tmp_path_factory):
     images = np.tile(np.linspace(0, 1, 32, dtype=np.float32)[:, None], (8, 1, 32))
     for number, part in enumerate(lodopab.PARTS):
         write_part(folder / "in", part, images, ids=[2 * number + i % 2 for i in range(8)])
-    prepare_lodopab(folder / "in", folder / "records", seed=0, **(PREPARE | {"noise_std": 0.01}))
+    prepare_lodopab(folder / "in", folder / "records", dataclasses.replace(PREPARE, noise_std=0.01), seed=0)
     quick = ["--baselines=gaussian", "--vgg_weights=none", "--set=evaluation.tuning_images=2"]
     for main, arguments in (
         (train_main, tiny("generator-mse", folder / "records", folder / "run", "--max_steps=2")),
