@@ -242,7 +242,7 @@ def test_samples_are_upright(judged, tmp_path, said, upright):
 
 
 def test_the_page_shows_slices_upright(judged):
-    runs = {"generator-mse": judged}
+    runs = {"generator-mse": [judged]}
     results = collect(runs, "test")
     viewer = json.loads(page_json({"generator-mse": load_samples(judged, "test")}, results, []))["viewer"]
     pixels = np.frombuffer(zlib.decompress(base64.b64decode(viewer["pixels"])), "<i2")
