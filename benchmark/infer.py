@@ -13,8 +13,8 @@ from benchmark.costs import FLOPS, layer_costs
 from benchmark.rows import Row, Tick
 from benchmark.timing import time_in_turn
 from wgan_vgg.config import Config
-from wgan_vgg.export.exporters import write_onnx
-from wgan_vgg.export.saved_model import write_saved_model
+from wgan_vgg.exporters.formats import write_onnx
+from wgan_vgg.exporters.saved_model import write_saved_model
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.models import build_generator
 

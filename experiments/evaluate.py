@@ -77,11 +77,11 @@ def job(values: flags.FlagValues) -> None:
     name = values.name or folder.resolve().name
     if given == ["workdir"]:
         warn_of_other_data(results, data)
-        method, beside = methods.of_run(results), methods.beside_run(results, best=values.best)
+        method, beside = methods.from_run(results), methods.beside_run(results, best=values.best)
     elif given == ["saved_model"]:
-        method = methods.of_saved_model(folder, name)
+        method = methods.from_saved_model(folder, name)
     else:
-        method = methods.of_images(folder, name, data, values.split)
+        method = methods.from_images(folder, name, data, values.split)
     with Reporter().shown() as report:
         summary = evaluate(
             method,

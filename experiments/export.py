@@ -43,7 +43,7 @@ def job(values: flags.FlagValues) -> None:
     """Exports and says where to."""
     workdir, output_dir = (Path(text) for text in required(values, "workdir", "output_dir"))
     quiet_tensorflow()
-    from wgan_vgg.export.export import export, exported_metadata
+    from wgan_vgg.exporters.export import export, exported_metadata
     from wgan_vgg.run_dir import RunDir
 
     export(

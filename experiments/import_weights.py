@@ -39,7 +39,7 @@ def job(values: flags.FlagValues) -> None:
     """Imports and says what."""
     source, output_dir = (Path(text) for text in required(values, "input", "output_dir"))
     quiet_tensorflow()
-    from wgan_vgg.export.import_weights import import_generator
+    from wgan_vgg.exporters.import_weights import import_generator
 
     data_dir = Path(values.data_dir) if values.data_dir else None
     stored = import_generator(source, output_dir, layout=values.layout, data_dir=data_dir, overwrite=values.overwrite)

@@ -11,7 +11,7 @@ from dicom_files import write_series
 from PIL import Image
 
 from data_prep.errors import InputError
-from wgan_vgg.export.export import export_saved_model
+from wgan_vgg.exporters.export import export_saved_model
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser, tiled
 

@@ -7,13 +7,13 @@ from dicom_files import write_series
 from PIL import Image
 
 from data_prep.errors import NotAnImage
+from wgan_vgg.image_files.array_io import NpySlices, NpzSlices
+from wgan_vgg.image_files.label_maps import is_label_map
+from wgan_vgg.image_files.slices import Options
 from wgan_vgg.inference import job as job_module
 from wgan_vgg.inference import preview
-from wgan_vgg.inference.array_io import NpySlices, NpzSlices
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
-from wgan_vgg.inference.label_maps import is_label_map
-from wgan_vgg.inference.slices import Options
 
 
 def labels(count=3, side=40):

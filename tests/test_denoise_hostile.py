@@ -130,7 +130,7 @@ def write_nifti(path, images):
     [("a.npz", np.savez_compressed), ("a.nii.gz", write_nifti), ("a.tif", tifffile.imwrite)],
 )
 def test_what_unpacks_to_gigabytes_is_refused_unread(network, tmp_path, monkeypatch, name, write):
-    from wgan_vgg.inference import slices
+    from wgan_vgg.image_files import slices
 
     monkeypatch.setattr(slices, "_LARGEST", 1000)
     write(tmp_path / name, np.zeros((1, 64, 64), np.float32))

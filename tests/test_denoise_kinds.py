@@ -9,9 +9,9 @@ from deployed import hu_images
 from dicom_files import write_series, write_slice
 from PIL import Image
 
+from wgan_vgg.image_files.format_registry import kind_of
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
-from wgan_vgg.inference.format_registry import kind_of
 
 
 def npy(path, images):

@@ -8,8 +8,8 @@ import pytest
 from dicom_files import write_series
 from scipy import ndimage
 
+from wgan_vgg.image_files.slices import Slices
 from wgan_vgg.inference import noise, summary
-from wgan_vgg.inference.slices import Slices
 from wgan_vgg.inference.summary import Series, Summaries, measure, mismatch
 
 
@@ -78,7 +78,7 @@ def test_each_series_is_told_once_and_warned_of_once(tmp_path):
 
 def test_by_script_with_json(script, network, tmp_path, caplog):
     """A model trained at 4 mm pixels and 5 HU, given a series of .75 mm: one line of warning, one of summary."""
-    from wgan_vgg.export.export import export_saved_model
+    from wgan_vgg.exporters.export import export_saved_model
     from wgan_vgg.run_dir import RunDir
 
     saved_model = export_saved_model(RunDir(network), tmp_path / "saved_model")

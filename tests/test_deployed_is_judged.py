@@ -18,14 +18,14 @@ from wgan_vgg import config
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.evaluation import methods, metrics
 from wgan_vgg.evaluation.panel import batches
-from wgan_vgg.export.export import export
-from wgan_vgg.export.exporters import tflite_runner
-from wgan_vgg.export.inference_graph import reach
-from wgan_vgg.export.non_finite import nan_keeping_model
+from wgan_vgg.exporters.export import export
+from wgan_vgg.exporters.formats import tflite_runner
+from wgan_vgg.exporters.inference_graph import reach
+from wgan_vgg.exporters.non_finite import nan_keeping_model
 from wgan_vgg.hu import HuMapping
+from wgan_vgg.image_files.dicom_io import DicomSlices
+from wgan_vgg.image_files.slices import Options
 from wgan_vgg.inference.denoiser import Denoiser
-from wgan_vgg.inference.dicom_io import DicomSlices
-from wgan_vgg.inference.slices import Options
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
@@ -63,7 +63,7 @@ def test_denoise_hu_has_the_psnr_that_evaluate_says(judged, tmp_path):
     """Fails where the graph clips what conversion did not (gaussian, poisson), or does not clip what it did."""
     run, data = judged
     serve = tf.saved_model.load(str(export(run, tmp_path / "saved_model", "saved_model"))).signatures["denoise_hu"]
-    denoiser, method = Denoiser.load(run.path), methods.of_run(run)
+    denoiser, method = Denoiser.load(run.path), methods.from_run(run)
     slope, intercept = data.hu_slope, data.manifest["hu_intercept"]
     axes = (0, 2, 1) if data.description["transposed"] else (0, 1, 2)  # from lying as the records do to upright
     found = {"evaluate": [], "denoise_hu": [], "denoise": []}
@@ -76,15 +76,15 @@ def test_denoise_hu_has_the_psnr_that_evaluate_says(judged, tmp_path):
     for name in ("denoise_hu", "denoise"):
         np.testing.assert_allclose(found[name], found["evaluate"], atol=0.01, err_msg=name)
     noisy = np.concatenate([batch.low_dose for batch in batches(data, "test")])
-    assert (noisy.min() < 0) == (HuMapping.of_run(run).clip is None), "it would not show"
+    assert (noisy.min() < 0) == (HuMapping.from_run(run).clip is None), "it would not show"
 
 
 def test_an_export_of_an_earlier_version_clips_as_its_graph_does():
     old = {"slope": 4072.0, "intercept": -1001.0, "rescaled": False, "range": [-1001.0, 3071.0]}
-    assert HuMapping.of_metadata({"hu": old}).clip == (0.0, 1.0)
+    assert HuMapping.from_metadata({"hu": old}).clip == (0.0, 1.0)
     for clip in (None, (0.0, 1.0)):
         mapping = HuMapping(4072.0, -1001.0, clip=clip)
-        assert HuMapping.of_metadata({"hu": json.loads(json.dumps(mapping.describe()))}) == mapping
+        assert HuMapping.from_metadata({"hu": json.loads(json.dumps(mapping.describe()))}) == mapping
 
 
 # Requests that are no images

@@ -78,8 +78,8 @@ def test_through_an_identity_every_frame_keeps_its_pixels_and_the_file_its_frame
 
 
 def test_frames_are_read_with_their_own_rescale(tmp_path, frames):
-    from wgan_vgg.inference.enhanced_io import open_dicom
-    from wgan_vgg.inference.slices import Options
+    from wgan_vgg.image_files.enhanced_io import open_dicom
+    from wgan_vgg.image_files.slices import Options
 
     source = open_dicom(write_enhanced(tmp_path / "a.dcm", frames, [-1024, -1000, -900]), Options())
     for number, intercept in enumerate((-1024, -1000, -900)):

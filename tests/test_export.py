@@ -1,4 +1,4 @@
-"""wgan_vgg.export.export: every format computes what the run's generator does, on images with odd sides."""
+"""wgan_vgg.exporters.export: every format computes what the run's generator does, on images with odd sides."""
 
 import json
 import subprocess
@@ -14,8 +14,8 @@ from deployed import HU, odd_images, write_run
 from data_prep.errors import InputError
 from data_prep.low_dose import min_max_rescale
 from wgan_vgg.checkpoint_reader import load_generator
-from wgan_vgg.export.export import export, exported_step
-from wgan_vgg.export.exporters import tflite_runner
+from wgan_vgg.exporters.export import export, exported_step
+from wgan_vgg.exporters.formats import tflite_runner
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from foreign_files import (
 from safetensors.numpy import save_file
 
 from data_prep.errors import InputError
-from wgan_vgg.export.import_weights import import_generator
+from wgan_vgg.exporters.import_weights import import_generator
 
 PARTS = convolutions()
 

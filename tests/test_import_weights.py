@@ -18,8 +18,8 @@ from safetensors.numpy import save_file
 from data_prep.errors import InputError
 from data_prep.tfrecords import load_manifest
 from wgan_vgg.checkpoint_reader import load_generator
-from wgan_vgg.export.export import export
-from wgan_vgg.export.import_weights import import_generator
+from wgan_vgg.exporters.export import export
+from wgan_vgg.exporters.import_weights import import_generator
 from wgan_vgg.inference.denoiser import Denoiser
 from wgan_vgg.run_dir import RunDir
 
@@ -160,7 +160,7 @@ def test_an_export_loads_into_the_bare_sequential_and_saved_anew_is_never_anybod
 def test_an_export_saved_anew_keeps_its_records_rescaling(tmp_path, data_dir, monkeypatch):
     manifest = load_manifest(data_dir)
     rescaled = manifest | {"data": manifest["data"] | {"rescale_low_dose": True}}
-    monkeypatch.setattr("wgan_vgg.export.import_weights.load_manifest", lambda _: rescaled)
+    monkeypatch.setattr("wgan_vgg.exporters.import_weights.load_manifest", lambda _: rescaled)
     save_file(state_dict(PARTS, "", 2), tmp_path / "w")
     stored = import_generator(tmp_path / "w", tmp_path / "run", layout="wgan-vgg", data_dir=data_dir)
     assert stored["config"]["data"]["rescale_low_dose"]

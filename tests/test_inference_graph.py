@@ -1,11 +1,11 @@
-"""wgan_vgg.export.inference_graph: rearranged, a generator says the same."""
+"""wgan_vgg.exporters.inference_graph: rearranged, a generator says the same."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from wgan_vgg import config, models
-from wgan_vgg.export.inference_graph import quick, reach
+from wgan_vgg.exporters.inference_graph import quick, reach
 
 SMALL = config.GeneratorConfig(layers=3, filters=4)
 STANDARDIZED = config.GeneratorConfig(layers=3, filters=4, input_mean=0.3, input_std=0.2, output_relu=False)

@@ -27,9 +27,9 @@ from wgan_vgg import config, pretrained
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.evaluation import evaluate, metrics
 from wgan_vgg.evaluation.samples import load_samples
-from wgan_vgg.export.export import METADATA, export
-from wgan_vgg.export.import_weights import import_generator
-from wgan_vgg.export.precision import find_samples
+from wgan_vgg.exporters.export import METADATA, export
+from wgan_vgg.exporters.import_weights import import_generator
+from wgan_vgg.exporters.precision import find_samples
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
@@ -140,9 +140,9 @@ def test_the_network_sees_what_it_was_trained_on(tmp_path, data):
 def test_an_export_of_an_earlier_version_is_known_by_its_data():
     hu = {"slope": 4072.0, "intercept": -1001.0, "rescaled": False, "clip": None}
     for source, lying in (("lodopab", True), ("phantoms", False), ("imported (ssinyu)", False)):
-        assert HuMapping.of_metadata({"hu": hu, "training_data": {"source": source}}).transposed == lying
+        assert HuMapping.from_metadata({"hu": hu, "training_data": {"source": source}}).transposed == lying
     mapping = HuMapping(4072.0, -1001.0, transposed=True)
-    assert HuMapping.of_metadata({"hu": json.loads(json.dumps(mapping.describe()))}) == mapping
+    assert HuMapping.from_metadata({"hu": json.loads(json.dumps(mapping.describe()))}) == mapping
 
 
 def test_the_model_that_ships_gains_by_it():
@@ -165,7 +165,7 @@ def test_what_earlier_versions_denoised_is_not_mixed_in(tmp_path):
 def test_calibration_images_lie_as_the_network_wants_them(tmp_path):
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "in" / "a.npy", hu_images(1)[0])
-    mapping = HuMapping.of_run(run_that_smears(tmp_path / "run", **LYING))
+    mapping = HuMapping.from_run(run_that_smears(tmp_path / "run", **LYING))
     (values,) = find_samples("int8", tmp_path / "in", mapping, None).calibration
     np.testing.assert_allclose(values[..., 0], (hu_images(1)[0].T + 1024) / 4096, atol=1e-6)
 

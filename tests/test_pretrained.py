@@ -15,7 +15,7 @@ from data_prep.errors import InputError
 from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.evaluation import metrics
-from wgan_vgg.export.import_weights import import_generator
+from wgan_vgg.exporters.import_weights import import_generator
 from wgan_vgg.files import read_json
 from wgan_vgg.reporting.model_card import publish
 from wgan_vgg.run_dir import RunDir

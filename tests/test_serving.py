@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from deployed import hu_images, write_run
 
-from wgan_vgg.export.export import export_saved_model
+from wgan_vgg.exporters.export import export_saved_model
 from wgan_vgg.inference.denoiser import Denoiser
 
 INFERENCE = (Path(__file__).parent.parent / "docs" / "inference.md").read_text()

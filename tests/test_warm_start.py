@@ -11,7 +11,7 @@ from training_runs import tiny
 from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import CriticConfig
-from wgan_vgg.export.state_dict import to_state_dict, write_safetensors
+from wgan_vgg.exporters.state_dict import to_state_dict, write_safetensors
 from wgan_vgg.models import build_critic
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import trainer

@@ -393,15 +393,15 @@ def of_model(config: Config, name: str) -> Config:
     return override(config, {"model": name} | (values if untouched else {}))
 
 
-def preset(name: str) -> Config:
-    """The preset of that name.
+def preset(name: str, overrides: Mapping[str, object] | None = None) -> Config:
+    """The preset of that name, perhaps with "section.field" keys set anew, such as {"training.steps": 100}.
 
     Raises:
-      InputError: no such preset.
+      InputError: no such preset, or see override.
     """
     if name not in PRESETS:
         raise InputError(f"preset={name!r}: unknown; take one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    return override(PRESETS[name], overrides) if overrides else PRESETS[name]
 
 
 def override(config: Config, values: Mapping[str, object]) -> Config:

@@ -38,7 +38,7 @@ class HuMapping:
     transposed: bool = False
 
     @classmethod
-    def of_run(cls, run: RunDir) -> "HuMapping":
+    def from_run(cls, run: RunDir) -> "HuMapping":
         """The mapping of the data that a run was trained on.
 
         Raises:
@@ -61,11 +61,11 @@ class HuMapping:
         return [_RESCALED_WARNING] if self.rescaled else []
 
     def describe(self) -> dict[str, Any]:
-        """What the metadata of an exported model say under `hu`; of_metadata reads it back."""
+        """What the metadata of an exported model say under `hu`; from_metadata reads it back."""
         return {**dataclasses.asdict(self), "clip": self.clip and list(self.clip), "range": list(self.range)}
 
     @classmethod
-    def of_metadata(cls, metadata: Mapping[str, Any]) -> "HuMapping":
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> "HuMapping":
         """The mapping of an exported model, from what export.describe says of it."""
         hu = metadata["hu"]
         clip = hu.get("clip", (0.0, 1.0))  # earlier versions always clipped, in the graph too

@@ -36,7 +36,7 @@ class Method:
     any_image: bool = True
 
 
-def of_run(run: RunDir, weights: str = "raw") -> Method:
+def from_run(run: RunDir, weights: str = "raw") -> Method:
     """A run's generator, under its model's name, which says so where the weights are not the newest raw ones.
 
     Raises:
@@ -53,10 +53,10 @@ def of_run(run: RunDir, weights: str = "raw") -> Method:
 def beside_run(run: RunDir, *, best: bool = False) -> list[Method]:
     """What is judged beside a run's newest weights: their moving average where it has one, the best if asked for."""
     others = ["average"] if run.load_config().training.ema_decay else []
-    return [of_run(run, weights) for weights in [*others, *(["best"] if best else [])]]
+    return [from_run(run, weights) for weights in [*others, *(["best"] if best else [])]]
 
 
-def of_saved_model(folder: Path, name: str) -> Method:
+def from_saved_model(folder: Path, name: str) -> Method:
     """A SavedModel's signature `serving_default`: one float32 input (batch, height, width, 1), one such output.
 
     Of several outputs, `denoised` is taken. A SavedModel is a program: run only one whose source you trust.
@@ -98,7 +98,7 @@ def of_saved_model(folder: Path, name: str) -> Method:
     return Method(name, denoise)
 
 
-def of_images(folder: Path, name: str, data: DataSet, split: str) -> Method:
+def from_images(folder: Path, name: str, data: DataSet, split: str) -> Method:
     """Denoised images, float32 (height, width) in the training range, one `<patient_id>_<slice_index>.npy` each.
 
     All are looked at before any is judged.

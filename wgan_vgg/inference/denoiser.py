@@ -15,12 +15,13 @@ from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.errors import InputError
-from wgan_vgg.export.export import describe
-from wgan_vgg.export.import_weights import find_convolutions
-from wgan_vgg.export.inference_graph import quick
-from wgan_vgg.export.saved_model import SAVED_MODEL_METADATA
+from wgan_vgg.exporters.export import describe
+from wgan_vgg.exporters.import_weights import find_convolutions
+from wgan_vgg.exporters.inference_graph import quick
+from wgan_vgg.exporters.saved_model import SAVED_MODEL_METADATA
 from wgan_vgg.files import read_json
 from wgan_vgg.hu import HuMapping
+from wgan_vgg.image_files.read import read_hu
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.tensor_files import read_tensors
@@ -45,9 +46,9 @@ def load(model: str | Path, weights: str = "raw", strength: float = 1.0) -> "Den
     if not 0 <= strength <= 1:
         raise InputError(f"strength={strength:g}: must be from 0 (the input) to 1 (the network's output)")
     if str(model) in pretrained.index():
-        denoiser = Denoiser.of_file(pretrained.find(str(model)))
+        denoiser = Denoiser.from_file(pretrained.find(str(model)))
     elif Path(model).is_file():
-        denoiser = Denoiser.of_file(Path(model))
+        denoiser = Denoiser.from_file(Path(model))
     elif Path(model).exists():
         denoiser = Denoiser.load(Path(model), weights)
     else:
@@ -72,7 +73,7 @@ class Denoiser:
     strength: float = 1.0
 
     @classmethod
-    def of_file(cls, path: Path) -> "Denoiser":
+    def from_file(cls, path: Path) -> "Denoiser":
         """Of a generator.safetensors that experiments.export wrote, which says its range itself.
 
         Raises:
@@ -85,7 +86,7 @@ class Denoiser:
         generator = build_generator(GeneratorConfig(**metadata["generator"]))
         _, convolutions = find_convolutions(tensors, path)
         generator.set_weights([array for pair in convolutions for array in pair])
-        return cls(_compiled(generator), HuMapping.of_metadata(metadata), metadata)
+        return cls(_compiled(generator), HuMapping.from_metadata(metadata), metadata)
 
     @classmethod
     def load(cls, folder: Path, weights: str = "raw") -> "Denoiser":
@@ -95,13 +96,13 @@ class Denoiser:
           InputError: `folder` is neither, or the run has no such weights.
         """
         if not (folder / "saved_model.pb").is_file():
-            return cls._of_run(RunDir(folder), weights)
+            return cls._from_run(RunDir(folder), weights)
         if not (folder / SAVED_MODEL_METADATA).is_file():
             raise InputError(f"model_dir {folder}: no {SAVED_MODEL_METADATA}; export it with experiments.export")
         metadata = read_json(folder / SAVED_MODEL_METADATA)
         try:
             signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
-            mapping = HuMapping.of_metadata(metadata)
+            mapping = HuMapping.from_metadata(metadata)
             metadata["fingerprint"], metadata["generator"]["layers"], metadata["generator"]["filters"]
         except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
@@ -111,10 +112,10 @@ class Denoiser:
         return cls(lambda values: signature(low_dose=values)["denoised"], mapping, metadata)
 
     @classmethod
-    def _of_run(cls, run: RunDir, weights: str) -> "Denoiser":
+    def _from_run(cls, run: RunDir, weights: str) -> "Denoiser":
         if not run.config.is_file():
             raise InputError(f"model_dir {run.path}: neither a SavedModel nor a run; make one with experiments.export")
-        mapping, generator = HuMapping.of_run(run), load_generator(run, weights)
+        mapping, generator = HuMapping.from_run(run), load_generator(run, weights)
         return cls(_compiled(generator), mapping, describe(run, generator, mapping, weights))
 
     @property
@@ -151,21 +152,21 @@ class Denoiser:
     def _bytes_of_pixel(self) -> int:
         return 4 * _COPIES * int(self.metadata["generator"]["filters"])
 
-    def __call__(self, hu: np.ndarray, tile: int = 0) -> np.ndarray:
+    def __call__(self, hu: np.ndarray | str | Path, tile: int = 0) -> np.ndarray:
         """Denoises slices.
 
         Args:
           hu: (slices, height, width) or one slice (height, width) in HU, of any type of real numbers; upright, as
-            scanners and radiologists have them.
+            scanners and radiologists have them. Or the path of an image file or of a folder of such, see read_hu.
           tile: side of the tiles that slices are cut into, less the overlap; 0: none.
 
         Returns:
-          float32 HU of the same shape.
+          float32 HU of the same shape; of a path (slices, height, width).
 
         Raises:
-          InputError: another shape, or NaN or infinite pixels.
+          InputError: another shape, NaN or infinite pixels, or a path without images.
         """
-        hu = np.asarray(hu, np.float32)
+        hu = np.asarray(read_hu(Path(hu)) if isinstance(hu, str | Path) else hu, np.float32)
         if hu.ndim not in (2, 3):
             raise InputError(f"hu of shape {hu.shape}: expected (slices, height, width) or (height, width)")
         if not np.isfinite(hu).all():

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wgan_vgg.inference.format_registry import kind_of
+from wgan_vgg.image_files.format_registry import kind_of
+from wgan_vgg.image_files.slices import Options, Slices
 from wgan_vgg.inference.preview import write_preview
-from wgan_vgg.inference.slices import Options, Slices
 from wgan_vgg.inference.summary import Measure
 
 
@@ -62,8 +62,8 @@ class Job:
             return
         with contextlib.closing(self.open(options)) as source:
             if (index := self.shown_index(source, preview=True)) is not None:
-                with contextlib.closing(kind_of(self.target)(self.target, options)) as twin:
-                    self.show(source, index, source.read(index), twin.read(index))
+                with contextlib.closing(kind_of(self.target)(self.target, options)) as output:
+                    self.show(source, index, source.read(index), output.read(index))
 
     def shown_index(self, source: Slices, *, preview: bool) -> int | None:
         """Which slice is previewed."""

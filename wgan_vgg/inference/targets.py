@@ -9,8 +9,8 @@ from typing import Any
 
 from wgan_vgg.errors import InputError
 from wgan_vgg.files import read_json, write_json
-from wgan_vgg.inference.format_registry import kind_of
-from wgan_vgg.inference.slices import PARTIAL
+from wgan_vgg.image_files.find import find_images
+from wgan_vgg.image_files.slices import PARTIAL
 
 logger = logging.getLogger(__name__)
 
@@ -24,47 +24,8 @@ def find_targets(input_path: Path, output: Path) -> dict[Path, Path]:
     Raises:
       InputError: no such input, or no image there.
     """
-    if input_path.is_file():
-        if kind_of(input_path) is None:
-            raise InputError(f"input {input_path}: not DICOM, NIfTI, .npy, .npz, HDF5, PNG or TIFF")
-        return {input_path: output}
-    if not input_path.is_dir():
-        raise InputError(f"input {input_path}: no such file or folder")
-    files = _files(input_path)
-    found = [path for path in files if _is_image(path)]
-    if not found:
-        raise InputError(f"input {input_path}: none of its {len(files)} files is DICOM or another image kind")
-    if len(found) < len(files):
-        logger.warning("%d files of %s are no images and were passed over", len(files) - len(found), input_path)
-    return {path: output / path.relative_to(input_path) for path in found}
-
-
-def _files(root: Path) -> list[Path]:
-    """All files at any depth, behind links too; but no folder twice."""
-
-    def refuse(error: OSError) -> None:
-        raise InputError(f"input {error.filename}: cannot be read ({error.strerror})") from error
-
-    files: list[Path] = []
-    seen: set[tuple[int, int]] = set()
-    for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
-        subfolders.sort()
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in seen:  # a link to where the walk has been
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        # Hidden files are what other systems leave beside the real ones (._NAME.dcm of macOS).
-        files += [path for name in names if not name.startswith(".") and (path := Path(folder, name)).is_file()]
-    return sorted(files)
-
-
-def _is_image(path: Path) -> bool:
-    """Whether a file is to be denoised; one that cannot be read may be, and is named when its turn comes."""
-    try:
-        return kind_of(path) is not None
-    except InputError:
-        return True
+    found = find_images(input_path)
+    return {path: output if input_path.is_file() else output / path.relative_to(input_path) for path in found}
 
 
 def check_output(input_path: Path, output: Path, *, overwrite: bool) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 
 from data_prep.dicom import AIR_HU
 from wgan_vgg.errors import InputError, NotAnImage
+from wgan_vgg.image_files.slices import Options, Slices
 from wgan_vgg.inference.denoiser import Denoiser
 from wgan_vgg.inference.job import Job
 from wgan_vgg.inference.settings import Outcome, Settings
-from wgan_vgg.inference.slices import Options, Slices
 from wgan_vgg.inference.summary import Measure, Series, Summaries, measure
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from data_prep.tfrecords import sha256
 from wgan_vgg import config_values, pretrained
 from wgan_vgg.config import Config, preset
 from wgan_vgg.errors import InputError
-from wgan_vgg.export.export import METADATA, export
+from wgan_vgg.exporters.export import METADATA, export
 from wgan_vgg.files import read_json, write_json, write_text
 from wgan_vgg.reporting.comparison_tables import fidelity_table, quality_table
 from wgan_vgg.reporting.markdown import duration

@@ -15,7 +15,7 @@ from wgan_vgg.config import MODELS, Config, of_model, override
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation import methods
 from wgan_vgg.evaluation.evaluate import evaluate
-from wgan_vgg.export.export import export_saved_model, exported_step
+from wgan_vgg.exporters.export import export_saved_model, exported_step
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.reporting.report import write_report
@@ -144,7 +144,7 @@ def judge(
     """Evaluates a run's generator on the test split into `results`, unless that was done, see evaluate."""
     if not _judged(run, results, config):
         evaluate(
-            methods.of_run(run),
+            methods.from_run(run),
             results,
             data,
             SPLIT,

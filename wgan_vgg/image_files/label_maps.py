@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from wgan_vgg.errors import NotAnImage
-from wgan_vgg.inference.slices import row_blocks
+from wgan_vgg.image_files.slices import row_blocks
 
 MAX_LABELS = 256
 _ALIKE = 0.9  # of the neighbours

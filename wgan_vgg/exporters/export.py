@@ -14,9 +14,9 @@ import wgan_vgg
 from data_prep.staging import check_replaced, staged_folder
 from wgan_vgg.checkpoint_reader import load_generator, saved_step
 from wgan_vgg.errors import InputError
-from wgan_vgg.export import exporters
-from wgan_vgg.export.precision import PRECISIONS, Samples, cost, find_samples
-from wgan_vgg.export.saved_model import SAVED_MODEL_METADATA, write_saved_model
+from wgan_vgg.exporters import formats
+from wgan_vgg.exporters.precision import PRECISIONS, Samples, cost, find_samples
+from wgan_vgg.exporters.saved_model import SAVED_MODEL_METADATA, write_saved_model
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.models import build_generator
@@ -100,7 +100,7 @@ def export(
     if precision not in precisions:
         raise InputError(f"precision={precision}: format={format} takes {', '.join(precisions)}")
     check_replaced(output_dir, _is_export, run.path, overwrite=overwrite)
-    mapping, generator = HuMapping.of_run(run), load_generator(run, weights)
+    mapping, generator = HuMapping.from_run(run), load_generator(run, weights)
     metadata = describe(run, generator, mapping, weights)
     samples = None
     if precision != "float32":
@@ -108,10 +108,10 @@ def export(
         samples = find_samples(precision, folder, mapping, hu_range)
     writers: dict[str, Callable[[Path], dict[str, Any] | None]] = {
         "saved_model": lambda folder: _write_saved_model(folder, run, generator, mapping, precision, samples),
-        "keras": lambda folder: exporters.write_keras(folder, generator),
-        "onnx": lambda folder: exporters.write_onnx(folder, generator, metadata),
-        "tflite": lambda folder: exporters.write_tflite(folder, generator, mapping, precision, samples),
-        "torch": lambda folder: exporters.write_torch(folder, generator, metadata),
+        "keras": lambda folder: formats.write_keras(folder, generator),
+        "onnx": lambda folder: formats.write_onnx(folder, generator, metadata),
+        "tflite": lambda folder: formats.write_tflite(folder, generator, mapping, precision, samples),
+        "torch": lambda folder: formats.write_torch(folder, generator, metadata),
     }
     with staged_folder(output_dir, replace=overwrite) as folder:
         metadata |= writers[format](folder) or {}

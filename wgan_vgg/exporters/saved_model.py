@@ -5,8 +5,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from wgan_vgg.export.inference_graph import Network, quick, reach
-from wgan_vgg.export.non_finite import keeping_nan
+from wgan_vgg.exporters.inference_graph import Network, quick, reach
+from wgan_vgg.exporters.non_finite import keeping_nan
 from wgan_vgg.hu import HuMapping
 
 # TensorFlow keeps its hands off this folder of a SavedModel.

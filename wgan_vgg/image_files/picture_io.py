@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from wgan_vgg.errors import InputError
-from wgan_vgg.inference.label_maps import refuse_label_map
-from wgan_vgg.inference.slices import Options, Scale, Slices, check_shape, check_size
+from wgan_vgg.image_files.label_maps import refuse_label_map
+from wgan_vgg.image_files.slices import Options, Scale, Slices, check_shape, check_size
 
 
 class _Picture(Slices):
@@ -69,7 +69,7 @@ class PngSlices(_Picture):
 
 
 class TiffSlices(_Picture):
-    """Whole numbers or fractions, grey, one or more pages; the twin keeps resolution, description and software.
+    """Whole numbers or fractions, grey, one or more pages; the output keeps resolution, description and software.
 
     It is compressed, without loss, where the file was: by deflate, whatever that one's method.
     """

@@ -11,8 +11,8 @@ from data_prep import lodopab
 from data_prep.geometry import Geometry
 from data_prep.hdf5_slices import new_images, open_images
 from wgan_vgg.errors import InputError, NotAnImage
-from wgan_vgg.inference.label_maps import is_label_map, refuse_label_map
-from wgan_vgg.inference.slices import Options, Scale, Slices, check_shape, check_size
+from wgan_vgg.image_files.label_maps import is_label_map, refuse_label_map
+from wgan_vgg.image_files.slices import Options, Scale, Slices, check_shape, check_size
 
 logger = logging.getLogger(__name__)
 

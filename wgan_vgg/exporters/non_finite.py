@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from wgan_vgg.export.inference_graph import Network, reach
+from wgan_vgg.exporters.inference_graph import Network, reach
 
 _LARGEST = float(np.finfo(np.float32).max)
 

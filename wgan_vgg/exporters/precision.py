@@ -14,9 +14,9 @@ from data_prep.tfrecords import MANIFEST
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.metrics import psnr
 from wgan_vgg.hu import HuMapping
-from wgan_vgg.inference.format_registry import kind_of
-from wgan_vgg.inference.slices import Options
-from wgan_vgg.inference.targets import find_targets
+from wgan_vgg.image_files.find import find_images
+from wgan_vgg.image_files.format_registry import kind_of
+from wgan_vgg.image_files.slices import Options
 from wgan_vgg.input_pipeline import DataSet
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def _of_records(folder: Path) -> Samples:
 
 
 def _of_files(folder: Path, mapping: HuMapping, hu_range: tuple[float, float] | None) -> Samples:
-    paths = list(find_targets(folder, folder.with_name("none")))
+    paths = find_images(folder)
     step = max(1, len(paths) // (2 * _IMAGES))
     values: list[np.ndarray] = []
     options = Options(hu_range, max(-1024.0, mapping.range[0]))

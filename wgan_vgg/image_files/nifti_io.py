@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wgan_vgg.errors import InputError, install
-from wgan_vgg.inference.label_maps import refuse_label_map
-from wgan_vgg.inference.slices import Options, Scale, Slices, check_shape, check_size
+from wgan_vgg.image_files.label_maps import refuse_label_map
+from wgan_vgg.image_files.slices import Options, Scale, Slices, check_shape, check_size
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Image
@@ -21,7 +21,7 @@ _DESCRIP_LENGTH = 79  # of the header's field, with the 0 that ends it
 class NiftiSlices(Slices):
     """The slices of the third axis, in HU; read as (second axis, first axis), which is how images are stored.
 
-    The twin has the same header, so the same affine, type, slope and intercept; it is held in memory until the end.
+    The output has the same header, so the same affine, type, slope and intercept; it is held in memory until the end.
     """
 
     def __init__(self, path: Path, options: Options) -> None:
@@ -61,15 +61,15 @@ class NiftiSlices(Slices):
 
     def _end(self, partial: Path) -> None:
         image = self._image
-        twin = type(image)(self._denoised.reshape(image.shape), image.affine, image.header, dtype=self._scale.dtype)
-        twin.header.set_slope_inter(self._scale.slope, self._scale.intercept)
-        twin.header["cal_min"] = twin.header["cal_max"] = 0  # the range to show: unknown now
-        twin.header["descrip"] = f"denoised, not for diagnostic use; {self._fingerprint}"[:_DESCRIP_LENGTH]
+        output = type(image)(self._denoised.reshape(image.shape), image.affine, image.header, dtype=self._scale.dtype)
+        output.header.set_slope_inter(self._scale.slope, self._scale.intercept)
+        output.header["cal_min"] = output.header["cal_max"] = 0  # the range to show: unknown now
+        output.header["descrip"] = f"denoised, not for diagnostic use; {self._fingerprint}"[:_DESCRIP_LENGTH]
         with contextlib.ExitStack() as stack:  # nibabel leaves a file open where a full disk ends the writing
             file = stack.enter_context(partial.open("wb"))
             if partial.suffix.lower() == ".gz":
                 file = stack.enter_context(gzip.GzipFile("", "wb", 1, file, mtime=0))
-            twin.to_stream(file)
+            output.to_stream(file)
 
 
 def _spacing(image: "Nifti1Image") -> float | None:

@@ -1,4 +1,4 @@
-"""What all kinds of image files share: slices in HU, one by one, and a twin of the same kind to write them to."""
+"""What all kinds of image files share: slices in HU, one by one, and an output file of the same kind."""
 
 import contextlib
 import dataclasses
@@ -33,16 +33,18 @@ class Options:
 
 
 class Slices:
-    """One file: `count` slices to read, and to write, in order, into a twin that appears whole or not at all.
+    """One file: `count` slices to read, and to write, in order, into an output file that appears whole or not at all.
 
     Attributes, once the first slice was read:
       spacing_mm: of the pixels; None: the file does not say.
+      position_mm: of the slice read last along the patient, from DICOM; None: the file does not say.
       series_uid, instance_uid: DICOM's SeriesInstanceUID and SOPInstanceUID, "" elsewhere.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.count = path, 1
         self.spacing_mm: float | None = None
+        self.position_mm: float | None = None
         self.series_uid = self.instance_uid = ""
         self._stack = contextlib.ExitStack()  # what must be closed
 
@@ -61,7 +63,7 @@ class Slices:
         raise NotImplementedError
 
     def begin(self, output: Path) -> None:
-        """Opens the twin under a temporary name."""
+        """Opens the output file under a temporary name."""
         self._output, self._partial = output, output.with_name(PARTIAL + output.name)
         output.parent.mkdir(parents=True, exist_ok=True)
         self._begin(self._partial)
@@ -71,7 +73,7 @@ class Slices:
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Gives the whole twin its name.
+        """Gives the whole output file its name.
 
         Raises:
           InputError: what was read cannot be written.

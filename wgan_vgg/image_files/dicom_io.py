@@ -14,7 +14,7 @@ import numpy as np
 import wgan_vgg
 from data_prep.dicom import StoredSlice, load_pydicom, naming, padding_range, read_stored
 from wgan_vgg.errors import InputError, NotAnImage
-from wgan_vgg.inference.slices import Options, Scale, Slices
+from wgan_vgg.image_files.slices import Options, Scale, Slices
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -54,6 +54,8 @@ class DicomSlices(Slices):
         self.series_uid = str(self._slice.dataset.get("SeriesInstanceUID") or "")
         self.instance_uid = str(self._slice.dataset.SOPInstanceUID)
         self.spacing_mm = spacing(self._slice.dataset)
+        position = self._slice.dataset.get("ImagePositionPatient")
+        self.position_mm = float(position[2]) if position else None
         return self._slice.hu(self._options.padding_hu)
 
     def write(self, index: int, hu: np.ndarray) -> None:  # noqa: ARG002

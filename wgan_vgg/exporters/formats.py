@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from wgan_vgg.errors import InputError, install
-from wgan_vgg.export.non_finite import nan_keeping_model
-from wgan_vgg.export.precision import Samples, cost
-from wgan_vgg.export.state_dict import to_state_dict, write_safetensors
+from wgan_vgg.exporters.non_finite import nan_keeping_model
+from wgan_vgg.exporters.precision import Samples, cost
+from wgan_vgg.exporters.state_dict import to_state_dict, write_safetensors
 from wgan_vgg.hu import HuMapping
 
 _OF_NAN = ("ABS", "LESS_EQUAL", "CAST", "SUB", "MAX_POOL_2D", "GREATER", "SELECT_V2")  # nan_keeping_model's, in TFLite

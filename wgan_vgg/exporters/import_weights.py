@@ -244,7 +244,7 @@ def _own(text: str, source: Path) -> tuple[Config, dict[str, float]]:
         metadata = json.loads(text)
         values = {"model": metadata["model"], "data.rescale_low_dose": metadata["hu"]["rescaled"]}
         values |= {f"generator.{name}": value for name, value in metadata["generator"].items()}
-        hu = HuMapping.of_metadata(metadata)
+        hu = HuMapping.from_metadata(metadata)
         mapping = {"hu_slope": hu.slope, "hu_intercept": hu.intercept, "low_dose_clip": hu.clip and list(hu.clip)}
         mapping["transposed"] = hu.transposed
         return override(preset(metadata["preset"]), values), mapping

@@ -10,9 +10,9 @@ import numpy as np
 
 from data_prep.dicom import frame_group, load_pydicom, naming, read_frames
 from wgan_vgg.errors import InputError, NotAnImage
-from wgan_vgg.inference.dicom_io import DicomSlices, code, described, spacing
-from wgan_vgg.inference.dicom_io import new_pixels as stored_pixels
-from wgan_vgg.inference.slices import Options, Slices
+from wgan_vgg.image_files.dicom_io import DicomSlices, code, described, spacing
+from wgan_vgg.image_files.dicom_io import new_pixels as stored_pixels
+from wgan_vgg.image_files.slices import Options, Slices
 
 if TYPE_CHECKING:
     from pydicom import Dataset

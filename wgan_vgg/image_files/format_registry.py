@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wgan_vgg.errors import InputError
-from wgan_vgg.inference.array_io import Hdf5Slices, NpySlices, NpzSlices
-from wgan_vgg.inference.enhanced_io import open_dicom
-from wgan_vgg.inference.nifti_io import NiftiSlices
-from wgan_vgg.inference.picture_io import PngSlices, TiffSlices
-from wgan_vgg.inference.slices import Options, Slices
+from wgan_vgg.image_files.array_io import Hdf5Slices, NpySlices, NpzSlices
+from wgan_vgg.image_files.enhanced_io import open_dicom
+from wgan_vgg.image_files.nifti_io import NiftiSlices
+from wgan_vgg.image_files.picture_io import PngSlices, TiffSlices
+from wgan_vgg.image_files.slices import Options, Slices
 
 Kind = Callable[[Path, Options], Slices]
 _BEGINNINGS: dict[bytes, Kind] = {

@@ -1,0 +1,37 @@
+"""The slices of a file or of a folder, as one array of HU."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+
+from wgan_vgg.errors import InputError
+from wgan_vgg.image_files.find import find_images
+from wgan_vgg.image_files.format_registry import kind_of
+from wgan_vgg.image_files.slices import Options
+
+
+def read_hu(path: Path, hu_range: tuple[float, float] | None = None) -> np.ndarray:
+    """All slices of an image file, or of the image files of a folder at any depth.
+
+    Args:
+      path: DICOM, NIfTI, .npy, .npz, HDF5, PNG or TIFF, or a folder of such.
+      hu_range: the HU of the lowest and the highest value, for files that do not say themselves.
+
+    Returns:
+      float32 HU (slices, height, width), upright; DICOM slices in the order of their positions along the patient,
+      others in the order of the files' names.
+
+    Raises:
+      InputError: no such path, no image there, one that cannot be read, or slices of several sizes.
+    """
+    found: list[tuple[float, np.ndarray]] = []
+    for file in find_images(path):
+        with contextlib.closing(kind_of(file)(file, Options(hu_range))) as source:
+            for index in range(source.count):
+                hu = source.read(index)
+                found.append((source.position_mm or 0.0, hu))
+    shapes = {hu.shape for _, hu in found}
+    if len(shapes) > 1:
+        raise InputError(f"{path}: slices of several sizes, {sorted(shapes)}; give one series at a time")
+    return np.stack([hu for _, hu in sorted(found, key=lambda slice_: slice_[0])])  # equal positions keep their order
