@@ -38,6 +38,7 @@ CHOICES = {
     "data.noise": ("gaussian", "poisson", "observations", "none"),
     "data.reconstruction_filter": ("ram-lak", "hann"),
     "input.crop": ("random", "centre"),
+    "generator.padding": ("same", "valid"),
     "critic.padding": ("same", "symmetric"),
     "vgg.mean_order": ("bgr", "rgb"),
     "optimizer.schedule": ("constant", "cosine", "step"),

@@ -18,7 +18,7 @@ from wgan_vgg.deploy.export import describe
 from wgan_vgg.deploy.hu import HuMapping
 from wgan_vgg.deploy.quick import quick
 from wgan_vgg.deploy.saved_model import SAVED_MODEL_METADATA
-from wgan_vgg.deploy.weights import find_convolutions
+from wgan_vgg.deploy.weights import find_convolutions, in_order
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir, read_json
 from wgan_vgg.tensor_files import read_tensors
@@ -83,7 +83,7 @@ class Denoiser:
         metadata = json.loads(texts["wgan_vgg"])
         generator = build_generator(GeneratorConfig(**metadata["generator"]))
         _, convolutions = find_convolutions(tensors, path)
-        generator.set_weights([array for pair in convolutions for array in pair])
+        generator.set_weights(in_order(convolutions))
         return cls(_compiled(generator), HuMapping.of_metadata(metadata), metadata)
 
     @classmethod
