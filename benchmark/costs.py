@@ -55,9 +55,10 @@ def critic_update_cost(state: TrainState, image_shape: tuple[int, int]) -> int:
     back to the image); and the penalty, whose second order needs four passes' worth: the scores, their gradients at
     the image, and through both of these back to the weights.
     """
-    critic = layer_costs(state.critic, image_shape)
+    costs, made = _walk(state.patch_generator, image_shape)
+    critic = layer_costs(state.critic, made)
     first, whole = next(iter(critic.values())), sum(critic.values())
-    return sum(layer_costs(state.generator, image_shape).values()) + 2 * (3 * whole - first) + 4 * whole
+    return sum(cost for _, cost, _ in costs) + 2 * (3 * whole - first) + 4 * whole
 
 
 def generator_update_cost(state: TrainState, image_shape: tuple[int, int]) -> int:
@@ -66,12 +67,13 @@ def generator_update_cost(state: TrainState, image_shape: tuple[int, int]) -> in
     The generator forward and back to its weights; through the critic and through VGG to the output and back; VGG once
     more, forward, for the truth.
     """
-    generator = layer_costs(state.generator, image_shape)
-    cost = 3 * sum(generator.values()) - next(iter(generator.values()))
+    costs, made = _walk(state.patch_generator, image_shape)
+    generator = [cost for _, cost, _ in costs]
+    cost = 3 * sum(generator) - generator[0]
     if state.critic is not None:
-        cost += 2 * sum(layer_costs(state.critic, image_shape).values())
+        cost += 2 * sum(layer_costs(state.critic, made).values())
     if state.vgg is not None:
-        cost += 3 * sum(layer_costs(state.vgg, image_shape).values())
+        cost += 3 * sum(layer_costs(state.vgg, made).values())
     return cost
 
 

@@ -1,5 +1,6 @@
 """How fast an exported generator denoises, against onnxruntime and PyTorch where they are asked for."""
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmark.costs import FLOPS, layer_costs
+from benchmark.costs import FLOPS
 from benchmark.rows import Row, Tick
 from benchmark.timing import time_in_turn
 from wgan_vgg.config import Config
@@ -33,7 +34,8 @@ def inference_rows(
 ) -> Iterator[Row]:
     """Times SavedModels, as written by experiments.export, on square images; with a peer, onnxruntime too."""
     generator = build_generator(config.generator, config.seed)
-    cost = sum(layer_costs(generator, (1, 1)).values())  # a pixel's: all its convolutions have stride 1
+    # A pixel's: all its convolutions have stride 1.
+    cost = sum(math.prod(layer.kernel.shape) for layer in generator.layers if isinstance(layer, keras.layers.Conv2D))
     with tempfile.TemporaryDirectory() as folder:
         ours = {precision: _saved_model(config, precision, Path(folder) / precision) for precision in precisions}
         peers: dict[str, Denoise] = {}

@@ -121,7 +121,7 @@ def copy_network(model: keras.Model) -> nn.Sequential:
     layers: list[nn.Module] = []
     channels = 1
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D):
+        if isinstance(layer, keras.layers.Conv2D) and layer.padding == "same" and layer.use_bias:
             layers += _convolution(layer)
             channels = layer.filters
         elif isinstance(layer, keras.layers.LeakyReLU):

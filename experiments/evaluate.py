@@ -28,7 +28,7 @@ def define(values: flags.FlagValues) -> None:
         "images",
         None,
         "folder of anybody's denoised images, instead of a run: <patient_id>_<slice_index>.npy, float32, in the data "
-        "set's range",
+        "set's range, lying as its records do",
         flag_values=values,
     )
     flags.DEFINE_boolean("best", False, "judge the run's best checkpoint, too", flag_values=values)

@@ -5,6 +5,7 @@ Sources, as cited beside the values:
   paper     Yang et al., IEEE TMI 37, 1348-1357 (2018), arXiv:1708.00961
   notebook  the report's authors' own code, github.com/Ryosaeba8/DLMI
   TF1 repo  github.com/hyeongyuy/CT-WGAN_VGG_tensorflow, from which the report says it started
+  author    github.com/yyqqss09/ldct_denoising, the code of the paper's first author
 Where the report is silent the paper completes it, and the comment says so.
 """
 
@@ -64,9 +65,18 @@ class GeneratorConfig:
 
     layers: int = 8
     filters: int = 32
+    use_bias: bool = True  # the first author's own code has none
+    # "same", or "valid" as in the first author's own code: the convolutions take nothing from outside a training patch,
+    # so that each loses one pixel at every border; a whole image is made larger first, and keeps its size.
+    padding: str = "same"
     output_relu: bool = True  # report 5.1; ldct-benchmark's generator has none
     input_mean: float = 0.0  # the network works on (value - mean) / std, and its output is taken back; the report's
     input_std: float = 1.0  # and the paper's work on the value itself, ldct-benchmark's on such
+
+    def trained_shape(self, patch_shape: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of what the generator makes of a training patch."""
+        lost = 2 * self.layers if self.padding == "valid" else 0
+        return patch_shape[0] - lost, patch_shape[1] - lost
 
 
 @dataclass(frozen=True)
@@ -329,6 +339,29 @@ PRESETS = {
         optimizer=replace(_REPORT.optimizer, generator_lr=1e-5),  # paper, Algorithm 1: alpha = 1e-5 for both
         training=_PAPER_TRAINING,
     ),
+    # What the paper's first author ran (author: models.py, train_wgan.py, train_cnn.py), on real quarter-dose scans.
+    # The loss is mean(-D(G(z))) + .1 * sum((G(z) - x)^2) / (2 * batch), the sum being over all pixels of the batch, or
+    # over all features. In means instead of sums, that is a content weight of .1 / 2 * (pixels, or features, of one
+    # image). Patches of 80x80 lose 8 pixels at each border, so that outputs and labels are 64x64 as in the paper (issue
+    # 2: "the input size of the image made to a number that after CNN convolution the size matches the labels"): 64 * 64
+    # pixels, or 4 * 4 * 512 features of conv5_4. Other patches need other weights. Without a critic the loss is the sum
+    # alone, whose scale means nothing to Adam.
+    # Its bug is named and not repeated: the norm in the gradient penalty runs over one of the image's axes. Critic,
+    # VGG, betas, batches, epochs and 4 critic updates are the paper's. The starting weights are Glorot's there, and
+    # He's here (see models.py). The author trained on HU of [-300, 300] (issue 3): prepare --hu_window=-300,300.
+    "yang2018-code": replace(
+        _REPORT,
+        preset="yang2018-code",
+        data=_PAIRED_SCANS,
+        input=InputConfig(patch_size=80),
+        generator=GeneratorConfig(use_bias=False, padding="valid"),  # models.py, cnn_model
+        loss=LossConfig(
+            gradient_penalty_weight=1.0,  # none is there
+            content_weight=0.1 / 2 * 4 * 4 * 512,  # VGG: 409.6; of wgan-mse see MODEL_VALUES
+        ),
+        optimizer=replace(_REPORT.optimizer, critic_lr=1e-4),  # 1e-4 for both
+        training=_PAPER_TRAINING,
+    ),
     # The TF1 repo. Its bugs are named and not repeated: gradient norm over one axis instead of three, one
     # interpolation weight for a batch, VGG loss as the root of the batch's sum over the image's w*h*d.
     "original": replace(
@@ -379,6 +412,7 @@ MODEL_VALUES = {
         }
     },
     "lodopab": {"generator-mse": {"optimizer.generator_lr": 1e-3}},
+    "yang2018-code": {"wgan-mse": {"loss.content_weight": 0.1 / 2 * 64 * 64}},  # 204.8
 }
 
 

@@ -39,6 +39,7 @@ CHOICES = {
     "evaluation.perceptual_layer": VGG_LAYERS,
     "vgg.layer": VGG_LAYERS,
     "input.crop": ("random", "centre"),
+    "generator.padding": ("same", "valid"),
     "critic.padding": ("same", "symmetric"),
     "vgg.mean_order": ("bgr", "rgb"),
     "optimizer.schedule": ("constant", "cosine", "step"),

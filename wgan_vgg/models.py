@@ -17,7 +17,8 @@ def build_generator(config: GeneratorConfig, seed: int = 0, precision: str = "fl
 
     Args:
       config: number of layers and filters; the default has 56,097 parameters. Networks from elsewhere may lack the
-        last ReLU, or work on standardized values.
+        last ReLU or the biases, work on standardized values, or have "valid" convolutions: so that an image keeps its
+        size, its border pixels are repeated outwards first (see without_border).
       seed: decides the starting weights.
       precision: "float32" or "bfloat16", see _policy; the last layer is float32 in any case, being the image.
 
@@ -26,6 +27,11 @@ def build_generator(config: GeneratorConfig, seed: int = 0, precision: str = "fl
       default's last ReLU).
     """
     low_dose = x = keras.Input((None, None, 1), name="low_dose")
+    if config.padding == "valid":
+        # Zeros would cost .8 dB on slices of 362x362 whose border cuts the body. Mirroring one pixel is repeating it:
+        # so images of any size allow it, and all formats of export have it.
+        for _ in range(config.layers):
+            x = keras.ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="symmetric")
     standardized = (config.input_mean, config.input_std) != (0.0, 1.0)
     if standardized:
         x = keras.layers.Rescaling(1 / config.input_std, -config.input_mean / config.input_std, name="standardize")(x)
@@ -33,7 +39,8 @@ def build_generator(config: GeneratorConfig, seed: int = 0, precision: str = "fl
         x = keras.layers.Conv2D(
             1 if number == config.layers else config.filters,
             3,
-            padding="same",
+            padding=config.padding,
+            use_bias=config.use_bias,
             activation="relu" if number < config.layers or config.output_relu else None,
             kernel_initializer=keras.initializers.HeNormal(seed=derive(seed, "generator", number)),
             dtype=_policy("float32" if number == config.layers else precision),
@@ -42,6 +49,20 @@ def build_generator(config: GeneratorConfig, seed: int = 0, precision: str = "fl
     if standardized:
         x = keras.layers.Rescaling(config.input_std, config.input_mean, dtype="float32", name="destandardize")(x)
     return keras.Model(low_dose, x, name="generator")
+
+
+def without_border(generator: keras.Model) -> keras.Model:
+    """The generator as it is trained: with "valid" convolutions alone, so that its output is smaller than a patch.
+
+    It has the generator's own layers and weights; one of "same" convolutions is returned as it is.
+    """
+    convolution = next(layer for layer in generator.layers if isinstance(layer, keras.layers.Conv2D))
+    if convolution.padding == "same":
+        return generator
+    patch = x = keras.Input((None, None, 1), name="low_dose")
+    for layer in generator.layers[1:]:  # all but the input; what makes the image larger is no layer
+        x = layer(x)
+    return keras.Model(patch, x, name="generator")
 
 
 def build_critic(

@@ -99,9 +99,9 @@ def from_saved_model(folder: Path, name: str) -> Method:
 
 
 def from_images(folder: Path, name: str, data: DataSet, split: str) -> Method:
-    """Denoised images, float32 (height, width) in the training range, one `<patient_id>_<slice_index>.npy` each.
+    """Denoised images, one `<patient_id>_<slice_index>.npy` each; all are looked at before any is judged.
 
-    All are looked at before any is judged.
+    They are float32 (height, width), in the range and the orientation of the records.
 
     Raises:
       InputError: one is missing, too many, of another shape or type, has NaN, or could be of two records.

@@ -23,9 +23,9 @@ from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.tensor_files import read_tensors
 
-_NEEDED = "3x3 convolutions with biases, of 1-32-...-32-1 channels, eight in the paper"
+_NEEDED = "3x3 convolutions of 1-32-...-32-1 channels, eight in the paper, all with biases or none"
 _MAYO = (-1024.0, 4096.0)
-Convolutions = list[tuple[np.ndarray, np.ndarray]]  # kernel and bias of each, in order
+Convolutions = list[tuple[np.ndarray, ...]]  # kernel and, where there is one, bias of each, in order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,14 +105,17 @@ def import_generator(
         layout = layout or _layout_of(name, texts, source)
         if layout not in (*LAYOUTS, OWN):
             raise InputError(f"layout={layout}: unknown; take one of {', '.join((*LAYOUTS, OWN))}")
-        settings, mapping = _saved_anew(data_dir) if layout == OWN else _foreign(LAYOUTS[layout], data_dir)
+        if layout == OWN:
+            settings, mapping = _saved_anew(data_dir, has_bias=len(convolutions[0]) == 2)
+        else:
+            settings, mapping = _foreign(LAYOUTS[layout], data_dir)
     if layout in LAYOUTS and mapping["transposed"] != LAYOUTS[layout].transposed:
         # Transposed kernels do to transposed images what the kernels do to images.
-        convolutions = [(kernel.swapaxes(0, 1), bias) for kernel, bias in convolutions]
+        convolutions = [(kernel.swapaxes(0, 1), *bias) for kernel, *bias in convolutions]
     sizes = {"generator.layers": len(convolutions), "generator.filters": convolutions[0][0].shape[-1]}
-    settings = override(settings, sizes)
+    settings = override(settings, sizes | {"generator.use_bias": len(convolutions[0]) == 2})
     generator = build_generator(settings.generator)
-    generator.set_weights([array for pair in convolutions for array in pair])
+    generator.set_weights(in_order(convolutions))
     with source_file(source).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     data = {"source": f"imported ({layout})", "file": source.name, "fingerprint": digest, **mapping}
@@ -142,7 +145,7 @@ def find_convolutions(tensors: Mapping[str, np.ndarray], source: Path) -> tuple[
     generator if it goes from 1 channel over always the same number back to 1.
 
     Returns:
-      The first kernel's name; kernels (3, 3, in, out) with their biases, float32.
+      The first kernel's name; kernels (3, 3, in, out) with their biases, if they have any, float32.
 
     Raises:
       InputError: there is none, or several; says what was found.
@@ -153,7 +156,7 @@ def find_convolutions(tensors: Mapping[str, np.ndarray], source: Path) -> tuple[
             chains.setdefault((name[: number.start()], name[number.end() :]), {})[int(number[0])] = name
     found = {}
     for names in ([chain[number] for number in sorted(chain)] for chain in chains.values()):
-        convolutions = [(_kernel(tensors[name]), _bias(tensors, name)) for name in names]
+        convolutions = [(_kernel(tensors[name]), *_bias(tensors, name)) for name in names]
         if _is_generator(convolutions):
             found[names[0]] = convolutions
     if len(found) != 1:
@@ -162,9 +165,14 @@ def find_convolutions(tensors: Mapping[str, np.ndarray], source: Path) -> tuple[
         what += "" if found else ", ".join(kernels[:4] + ["..."] * (len(kernels) > 4)) or "none"
         raise InputError(f"{source}: expected one generator, {_NEEDED}; found {what}")
     ((name, convolutions),) = found.items()
-    if not all(np.isfinite(array).all() for pair in convolutions for array in pair):
+    if not all(np.isfinite(array).all() for array in in_order(convolutions)):
         raise InputError(f"{source}: NaN or infinite weights in {name} or after it")
-    return name, [(kernel.astype(np.float32), bias.astype(np.float32)) for kernel, bias in convolutions]
+    return name, [tuple(array.astype(np.float32) for array in one) for one in convolutions]
+
+
+def in_order(convolutions: Convolutions) -> list[np.ndarray]:
+    """Kernels and biases as keras.Model.set_weights takes them."""
+    return [array for one in convolutions for array in one]
 
 
 def _kernel(tensor: np.ndarray) -> np.ndarray:
@@ -172,22 +180,23 @@ def _kernel(tensor: np.ndarray) -> np.ndarray:
     return tensor if tensor.shape[:2] == (3, 3) else tensor.transpose(2, 3, 1, 0)
 
 
-def _bias(tensors: Mapping[str, np.ndarray], kernel: str) -> np.ndarray:
-    """The vector beside a kernel; empty where there is none."""
+def _bias(tensors: Mapping[str, np.ndarray], kernel: str) -> list[np.ndarray]:
+    """The vector beside a kernel, if there is one."""
     parent = re.match(r".*[./]|", kernel)[0]
     beside = [t for name, t in tensors.items() if t.ndim == 1 and re.fullmatch(rf"{re.escape(parent)}[^./]*", name)]
-    return beside[0] if len(beside) == 1 else np.empty(0)
+    return beside if len(beside) == 1 else []
 
 
 def _is_generator(convolutions: Convolutions) -> bool:
-    channels = [1, *[kernel.shape[3] for kernel, _ in convolutions]]
+    channels = [1, *[kernel.shape[3] for kernel, *_ in convolutions]]
     return (
         len(convolutions) > 1
+        and len({len(one) for one in convolutions}) == 1
         and len(set(channels[1:-1])) == 1
         and channels[-1] == 1
         and all(
-            kernel.shape == (3, 3, before, after) and bias.shape == (after,)
-            for (kernel, bias), before, after in zip(convolutions, channels[:-1], channels[1:], strict=True)
+            kernel.shape == (3, 3, before, after) and all(one.shape == (after,) for one in bias)
+            for (kernel, *bias), before, after in zip(convolutions, channels[:-1], channels[1:], strict=True)
         )
     )
 
@@ -224,8 +233,11 @@ def _foreign(layout: Layout, data_dir: Path | None) -> tuple[Config, dict[str, f
     return dataclasses.replace(settings, generator=generator), mapping
 
 
-def _saved_anew(data_dir: Path | None) -> tuple[Config, dict[str, float]]:
-    """Of an own export whose metadata are gone: a plain generator, as all presets have it, in its records' range."""
+def _saved_anew(data_dir: Path | None, *, has_bias: bool) -> tuple[Config, dict[str, float]]:
+    """Of an own export whose metadata are gone: a generator as the presets with or without biases have it.
+
+    It is in its records' range and orientation.
+    """
     if data_dir is None:
         raise InputError(
             f"layout={OWN}: a state dict that was saved anew does not say its range of HU; give the records it was "
@@ -236,7 +248,7 @@ def _saved_anew(data_dir: Path | None) -> tuple[Config, dict[str, float]]:
     clip = low_dose_clip(manifest)
     mapping = {name: manifest[name] for name in ("hu_slope", "hu_intercept")}
     mapping |= {"low_dose_clip": clip and list(clip), "transposed": transposed(manifest)}
-    return override(preset("report"), values), mapping
+    return override(preset("report" if has_bias else "yang2018-code"), values), mapping
 
 
 def _own(text: str, source: Path) -> tuple[Config, dict[str, float]]:

@@ -51,11 +51,14 @@ def _last_by_shifts(generator: keras.Model) -> Network:
 
     def network(images: tf.Tensor) -> tf.Tensor:
         values = tf.cast(features(images, training=False), tf.float32)
-        height, width = tf.shape(values)[1], tf.shape(values)[2]
         kernel = tf.reshape(last.kernel.value, [9, -1])
-        shares = tf.pad(tf.linalg.matmul(values, kernel, transpose_b=True), [[0, 0], [1, 1], [1, 1], [0, 0]])
+        shares = tf.linalg.matmul(values, kernel, transpose_b=True)
+        if last.padding == "same":
+            shares = tf.pad(shares, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        height, width = tf.shape(shares)[1] - 2, tf.shape(shares)[2] - 2
         shifted = [shares[:, i // 3 : i // 3 + height, i % 3 : i % 3 + width, i : i + 1] for i in range(9)]
-        x = last.activation(tf.ensure_shape(tf.add_n(shifted), images.shape) + last.bias.value)
+        x = tf.ensure_shape(tf.add_n(shifted), images.shape)
+        x = last.activation(x + last.bias.value if last.use_bias else x)
         for layer in after:
             x = layer(x)
         return x

@@ -16,7 +16,7 @@ from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.errors import InputError
 from wgan_vgg.exporters.export import describe
-from wgan_vgg.exporters.import_weights import find_convolutions
+from wgan_vgg.exporters.import_weights import find_convolutions, in_order
 from wgan_vgg.exporters.inference_graph import quick
 from wgan_vgg.exporters.saved_model import SAVED_MODEL_METADATA
 from wgan_vgg.files import read_json
@@ -85,7 +85,7 @@ class Denoiser:
         metadata = json.loads(texts["wgan_vgg"])
         generator = build_generator(GeneratorConfig(**metadata["generator"]))
         _, convolutions = find_convolutions(tensors, path)
-        generator.set_weights([array for pair in convolutions for array in pair])
+        generator.set_weights(in_order(convolutions))
         return cls(_compiled(generator), HuMapping.from_metadata(metadata), metadata)
 
     @classmethod

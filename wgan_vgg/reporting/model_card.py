@@ -80,13 +80,14 @@ def _card(
 ) -> str:
     hu = metadata["hu"]
     taken = "as they are" if hu["clip"] is None else f"clipped to {hu['range']} HU"
+    turned = " sees them transposed, as LoDoPaB-CT has them, and" if hu["transposed"] else ""
     sections = {
         "Use": _USE,
         "How to use it": (
             f"    python -m experiments.denoise --model={name} --input=SERIES --output=FOLDER\n\n"
             f'    wgan_vgg.load("{name}")(hu)\n\n'
-            f"Pixels in HU, of any image size; the network takes values {taken}, with HU = {hu['slope']:g} * value "
-            f"{hu['intercept']:+g}."
+            f"Pixels in HU, upright, of any image size; the network{turned} takes values {taken}, with HU = "
+            f"{hu['slope']:g} * value {hu['intercept']:+g}."
         ),
         "Data": data_note.strip(),
         "Training": _training(run),

@@ -14,13 +14,24 @@ import tensorflow as tf
 
 from wgan_vgg import losses
 from wgan_vgg.config import Config
+from wgan_vgg.input_pipeline import centre_crop
 from wgan_vgg.training.state import TrainState
 
-Images = tuple[tf.Tensor, tf.Tensor]  # low_dose, normal_dose: (batch, height, width, 1)
+Images = tuple[tf.Tensor, tf.Tensor]  # low_dose, normal_dose, or real, fake: (batch, height, width, 1)
 Terms = dict[str, tf.Tensor]
 Update = tuple[list[tf.Tensor], Terms]  # the gradients of a network's variables, and the terms beside them
 # Terms that are there to be checked only: half the squared gradients of a network, each replica's own share.
 CRITIC_GRADIENTS, GENERATOR_GRADIENTS = "critic_gradients", "generator_gradients"
+
+
+def real_and_fake(state: TrainState, images: Images, *, training: bool) -> Images:
+    """Normal-dose patches and what the generator makes of their low-dose partners, both of the output's size.
+
+    With "valid" convolutions that is the middle of the patches.
+    """
+    low_dose, normal_dose = images
+    fake = state.patch_generator(low_dose, training=training)
+    return centre_crop(normal_dose, (fake.shape[1], fake.shape[2])), fake
 
 
 def critic_terms(critic: keras.Model, real: tf.Tensor, fake: tf.Tensor) -> Terms:
@@ -68,14 +79,13 @@ def critic_gradients(
     Returns:
       This replica's share of the gradients and of the mean terms.
     """
-    low_dose, normal_dose = images
-    fake = state.generator(low_dose, training=True)
+    real, fake = real_and_fake(state, images, training=True)
     variables = trainable(state.critic)
     with tf.GradientTape() as tape:
-        terms = _means(critic_terms(state.critic, normal_dose, fake), global_batch)
+        terms = _means(critic_terms(state.critic, real, fake), global_batch)
     gradients = tape.gradient(terms["critic_wasserstein"], variables)
     with tf.GradientTape() as tape:
-        norms = losses.gradient_norms(state.critic, losses.interpolate(normal_dose, fake, weights))
+        norms = losses.gradient_norms(state.critic, losses.interpolate(real, fake, weights))
         penalty = {"gradient_penalty": losses.gradient_penalty(norms), "gradient_norm": norms}
         terms |= _means(penalty, global_batch)
         weighted = config.loss.gradient_penalty_weight * terms["gradient_penalty"]
@@ -88,12 +98,11 @@ def critic_gradients(
     }
 
 
-def generator_terms(state: TrainState, config: Config, images: Images, output: tf.Tensor) -> Terms:
+def generator_terms(state: TrainState, config: Config, normal_dose: tf.Tensor, output: tf.Tensor) -> Terms:
     """The generator's terms, per sample: `vgg` and `generator_wasserstein` as the model has them, the others always.
 
     `zero_share` is the share of the output that is exactly 0; at 1 no gradient reaches the generator.
     """
-    normal_dose = images[1]
     terms = {
         "mse": losses.mean_squared_error(normal_dose, output),
         "zero_share": tf.reduce_mean(tf.cast(output == 0.0, tf.float32), axis=[1, 2, 3]),
@@ -119,8 +128,7 @@ def generator_gradients(state: TrainState, config: Config, images: Images, globa
     variables = trainable(state.generator)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
-        output = state.generator(images[0], training=True)
-        terms = _means(generator_terms(state, config, images, output), global_batch)
+        terms = _means(generator_terms(state, config, *real_and_fake(state, images, training=True)), global_batch)
     gradients = tape.gradient(terms["generator_loss"], variables)
     return gradients, terms | {GENERATOR_GRADIENTS: _half_squares(gradients)}
 

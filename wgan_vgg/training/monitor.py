@@ -14,7 +14,7 @@ from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import centre_crop
 from wgan_vgg.seeds import derive
 from wgan_vgg.training.gradient_shares import build_gradient_shares
-from wgan_vgg.training.gradients import Images, Terms, critic_terms, generator_terms
+from wgan_vgg.training.gradients import Images, Terms, critic_terms, generator_terms, real_and_fake
 from wgan_vgg.training.state import TrainState
 
 _STRIP = 4  # images a TensorBoard strip
@@ -25,7 +25,7 @@ class Monitor:
     """Evaluates a TrainState on the same images of each monitored split every time.
 
     PSNR, SSIM and brightness are of the whole images; the loss terms of their middle of `term_shape`, the size
-    that the critic takes.
+    of a training patch.
     """
 
     def __init__(
@@ -113,14 +113,13 @@ def build_terms(state: TrainState, config: Config) -> Callable[[Images], Terms]:
 
     @tf.function(autograph=False, reduce_retracing=True)
     def terms(images: Images) -> Terms:
-        low_dose, normal_dose = images
-        output = state.generator(low_dose, training=False)
-        values = generator_terms(state, config, images, output)
+        real, fake = real_and_fake(state, images, training=False)
+        values = generator_terms(state, config, real, fake)
         if state.critic is not None:
-            values |= critic_terms(state.critic, normal_dose, output)
+            values |= critic_terms(state.critic, real, fake)
             seed = [derive(config.seed, "monitor"), 0]
-            weights = tf.random.stateless_uniform([tf.shape(low_dose)[0], 1, 1, 1], seed)
-            norms = losses.gradient_norms(state.critic, losses.interpolate(normal_dose, output, weights))
+            weights = tf.random.stateless_uniform([tf.shape(real)[0], 1, 1, 1], seed)
+            norms = losses.gradient_norms(state.critic, losses.interpolate(real, fake, weights))
             values |= {"gradient_norm": norms, "gradient_penalty": losses.gradient_penalty(norms)}
         return values
 

@@ -17,6 +17,7 @@ class TrainState:
 
     step: tf.Variable
     generator: keras.Model
+    patch_generator: keras.Model  # the same on training patches, see models.without_border
     generator_optimizer: keras.optimizers.Optimizer
     average: keras.Model | None  # the generator with the moving average of its weights
     critic: keras.Model | None
@@ -25,7 +26,7 @@ class TrainState:
 
 
 def create_state(config: Config, image_shape: tuple[int, int], num_train: int) -> TrainState:
-    """Networks and optimizers of a run on `num_train` images; call it inside `strategy.scope()`.
+    """Networks and optimizers of a run on `num_train` images or patches of a shape; call it inside `strategy.scope()`.
 
     Optimizers are built here: built later they would not be mirrored over the replicas.
     """
@@ -39,13 +40,15 @@ def create_state(config: Config, image_shape: tuple[int, int], num_train: int) -
     generator = models.build_generator(config.generator, config.seed, training.precision)
     critic = critic_optimizer = None
     if config.spec.adversarial:
-        critic = models.build_critic(config.critic, image_shape, config.seed, training.precision)
+        shape = config.generator.trained_shape(image_shape)
+        critic = models.build_critic(config.critic, shape, config.seed, training.precision)
         warmup = config.in_steps("training.critic_warmup_", num_train) or 0
         schedule = Schedule(config, rates.critic_lr, num_train, training.critic_steps, warmup)
         critic_optimizer = adam(schedule, rates.critic_betas, critic)
     return TrainState(
         step=tf.Variable(0, dtype=tf.int64, trainable=False, name="step"),
         generator=generator,
+        patch_generator=models.without_border(generator),
         generator_optimizer=adam(Schedule(config, rates.generator_lr, num_train), rates.generator_betas, generator),
         average=models.build_generator(config.generator, config.seed) if training.ema_decay else None,
         critic=critic,

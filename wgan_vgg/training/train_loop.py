@@ -122,20 +122,23 @@ def _is_saved(run: RunDir, step: int) -> bool:
 
 
 def check_sizes(config: Config, image_shape: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of what the networks train on.
+    """Height and width of what the generator trains on.
 
     Raises:
-      InputError: the images are too small for a patch, SSIM's window, the critic or VGG.
+      InputError: the images are too small for a patch, SSIM's window, the generator, the critic or VGG.
     """
     if min(image_shape) < metrics.SSIM_WINDOW:
         raise InputError(f"images of {image_shape[0]}x{image_shape[1]}: SSIM takes {metrics.SSIM_WINDOW} or more")
     shape = crop_shape(config.input, image_shape)
     needs = {
+        "generator": 1,
         "critic": models.smallest_side(config.critic) if config.spec.adversarial else 1,
         "VGG": smallest_side(config.vgg) if config.spec.content == "vgg" else 1,
     }
+    made = config.generator.trained_shape(shape)
     for name, least in needs.items():
-        if min(shape) < least:
+        if min(made) < least:
+            least += shape[0] - made[0]
             raise InputError(f"training images of {shape[0]}x{shape[1]}: the {name} takes {least}x{least} or more")
     return shape
 

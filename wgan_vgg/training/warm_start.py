@@ -13,7 +13,7 @@ import tensorflow as tf
 from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import checkpoint_prefixes, load_generator, read_newest, step_of
 from wgan_vgg.errors import InputError
-from wgan_vgg.exporters.import_weights import find_convolutions
+from wgan_vgg.exporters.import_weights import find_convolutions, in_order
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.tensor_files import read_tensors
 from wgan_vgg.training.state import TrainState
@@ -55,7 +55,7 @@ def find_source(init_from: str) -> Source:
 
 def _of_file(path: Path, name: str) -> Source:
     _, convolutions = find_convolutions(read_tensors(path)[0], path)
-    weights = [array for pair in convolutions for array in pair]
+    weights = in_order(convolutions)
     return Source(weights, {"source": name, "step": None, "sha256": _digest(weights)})
 
 
