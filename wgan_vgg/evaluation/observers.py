@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
+
+from wgan_vgg.evaluation.jackknife import interval
 
 CHO, NPW = "channelized Hotelling", "non-prewhitening"
 # Sparse difference-of-gaussians channels of Abbey and Barrett 2001 (section 3.B), and one more of higher frequency:
@@ -120,11 +121,8 @@ def _leaving_one_out(of_patients: Responses) -> np.ndarray:
 
 def _estimate(values: np.ndarray, confidence: float) -> dict[str, float]:
     """The first value, and its jackknife interval from the others."""
-    mean, others = float(values[0]), values[1:]
-    count = len(others)
-    error = np.sqrt((count - 1) / count * np.sum((others - others.mean()) ** 2))
-    reach = float(error * scipy.stats.t.ppf((1 + confidence) / 2, count - 1))
-    return {"mean": mean, "low": mean - reach, "high": mean + reach}
+    mean = float(values[0])
+    return {"mean": mean, **dict(zip(("low", "high"), interval(mean, values[1:], confidence), strict=True))}
 
 
 def _sums(values: Mapping[str, Sequence[float]]) -> list[float]:

@@ -54,7 +54,7 @@ def collect(runs: Runs, split: str) -> Results:
     configs = {name: run.load_config() for name, run in runs.items() if run.config.is_file()}
     first = next(iter(summaries.values()))
     for name, summary in summaries.items():
-        if "data" not in summary or "responses" not in summary:
+        if not {"data", "responses", "edges"} <= set(summary):
             raise InputError(f"{runs[name].eval_json(split)}: of an older version; evaluate it again")
         if summary["data"] != first["data"] or summary["settings"] != first["settings"]:
             raise InputError(f"{runs[name].path}: judged on other data or otherwise than the others; evaluate it again")
@@ -160,17 +160,19 @@ def _combined(summaries: Mapping[str, Mapping[str, Any]], config: Config) -> dic
     shared = ("report_batch_size", "images", "patients", "windows", "truth")
     shared += ("perceptual", "baselines", "missing_baselines", "repeats")
     first = next(iter(summaries.values()))
-    means, patient_values, noise_power, responses = {}, {}, {}, {}
+    means, patient_values, noise_power, responses, edges = {}, {}, {}, {}, {}
     for summary in summaries.values():
         means |= summary["methods"]
         patient_values |= summary["patient_values"]
         noise_power |= summary["noise_power"]["methods"]
         responses |= summary["responses"]
+        edges |= summary["edges"]["methods"]
     return {
         **{name: first[name] for name in shared},
         "methods": means,
         "statistics": patient_statistics(patient_values, first["baselines"], first["patients"], config),
         "patient_values": patient_values,
         "detectability": lesion_statistics(responses, config),
+        "edges": first["edges"] | {"methods": edges},
         "noise_power": {"unit": first["noise_power"]["unit"], "methods": noise_power},
     }
