@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from wgan_vgg.config import EvaluationConfig, VggConfig
 from wgan_vgg.evaluation import baselines, metrics, perceptual, references
+from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import ReferencesDir
 
@@ -30,7 +31,7 @@ def chosen(data):
 def test_each_baseline_denoises_and_is_the_same_each_time(name, chosen):
     truth = smooth_images(4, 32, seed=9)
     noisy = truth + np.random.default_rng(0).normal(0, 0.1, truth.shape).astype(np.float32)
-    with baselines.workers() as pool:
+    with workers() as pool:
         outputs = baselines.apply(name, chosen[name]["parameters"], noisy, pool)
         again = baselines.apply(name, chosen[name]["parameters"], noisy, pool)
     assert (outputs.shape, outputs.dtype) == (truth.shape, np.float32)
@@ -93,7 +94,7 @@ def test_a_grid_whose_end_is_the_best_is_widened_until_the_best_lies_inside():
 
 def test_no_baseline_is_darker_than_a_network_can_be():
     noisy = np.random.default_rng(0).normal(0, 0.1, (1, 16, 16)).astype(np.float32)
-    with baselines.workers() as pool:
+    with workers() as pool:
         assert baselines.apply("gaussian", {"sigma_pixels": 0.3}, noisy, pool).min() == 0.0
 
 
@@ -101,7 +102,7 @@ def test_a_baseline_whose_package_is_missing_is_left_out_by_name(data, monkeypat
     monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: None if name in ("bm3d", "pywt") else True)
     assert baselines.missing(CONFIG.baselines) == ["wavelet", "bm3d"]
     config = EvaluationConfig(baselines=("gaussian", "bm3d"), tuning_images=2, perceptual=False)
-    result = references.judged_references(data, "test", config, None, ReferencesDir(tmp_path))
+    result = references.judged_references(data, "test", config, None, ReferencesDir(tmp_path), None)
     assert list(result["methods"]) == ["noisy input", "gaussian"]
     assert result["missing"] == ["bm3d"]
 
@@ -112,15 +113,15 @@ def test_references_are_made_once_a_data_set_and_anew_for_other_settings(data, t
     judge, tune = references._judge, baselines.tune
     monkeypatch.setattr(references, "_judge", lambda *args: made.append("judge") or judge(*args))
     monkeypatch.setattr(baselines, "tune", lambda *args: made.append("tune") or tune(*args))
-    first = references.judged_references(data, "test", FEW, None, folder)
+    first = references.judged_references(data, "test", FEW, None, folder, None)
     assert made == ["tune", "judge"]
-    assert references.judged_references(data, "test", FEW, None, folder) == first
+    assert references.judged_references(data, "test", FEW, None, folder, None) == first
     assert made == ["tune", "judge"]
     windows = EvaluationConfig(baselines=FEW.baselines, tuning_images=4, perceptual=False, windows=("lung",))
-    references.judged_references(data, "test", windows, None, folder)
+    references.judged_references(data, "test", windows, None, folder, None)
     assert made == ["tune", "judge", "judge"], "other metrics need no other tuning"
     grid = EvaluationConfig(baselines=FEW.baselines, tuning_images=4, perceptual=False, tv_weight=(1.0,))
-    references.judged_references(data, "train", grid, None, folder)
+    references.judged_references(data, "train", grid, None, folder, None)
     assert made[3:] == ["tune", "judge"]
 
 

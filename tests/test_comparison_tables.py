@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from wgan_vgg.evaluation import statistics
-from wgan_vgg.reporting import comparison_tables
+from wgan_vgg.reporting import comparison_tables, detail_tables
 
-METRICS = ("psnr", "ssim", "rmse_hu", "bias_hu", "std_hu", "perceptual", "texture_distance", "edge_rise_pixels")
+METRICS = ("psnr", "ssim", "rmse_hu", "bias_hu", "std_hu", "perceptual", "texture_distance")
+METRICS += ("psnr_body", "ssim_body", "rmse_hu_body", "dival_psnr", "ms_ssim", "vif")
 
 
 TUNED = {"tv": {"parameters": {"weight": 0.1234567}, "psnr": 30.0}}
@@ -42,7 +43,17 @@ def evaluation(patients=8, rescaled=False, windows=(), **changes):
         "images": 30,
         "methods": means,
         "statistics": tests,
-        "truth": {"std_hu": 12.0, "edge_rise_pixels": 2.5},
+        "truth": {"std_hu": 12.0},
+        "edges": {
+            "contrasts_hu": [50.0, 400.0],
+            "methods": {
+                name: [
+                    {"mean": 3.0 + number, "low": 2.5, "high": 3.5, "edges": 48},
+                    {"mean": None, "low": None, "high": None, "edges": 0},
+                ]
+                for number, name in enumerate(("normal dose", *values))
+            },
+        },
         "baselines": TUNED,
         "repeats": None,
         "detectability": [],
@@ -125,7 +136,7 @@ def test_what_is_not_defined_is_a_dash():
     markdown = comparison_tables.honest_markdown(evaluation(rescaled=True, perceptual=None))
     assert row(comparison_tables.quality_table(evaluation(rescaled=True)), "noisy input")[5] == "–", "RMSE"
     assert "p of SSIM 0.023, against tv 0.016." in markdown, "of RMSE there is nothing to pair with"
-    assert row(comparison_tables.fidelity_table(evaluation(rescaled=True)), "noisy input")[2:4] == ["–", "–"]
+    assert row(detail_tables.fidelity_table(evaluation(rescaled=True)), "noisy input")[2:4] == ["–", "–"]
     assert "not computed" in markdown
 
 
@@ -137,7 +148,29 @@ def test_missing_baselines_say_what_to_install():
 def test_windows_are_stated():
     markdown = comparison_tables.honest_markdown(evaluation(windows=("lung",)))
     assert "lung -600/1500 HU" in markdown
-    assert row(comparison_tables.windows_table(evaluation(windows=("lung",))), "wgan")[2:4] == ["0.25", "0.2500"]
+    assert row(detail_tables.windows_table(evaluation(windows=("lung",))), "wgan")[2:4] == ["0.25", "0.2500"]
+
+
+def test_further_metrics_stand_in_their_columns():
+    found = evaluation()
+    for number, metric in enumerate(("psnr_body", "ssim_body", "rmse_hu_body", "dival_psnr", "ms_ssim", "vif")):
+        found["methods"]["wgan"][metric] = number + 0.25
+    found["methods"]["tv"]["ms_ssim"] = None
+    table = detail_tables.further_table(found)
+    assert row(table, "wgan")[2:-1] == ["0.25", "1.2500", "2.2", "3.25", "4.2500", "5.2500"]
+    assert row(table, "tv")[6] == "–", "images below 161x161"
+    markdown = comparison_tables.honest_markdown(found)
+    assert table in markdown
+    for text in ("Body: without the air", "dival's PSNR: the data range is the truth's own", "MS-SSIM: ", "VIF: "):
+        assert text in markdown
+
+
+def test_edge_rise_stands_by_contrast_with_the_truths_own():
+    table = detail_tables.edges_table(evaluation())
+    assert [cell.strip() for cell in table.splitlines()[0].split("|")][2:-1] == ["50 to 400 HU", "above 400 HU"]
+    assert row(table, "normal dose")[2:-1] == ["3.00 [2.50, 3.50]", "–"]
+    assert row(table, "wgan")[2] == "6.00 [2.50, 3.50]"
+    assert "(48, 0 of them)" in comparison_tables.honest_markdown(evaluation())
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0004, "< .001"), (0.0391, "0.039"), (None, "–")])

@@ -241,14 +241,6 @@ def test_samples_are_upright(judged, tmp_path, said, upright):
         assert [grows_to_the_right(image) for image in samples[name]] == [upright] * len(samples[name])
 
 
-def test_a_model_that_an_earlier_version_judged_is_compared_with_a_new_one(judged, tmp_path):
-    run = RunDir(shutil.copytree(judged.path, tmp_path / "run"))
-    summary = json.loads(run.eval_json("test").read_text())
-    del summary["data"]["transposed"]
-    run.eval_json("test").write_text(json.dumps(summary))
-    assert collect({"generator-mse": judged, "other": run}, "test")["data"]["transposed"] is True
-
-
 def test_the_page_shows_slices_upright(judged):
     runs = {"generator-mse": [judged]}
     results = collect(runs, "test")

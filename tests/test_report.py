@@ -114,7 +114,7 @@ def test_every_method_is_in_the_tables_and_the_figures_are_there(reproduction):
     page = (reproduction / "report.html").read_text()
     honest = page[page.index('id="summary"') : page.index('id="look"')]
     for name in METHODS:
-        assert honest.count(f"</i>{name}</th>") == 3, "quality, fidelity, windows"
+        assert honest.count(f"</i>{name}</th>") == 5, "quality, body and others, windows, fidelity, edges"
     assert "lung -600/1500 HU" in honest
     figures = {"figure1", "figure2", "figure3", "figure4", "figure5", "figure6"}
     figures |= {"differences", "detail", "noise_power", "psnr_by_patient", "distributions"}
@@ -237,6 +237,7 @@ def test_a_rescaled_input_has_no_hu(script, hdf5_dir, tmp_path):
         (None, ["--workdir="], "--workdir is required"),
         (lambda run: shutil.rmtree(run.evaluations), [], "was not evaluated; evaluate it with experiments.evaluate"),
         (lambda run: without(run, "data"), [], "of an older version; evaluate it again"),
+        (lambda run: without(run, "edges"), [], "of an older version; evaluate it again"),
     ],
 )
 def test_mistakes_are_one_line(script, reproduction, tmp_path, change, flags, message):

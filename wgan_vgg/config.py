@@ -162,7 +162,8 @@ class EvaluationConfig:
     """The metrics' free choices, and the grids from which each baseline is tuned on the validation split."""
 
     report_batch_size: int = 2  # notebook: PSNR and global SSIM over batches of 2
-    windows: tuple[str, ...] = ()  # HU windows (metrics.WINDOWS) in which PSNR and SSIM are also computed
+    # HU windows (metrics.WINDOWS) in which PSNR and SSIM are also computed.
+    windows: tuple[str, ...] = ("soft_tissue", "lung")
     flat_regions: int = 8  # squares an image, for bias, standard deviation and noise texture
     flat_divisor: int = 16  # a square's side is the image's divided by this,
     flat_smallest_side: int = 8  # and at least so many pixels
@@ -174,7 +175,9 @@ class EvaluationConfig:
     lesion_contrasts_hu: tuple[float, ...] = (40.0, 80.0)
     lesions_per_image: int = 12  # at most
     lesion_max_step_hu: float = 150.0  # of the tissue around one
-    edges: int = 16  # an image, the steepest isolated ones of the truth
+    # Where classes of contrast begin, each ending where the next one begins: muscle in fat, a rib, a lung's border.
+    edge_contrasts_hu: tuple[float, ...] = (50.0, 200.0, 400.0)
+    edges: int = 16  # of a class per image, the steepest isolated ones of the truth
     edge_reach: int = 5  # pixels on both sides
     perceptual: bool = True  # the distance in VGG features (vgg.weights)
     perceptual_layer: str = "block3_conv4"  # not the one that generator-vgg and wgan-vgg minimise
@@ -381,7 +384,7 @@ PRESETS = {
         input=InputConfig(patch_size=64, flips=True, patches_per_image=8),
         optimizer=replace(_REPORT.optimizer, critic_lr=1e-4, schedule="cosine"),
         training=TrainingConfig(batch_size=16, epochs=None, steps=20_000),
-        evaluation=EvaluationConfig(windows=("soft_tissue", "lung")),
+        evaluation=EvaluationConfig(),
     ),
     # Phantoms on 2 CPU cores in minutes. The data protocol, the losses and the generator's rate are the report's;
     # training is 64 steps at batch 8, with one critic update a step and a critic rate at which the fragile

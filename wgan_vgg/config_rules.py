@@ -34,6 +34,7 @@ GRIDS = (
     *("evaluation.gaussian_sigma_pixels", "evaluation.tv_weight", "evaluation.nlm_strength"),
     *("evaluation.bilateral_sigma", "evaluation.bilateral_sigma_pixels", "evaluation.wavelet_sigma"),
     *("evaluation.bm3d_sigma", "evaluation.lesion_diameters_mm", "evaluation.lesion_contrasts_hu"),
+    "evaluation.edge_contrasts_hu",
 )
 CHOICES = {
     "evaluation.perceptual_layer": VGG_LAYERS,
@@ -95,6 +96,9 @@ def check(config: object, models: tuple[str, ...]) -> None:
     for key in GRIDS:
         if not min(config_values.get(config, key), default=0) > 0:
             raise InputError(f"{key}={config_values.get(config, key)}: must be one or more values above 0")
+    contrasts = config_values.get(config, "evaluation.edge_contrasts_hu")
+    if list(contrasts) != sorted(set(contrasts)):
+        raise InputError(f"evaluation.edge_contrasts_hu={contrasts}: must rise, each class ends where the next begins")
     if not 0 < config_values.get(config, "evaluation.confidence") < 1:
         raise InputError(f"evaluation.confidence={config.evaluation.confidence}: must be between 0 and 1")
     for key in (*NOT_NEGATIVE, *POSITIVE):

@@ -9,9 +9,8 @@ import dataclasses
 import functools
 import importlib.util
 import itertools
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from skimage import restoration
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.errors import install
 from wgan_vgg.evaluation import metrics
+from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.input_pipeline import DataSet
 
 Parameters = dict[str, float]
@@ -111,11 +111,6 @@ def missing(names: Sequence[str]) -> list[str]:
     """Those of the baselines whose module is not installed."""
     modules = {name: BASELINES[name].module for name in names}
     return [name for name, module in modules.items() if module and importlib.util.find_spec(module) is None]
-
-
-def workers() -> Executor:
-    """Threads, one a core: the slow filters release the interpreter's lock, and threads start at once."""
-    return ThreadPoolExecutor(os.cpu_count())
 
 
 def apply(name: str, parameters: Parameters, images: np.ndarray, pool: Executor) -> np.ndarray:

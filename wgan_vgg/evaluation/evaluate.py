@@ -13,10 +13,11 @@ from data_prep import tfrecords
 from wgan_vgg import config_values
 from wgan_vgg.config import Config
 from wgan_vgg.evaluation import baselines, metrics, perceptual, repeats, statistics
-from wgan_vgg.evaluation.judge import per_image
+from wgan_vgg.evaluation.image_measures import per_image
 from wgan_vgg.evaluation.methods import Method
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.panel import Batch, Panel, batches
+from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.references import TRUTH, Progress, judged_references
 from wgan_vgg.evaluation.samples import RULE, Samples
 from wgan_vgg.files import write_json, write_text, write_via
@@ -58,31 +59,23 @@ def evaluate(
     Raises:
       InputError: no such split, or the method gives no proper image.
     """
-    total, done = data.size(split), 0
+    images = data.size(split)
     results.create()
     distance = perceptual.build(config.evaluation, config.vgg)
     references = references or results.references
     scans = repeats.scan_again(data, split, config.evaluation, references.repeats(split))
     judged_before = judged_references(data, split, config.evaluation, distance, references, scans, progress)
-    panel = Panel(data, config.evaluation, distance, {one.name: True for one in (method, *beside)})
     of_noisy = [row for row in judged_before["rows"] if row["method"] == NOISY]
     samples = Samples([row["patient_id"] for row in of_noisy], config.evaluation.sample_slices)
-    for batch in batches(data, split):
-        denoised = method.denoise(batch)
-        panel.add(batch, {method.name: denoised} | {other.name: other.denoise(batch) for other in beside})
-        samples.add(batch, denoised)
-        if save_images:
-            _save(save_images, batch, denoised)
-        done += len(batch.rows)
-        if progress:
-            progress(f"evaluate {method.name}", done, total)
-    repeated = {one.name: scans.judge(one.name, one.denoise) for one in (method, *beside) if scans and one.any_image}
-    arrays = samples.arrays()
     tuned = judged_before["baselines"]
     baseline = statistics.best_baseline(tuned)
-    if baseline:
-        with baselines.workers() as pool:
+    with workers() as pool:
+        panel = Panel(data, config.evaluation, distance, {one.name: True for one in (method, *beside)}, pool)
+        _judge(method, beside, data, split, panel, samples, save_images, progress)
+        arrays = samples.arrays()
+        if baseline:
             arrays["baseline"] = baselines.apply(baseline, tuned[baseline]["parameters"], arrays["low_dose"], pool)
+    repeated = {one.name: scans.judge(one.name, one.denoise) for one in (method, *beside) if scans and one.any_image}
     judged = judged_before["methods"] | panel.judgements({name: one["spectra"] for name, one in repeated.items()})
     responses = judged_before["responses"] | {name: one["responses"] for name, one in repeated.items()}
     patients = data.description["patients"][split]
@@ -95,7 +88,7 @@ def evaluate(
         "step": method.step,
         "settings": config_values.to_dict(config.evaluation),
         "report_batch_size": config.evaluation.report_batch_size,
-        "images": total,
+        "images": images,
         "patients": patients,
         "data": _describe(data),
         "data_range": metrics.DATA_RANGE,
@@ -111,6 +104,10 @@ def evaluate(
         "repeats": scans and scans.describe(),
         "responses": responses,
         "detectability": lesion_statistics({name: [one] for name, one in responses.items()}, config),
+        "edges": {
+            "contrasts_hu": list(config.evaluation.edge_contrasts_hu),
+            "methods": {TRUTH: judged_before["truth"]["edges"]} | {name: one["edges"] for name, one in judged.items()},
+        },
         "noise_power": {
             "unit": "HU^2 mm^2, cycles/mm" if known_pixel else "HU^2 pixel^2, cycles/pixel",
             "methods": {TRUTH: judged_before["truth"]["noise_power"], **noise_power},
@@ -122,6 +119,29 @@ def evaluate(
     write_via(results.eval_samples(split), lambda file: np.savez_compressed(file, **arrays))
     write_json(results.eval_json(split), summary)
     return summary
+
+
+def _judge(
+    method: Method,
+    beside: Sequence[Method],
+    data: DataSet,
+    split: str,
+    panel: Panel,
+    samples: Samples,
+    save_images: Path | None,
+    progress: Progress | None,
+) -> None:
+    """Lets the methods denoise a split, batch by batch; `panel` and `samples` take what they make of it."""
+    done = 0
+    for batch in batches(data, split):
+        denoised = method.denoise(batch)
+        panel.add(batch, {method.name: denoised} | {other.name: other.denoise(batch) for other in beside})
+        samples.add(batch, denoised)
+        if save_images:
+            _save(save_images, batch, denoised)
+        done += len(batch.rows)
+        if progress:
+            progress(f"evaluate {method.name}", done, data.size(split))
 
 
 def lesion_statistics(responses: Mapping[str, Sequence[Any]], config: Config) -> list[dict[str, Any] | None]:

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
+
+from wgan_vgg.evaluation.jackknife import interval
 
 CHO, NPW = "channelized Hotelling", "non-prewhitening"
 # Sparse difference-of-gaussians channels of Abbey and Barrett 2001 (section 3.B), and one more of higher frequency:
@@ -126,18 +127,10 @@ def _leaving_one_out(of_patients: Responses) -> np.ndarray:
 
 
 def _estimate(values: np.ndarray, confidence: float) -> dict[str, float]:
-    """The mean over seeds of the first column, and its interval from the others: (seeds, 1 + patients)."""
-    mean, others = float(values[:, 0].mean()), values[:, 1:].mean(axis=0)
-    seeds, patients = len(values), len(others)
-    parts = [((patients - 1) / patients * np.sum((others - others.mean()) ** 2), patients - 1)]
-    if seeds > 1:
-        parts.append((np.var(values[:, 0], ddof=1) / seeds, seeds - 1))
-    variance = sum(part for part, _ in parts)
-    if not variance:
-        return {"mean": mean, "low": mean, "high": mean}
-    freedom = variance**2 / sum(part**2 / own for part, own in parts)  # Satterthwaite
-    reach = float(np.sqrt(variance) * scipy.stats.t.ppf((1 + confidence) / 2, freedom))
-    return {"mean": mean, "low": mean - reach, "high": mean + reach}
+    """The mean over seeds of the first column, and its jackknife interval from the others: (seeds, 1 + patients)."""
+    mean = float(values[:, 0].mean())
+    bounds = interval(mean, values[:, 1:].mean(axis=0), confidence, values[:, 0])
+    return {"mean": mean, **dict(zip(("low", "high"), bounds, strict=True))}
 
 
 def _sums(values: Mapping[str, Sequence[float]]) -> list[float]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from data_prep import tfrecords
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.errors import InputError
-from wgan_vgg.evaluation.judge import Judge, Scale, Truth
+from wgan_vgg.evaluation.image_measures import Scale, Truth, measure
+from wgan_vgg.evaluation.judge import Judge
 from wgan_vgg.evaluation.noise_texture import Spectra
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
 from wgan_vgg.input_pipeline import DataSet
@@ -50,7 +52,7 @@ def batches(data: DataSet, split: str) -> Iterator[Batch]:
 
 
 class Panel:
-    """A judge a method, and the rows of the CSV."""
+    """One Judge for each method, and the rows of the CSV."""
 
     def __init__(
         self,
@@ -58,34 +60,57 @@ class Panel:
         config: EvaluationConfig,
         perceptual: PerceptualDistance | None,
         methods: Mapping[str, bool],
+        pool: Executor,
     ) -> None:
-        """`methods`: by name, whether its images have HU (a min-max rescaled one has none)."""
-        pixel = data.manifest["pixel_spacing_mm"]
-        self._scale = Scale(
-            data.hu_slope, data.manifest["hu_intercept"], None if pixel == tfrecords.UNKNOWN_PATIENT else pixel
-        )
-        self._config, self._perceptual = config, perceptual
+        """`methods`: by name, whether its images have HU (a min-max rescaled one has none); `pool` measures images."""
+        self._scale = scale_of(data)
+        self._config, self._perceptual, self._pool = config, perceptual, pool
         self._judges = {name: Judge(self._scale, config, in_hu=in_hu) for name, in_hu in methods.items()}
         self.rows: list[dict[str, Any]] = []
 
-    def add(self, batch: Batch, images: Mapping[str, np.ndarray]) -> None:
-        """Judges each method's images (batch, height, width) of one batch.
+    def add(self, batch: Batch, images: Mapping[str, np.ndarray]) -> list[Truth]:
+        """Judges each method's images (batch, height, width) of one batch; returns the truths.
 
         Raises:
           InputError: a method's image has NaN or infinite pixels.
         """
-        truths = [Truth(image, self._scale, self._config) for image in batch.normal_dose]
-        features = self._perceptual.features(batch.normal_dose) if self._perceptual else None
         for name, outputs in images.items():
             check_finite(name, outputs, batch.rows)
-            distances = self._perceptual.distances(features, outputs) if self._perceptual else [None] * len(outputs)
-            for row, truth, output, distance in zip(batch.rows, truths, outputs, distances, strict=True):
-                values = self._judges[name].add(truth, output, row["patient_id"], distance)
-                self.rows.append({**row, "method": name, **values})
+        truths = list(self._pool.map(lambda image: Truth(image, self._scale, self._config), batch.normal_dose))
+        distances = self._distances(batch, images)
+        jobs = [(name, number) for name in images for number in range(len(truths))]
+        measured = self._pool.map(
+            lambda job: measure(
+                truths[job[1]], images[job[0]][job[1]], in_hu=self._judges[job[0]].in_hu, perceptual=distances[job]
+            ),
+            jobs,
+        )
+        for (name, number), found in zip(jobs, measured, strict=True):
+            row = batch.rows[number]
+            self._judges[name].add(truths[number], images[name][number], row["patient_id"], found)
+            self.rows.append({**row, "method": name, **found.values})
+        return truths
+
+    def _distances(self, batch: Batch, images: Mapping[str, np.ndarray]) -> dict[tuple[str, int], float | None]:
+        """In VGG features, by method and number in the batch."""
+        if not self._perceptual:
+            return {(name, number): None for name in images for number in range(len(batch.rows))}
+        features = self._perceptual.features(batch.normal_dose)
+        return {
+            (name, number): distance
+            for name, outputs in images.items()
+            for number, distance in enumerate(self._perceptual.distances(features, outputs))
+        }
 
     def judgements(self, repeated: Mapping[str, Spectra] | None = None) -> dict[str, dict[str, Any]]:
         """See Judge.judgement; by method. `repeated`: the spectra of those methods that saw repeated scans."""
         return {name: judge.judgement((repeated or {}).get(name)) for name, judge in self._judges.items()}
+
+
+def scale_of(data: DataSet) -> Scale:
+    """The HU and the pixels of a data set."""
+    pixel = data.manifest["pixel_spacing_mm"]
+    return Scale(data.hu_slope, data.manifest["hu_intercept"], None if pixel == tfrecords.UNKNOWN_PATIENT else pixel)
 
 
 def check_finite(name: str, outputs: np.ndarray, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -94,5 +119,5 @@ def check_finite(name: str, outputs: np.ndarray, rows: Sequence[Mapping[str, Any
         if not np.all(np.isfinite(output)):
             raise InputError(
                 f"{name}: NaN or infinite pixels in its image of patient {row['patient_id']}, slice "
-                f"{row['slice_index']}; nothing can be said of it, mend the method"
+                f"{row['slice_index']}; it cannot be scored; mend the method"
             )

@@ -16,8 +16,11 @@ import wgan_vgg
 from wgan_vgg import config_values
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation import baselines
+from wgan_vgg.evaluation.image_measures import measure_truth, per_image
+from wgan_vgg.evaluation.judge import Judge
 from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.evaluation.panel import Batch, Panel, batches
+from wgan_vgg.evaluation.panel import Batch, Panel, batches, scale_of
+from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
 from wgan_vgg.evaluation.repeats import Repeats
 from wgan_vgg.files import read_json, write_json
@@ -28,7 +31,6 @@ from wgan_vgg.run_dir import ReferencesDir
 Progress = Callable[[str, int, int], None]
 
 TRUTH = "normal dose"
-_OF_TRUTH = ("std_hu", "edge_rise_pixels")
 
 
 def judged_references(
@@ -45,8 +47,8 @@ def judged_references(
     Returns:
       `rows` of the CSV; `methods`: the judgements of the noisy input and of each baseline (see Judge.judgement);
       `responses`: by method, what observers see of repeated scans (see Repeats.judge), empty without `repeats`;
-      `truth`: its means and noise power; `baselines`: what tuning chose; `missing`: those left out, their packages not
-      being installed.
+      `truth`: its means, edges and noise power; `baselines`: what tuning chose; `missing`: those left out, their
+      packages not being installed.
 
     Raises:
       InputError: no such split.
@@ -69,6 +71,7 @@ def judged_references(
     )
     key = {**tuning_key, "split": split, "evaluation": config_values.to_dict(config)}
     key["perceptual"] = perceptual and perceptual.description
+    key["metrics"] = per_image(config)  # of an older version there are fewer
     judged = _kept(
         folder.split(split),
         key,
@@ -88,11 +91,11 @@ def _judge(
 ) -> dict[str, Any]:
     # What is made of a min-max rescaled input has no HU either.
     methods = dict.fromkeys((NOISY, *chosen), not data.config.rescale_low_dose)
-    panel = Panel(data, config, perceptual, methods)
-    truth = Panel(data, config, None, {TRUTH: True})
     total, done = data.size(split), 0
     repeated: dict[str, dict[str, Any]] = {}
-    with baselines.workers() as pool:
+    with workers() as pool:
+        panel = Panel(data, config, perceptual, methods, pool)
+        of_truth = Judge(scale_of(data), config, in_hu=True)
 
         def denoise(name: str, batch: Batch) -> np.ndarray:
             if name == NOISY:
@@ -100,17 +103,21 @@ def _judge(
             return baselines.apply(name, chosen[name]["parameters"], batch.low_dose, pool)
 
         for batch in batches(data, split):
-            panel.add(batch, {name: denoise(name, batch) for name in methods})
-            truth.add(batch, {TRUTH: batch.normal_dose})
+            truths = panel.add(batch, {name: denoise(name, batch) for name in methods})
+            for row, truth in zip(batch.rows, truths, strict=True):
+                of_truth.add(truth, truth.image, row["patient_id"], measure_truth(truth))
             done += len(batch.rows)
             if progress:
                 progress(done, total)
         if repeats:
             repeated = {name: repeats.judge(name, functools.partial(denoise, name)) for name in methods}
-    of_truth = truth.judgements()[TRUTH]
+    own = of_truth.judgement()
     return {
-        "truth": {"means": {name: of_truth["means"][name] for name in _OF_TRUTH}}
-        | {"noise_power": of_truth["noise_power"]},
+        "truth": {
+            "means": {"std_hu": own["means"]["std_hu"]},
+            "edges": own["edges"],
+            "noise_power": own["noise_power"],
+        },
         "methods": panel.judgements({name: values["spectra"] for name, values in repeated.items()}),
         "responses": {name: values["responses"] for name, values in repeated.items()},
         "rows": panel.rows,

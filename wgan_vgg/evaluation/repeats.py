@@ -4,9 +4,7 @@ Only data whose low dose is simulated can be scanned again. The first and the la
 """
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,9 @@ from data_prep.repeated_scans import Scanner, scanner
 from wgan_vgg import config_values
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation import flat_regions, lesions, noise_texture, observers
-from wgan_vgg.evaluation.judge import Scale, Truth
-from wgan_vgg.evaluation.panel import Batch, batch_size, batches, check_finite
+from wgan_vgg.evaluation.image_measures import Scale, find_regions
+from wgan_vgg.evaluation.panel import Batch, batch_size, batches, check_finite, scale_of
+from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.samples import spread_over_patients
 from wgan_vgg.files import write_via
 from wgan_vgg.input_pipeline import DataSet
@@ -34,6 +33,7 @@ class Repeats:
       rows: patient_id, slice_index and source of each image.
       places: of the lesions in each image.
       side: of the square around a lesion, in pixels.
+      regions: the flat squares of each image.
     """
 
     rows: list[dict[str, Any]]
@@ -41,6 +41,7 @@ class Repeats:
     scans: np.ndarray
     places: list[list[lesions.Place]]
     side: int
+    regions: list[list[flat_regions.Region]]
     scale: Scale
     config: EvaluationConfig
 
@@ -57,8 +58,7 @@ class Repeats:
         for images in denoised:
             check_finite(name, images, self.rows)
         spectra = noise_texture.Spectra()
-        for row, truth, plain, again in zip(self.rows, self.truths, denoised[PLAIN], denoised[AGAIN], strict=True):
-            regions = Truth(truth, self.scale, self.config).regions
+        for row, regions, plain, again in zip(self.rows, self.regions, denoised[PLAIN], denoised[AGAIN], strict=True):
             if regions:
                 noise = flat_regions.cut((plain - again) * (self.scale.slope / np.sqrt(2)), regions)
                 spectra.add(row["patient_id"], flat_regions.detrended(noise))
@@ -106,7 +106,7 @@ def scan_again(data: DataSet, split: str, config: EvaluationConfig, kept: Path) 
     pixel, patients = data.manifest["pixel_spacing_mm"], data.manifest["patients"][split]
     if scan is None or not config.repeated_images or not isinstance(pixel, float) or not isinstance(patients, list):
         return None
-    scale = Scale(data.hu_slope, data.manifest["hu_intercept"], pixel)
+    scale = scale_of(data)
     rows, truths = _chosen(data, split, config.repeated_images)
     side = lesions.roi_side(config, pixel)
     count = len(lesions.kinds(config))
@@ -118,7 +118,8 @@ def scan_again(data: DataSet, split: str, config: EvaluationConfig, kept: Path) 
     if stored.get("key") != key:
         stored = {"key": np.array(key), "scans": _scanned(scan, truths, places, _contrasts(config, side, scale), data)}
         write_via(kept, lambda file: np.savez(file, **stored))
-    return Repeats(rows, truths, stored["scans"], places, side, scale, config)
+    regions = [find_regions(scale.to_hu(truth), config) for truth in truths]
+    return Repeats(rows, truths, stored["scans"], places, side, regions, scale, config)
 
 
 def _chosen(data: DataSet, split: str, count: int) -> tuple[list[dict[str, Any]], np.ndarray]:
@@ -161,7 +162,7 @@ def _scanned(
         return scan(image, np.random.default_rng(stream))
 
     jobs = [(kind, number) for kind in (PLAIN, AGAIN, WITH_LESIONS) for number in range(len(truths))]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         scans = np.stack(list(pool.map(scan_one, jobs)))
     return scans.reshape(3, *truths.shape).astype(np.float32)
 

@@ -35,6 +35,7 @@ def combined(summaries: Mapping[str, Sequence[Summary]], config: Config) -> dict
         name: [summary["noise_power"]["methods"].get(name) for summary in of_seeds]
         for name, of_seeds in methods.items()
     }
+    edges = {name: [summary["edges"]["methods"][name] for summary in of_seeds] for name, of_seeds in methods.items()}
     return {
         **{name: first[name] for name in _SHARED},
         "methods": {name: _means([one["methods"][name] for one in of_seeds]) for name, of_seeds in methods.items()},
@@ -44,6 +45,8 @@ def combined(summaries: Mapping[str, Sequence[Summary]], config: Config) -> dict
             for name, values in patient_values.items()
         },
         "detectability": lesion_statistics(responses, config),
+        "edges": first["edges"]
+        | {"methods": first["edges"]["methods"] | {name: _edges(of_seeds) for name, of_seeds in edges.items()}},
         "noise_power": {
             "unit": first["noise_power"]["unit"],
             "methods": first["noise_power"]["methods"] | {name: _curve(of_seeds) for name, of_seeds in curves.items()},
@@ -66,6 +69,14 @@ def _means(of_seeds: Sequence[Mapping[str, float | None]]) -> dict[str, float | 
     """Each metric's mean over the seeds; None where it is not defined for one of them."""
     values = {name: [means[name] for means in of_seeds] for name in of_seeds[0]}
     return {name: None if None in of else float(np.mean(of)) for name, of in values.items()}
+
+
+def _edges(of_seeds: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The rise for each class of contrast; of several seeds the mean, without an interval."""
+    if len(of_seeds) == 1:
+        return [dict(found) for found in of_seeds[0]]
+    rises = [_means([{"mean": found["mean"]} for found in of_class]) for of_class in zip(*of_seeds, strict=True)]
+    return [dict(found) | rise | {"low": None, "high": None} for found, rise in zip(of_seeds[0], rises, strict=True)]
 
 
 def _curve(of_seeds: Sequence[Mapping[str, list[float]] | None]) -> dict[str, list[float]] | None:

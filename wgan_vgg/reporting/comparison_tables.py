@@ -1,15 +1,14 @@
-"""The tables a reviewer would ask for: every method with intervals and tests, and what PSNR does not show."""
+"""The table a reviewer would ask for: every method with intervals and tests; below it what PSNR does not show."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wgan_vgg.evaluation.baselines import INSTALL
 from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.evaluation.noise_texture import SMALLEST_SIDE
-from wgan_vgg.evaluation.references import TRUTH
 from wgan_vgg.evaluation.statistics import MIN_PATIENTS, TOO_FEW
+from wgan_vgg.reporting.detail_tables import detail_markdown
 from wgan_vgg.reporting.lesion_tables import lesion_markdown
-from wgan_vgg.reporting.markdown import DASH, markdown_table, number, with_interval
+from wgan_vgg.reporting.markdown import DASH, markdown_table, with_interval
 
 Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
 _QUALITY = (("PSNR dB", "psnr", 2), ("SSIM", "ssim", 4), ("RMSE HU", "rmse_hu", 1))  # heading, metric, digits
@@ -17,17 +16,10 @@ _QUALITY = (("PSNR dB", "psnr", 2), ("SSIM", "ssim", 4), ("RMSE HU", "rmse_hu", 
 
 def honest_markdown(evaluation: Evaluation) -> str:
     """All tables of an evaluation, each with what its figures mean."""
-    parts = [
-        quality_table(evaluation),
-        _about_quality(evaluation),
-        fidelity_table(evaluation),
-        _about_fidelity(evaluation),
-    ]
+    parts = [quality_table(evaluation), _about_quality(evaluation)]
     if evaluation["statistics"]["between_networks"]:
         parts += [networks_table(evaluation), _about_networks(evaluation)]
-    if evaluation["windows"]:
-        parts += [windows_table(evaluation), _about_windows(evaluation)]
-    return "\n\n".join([*parts, lesion_markdown(evaluation)])
+    return "\n\n".join([*parts, detail_markdown(evaluation), lesion_markdown(evaluation)])
 
 
 def quality_table(evaluation: Evaluation) -> str:
@@ -52,21 +44,6 @@ def quality_table(evaluation: Evaluation) -> str:
     return markdown_table(["", *shown], [list(row) for row in zip(evaluation["methods"], *shown.values(), strict=True)])
 
 
-def fidelity_table(evaluation: Evaluation) -> str:
-    """What tells a faithful image from a smooth one, with the truth's own values, and the report's two metrics."""
-    header = ["", "bias HU", "std HU", "texture", "edge rise px", "VGG distance", "report's PSNR", "report's SSIM"]
-    truth = evaluation["truth"]
-    rows = [[TRUTH, "0", number(truth["std_hu"], 1), "0", number(truth["edge_rise_pixels"], 2), "0", DASH, "1"]]
-    for name, means in evaluation["methods"].items():
-        bias = DASH if means["bias_hu"] is None else f"{means['bias_hu']:+.1f}"
-        rows.append(
-            [name, bias, number(means["std_hu"], 1), number(means["texture_distance"], 3)]
-            + [number(means["edge_rise_pixels"], 2), significant(means["perceptual"])]
-            + [number(means["report_psnr"], 3), number(means["report_ssim"], 4)]
-        )
-    return markdown_table(header, rows)
-
-
 def networks_table(evaluation: Evaluation) -> str:
     """The models against each other: PSNR of the row less that of the column."""
     between = evaluation["statistics"]["between_networks"]
@@ -75,29 +52,6 @@ def networks_table(evaluation: Evaluation) -> str:
         for name in between
     ]
     return markdown_table(["row minus column", *between], rows)
-
-
-def windows_table(evaluation: Evaluation) -> str:
-    """PSNR and SSIM within each HU window."""
-    windows = evaluation["windows"]
-    header = ["", *(f"{name} {metric}" for name in windows for metric in ("PSNR", "SSIM"))]
-    return markdown_table(
-        header,
-        [
-            [method]
-            + [
-                number(means[f"{metric}_{name}"], digits)
-                for name in windows
-                for metric, digits in (("psnr", 2), ("ssim", 4))
-            ]
-            for method, means in evaluation["methods"].items()
-        ],
-    )
-
-
-def significant(value: float | None) -> str:
-    """Three significant digits: distances have no natural scale."""
-    return DASH if value is None else f"{value:.3g}"
 
 
 def p_text(value: float | None) -> str:
@@ -198,21 +152,3 @@ def _about_tests(evaluation: Evaluation) -> list[str]:
 def _parameters(name: str, choice: Mapping[str, Any]) -> str:
     values = ", ".join(f"{key.replace('_', ' ')} {value:.3g}" for key, value in choice["parameters"].items())
     return f"{name} ({values})"
-
-
-def _about_fidelity(evaluation: Evaluation) -> str:
-    distance = evaluation["perceptual"] or "not computed, no weights"
-    noise = "from differences of two scans" if evaluation["repeats"] else "anatomy in the squares included"
-    return (
-        "Bias and standard deviation in squares of tissue without a step, less a quadratic surface. Texture: share of "
-        f"the noise power at other frequencies than the normal dose's, 0 to 1, {noise}; a dash where the squares are "
-        f"below {SMALLEST_SIDE} pixels. Edge rise: 10-90 %, over the truth's steepest isolated "
-        f"edges. VGG distance: mean squared difference of features, {distance}. The report's own definitions: over "
-        f"batches of {evaluation['report_batch_size']}, PSNR of the batch's MSE, one global SSIM with C1 = .01 and "
-        "C2 = .03."
-    )
-
-
-def _about_windows(evaluation: Evaluation) -> str:
-    stated = ", ".join(f"{name} {level}/{width} HU" for name, (level, width) in evaluation["windows"].items())
-    return f"Windows (level/width): {stated}; images are clipped to the window, whose width is the data range."

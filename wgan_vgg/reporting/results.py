@@ -87,7 +87,7 @@ def _check_alike(runs: Runs, summaries: Mapping[str, Sequence[Mapping[str, Any]]
     first = next(iter(summaries.values()))[0]
     for name, of_seeds in summaries.items():
         for run, summary in zip(runs[name], of_seeds, strict=True):
-            if not {"data", "responses", "beside"} <= set(summary):
+            if not {"data", "responses", "beside", "edges"} <= set(summary):
                 raise InputError(f"{run.eval_json(split)}: of an older version; evaluate it again")
             if summary["data"] != first["data"] or summary["settings"] != first["settings"]:
                 raise InputError(f"{run.path}: judged on other data or otherwise than the others; evaluate it again")

@@ -53,12 +53,14 @@ PROTOCOL = {
 STUDIES = {"protocol": PROTOCOL}
 
 # Of every row. Whole files of LoDoPaB-CT's disjoint parts: all rows, leaking or not, have the same test slices, which
-# are the notebook's. The classical denoisers and the distance in VGG features stand in `reproduce`'s own tables.
+# are the notebook's. The classical denoisers, the distance in VGG features and HU windows stand in `reproduce`'s own
+# tables.
 COMMON = {
     "data.selection": "files",
     "data.validation_parts": (),
     "evaluation.baselines": (),
     "evaluation.perceptual": False,
+    "evaluation.windows": (),
 }
 # Instead of the default phantoms: two full files a part, so that a file is left to train on when the last one is tested
 # on, with as many patients to train on in the leaking split as in the other.

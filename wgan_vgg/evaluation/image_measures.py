@@ -1,0 +1,136 @@
+"""What is measured in one image against its truth: the values of a row, and what only averages can tell."""
+
+import dataclasses
+
+import numpy as np
+
+from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.evaluation import flat_regions, information_fidelity, metrics, sharpness, structural_similarity
+from wgan_vgg.evaluation.body import body_mask
+
+IN_HU = ("rmse_hu", "bias_hu", "std_hu", "rmse_hu_body")
+_ANY_RANGE = ("psnr", "ssim", "psnr_body", "ssim_body", "dival_psnr", "ms_ssim", "vif", "perceptual")
+
+
+def per_image(config: EvaluationConfig) -> list[str]:
+    """The names of the metrics that every image has, in the order of the CSV's columns."""
+    windowed = [f"{name}_{window}" for window in config.windows for name in ("psnr", "ssim")]
+    return ["psnr", "ssim", *IN_HU, *_ANY_RANGE[2:], *windowed]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """HU = slope * value + intercept, and a pixel's side in mm (None: unknown; frequencies are then per pixel)."""
+
+    slope: float
+    intercept: float
+    pixel_mm: float | None
+
+    def to_hu(self, image: np.ndarray) -> np.ndarray:
+        """An image of the training range in HU, float64."""
+        return self.slope * image.astype(np.float64) + self.intercept
+
+
+class Truth:
+    """A normal-dose image (height, width) of the training range: where to measure, and what every comparison needs."""
+
+    def __init__(self, image: np.ndarray, scale: Scale, config: EvaluationConfig) -> None:
+        self.image, self.scale, self.config = image, scale, config
+        self.hu = scale.to_hu(image)
+        self.body = body_mask(self.hu)
+        self.regions = find_regions(self.hu, config)
+        self.edges = sharpness.find_edges(
+            image,
+            contrasts=[contrast / scale.slope for contrast in config.edge_contrasts_hu],
+            count=config.edges,
+            reach=config.edge_reach,
+        )
+        self.ssim_scales = structural_similarity.scales(image)
+        self.vif_scales = information_fidelity.scales(image)
+        self.in_windows = {name: metrics.in_window(self.hu, name) for name in config.windows}
+        self.window_scales = {name: structural_similarity.scales(view, 1) for name, view in self.in_windows.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """One image's values by name (None: not defined), and its parts that are averaged before anything is computed.
+
+    Attributes:
+      noise: squares (regions, side, side) of flat tissue in HU, detrended; None where nothing is flat.
+      profiles: across edges, (edges, samples) for each class of contrast.
+    """
+
+    values: dict[str, float | None]
+    noise: np.ndarray | None
+    profiles: list[np.ndarray]
+
+
+def find_regions(truth_hu: np.ndarray, config: EvaluationConfig) -> list[flat_regions.Region]:
+    """The flat squares of a normal-dose image (height, width) in HU that the config asks for."""
+    return flat_regions.find_flat_regions(
+        truth_hu,
+        count=config.flat_regions,
+        side=max(config.flat_smallest_side, min(truth_hu.shape) // config.flat_divisor),
+        min_hu=config.flat_min_hu,
+        max_step_hu=config.flat_max_step_hu,
+    )
+
+
+def measure(truth: Truth, image: np.ndarray, *, in_hu: bool, perceptual: float | None = None) -> Measured:
+    """Measures an image (height, width) against its truth.
+
+    Args:
+      truth: its normal-dose image.
+      image: in the training range; not changed.
+      in_hu: whether it is in the truth's range; a min-max rescaled one has no HU.
+      perceptual: its distance in VGG features.
+    """
+    scales, body = structural_similarity.scales(image), truth.body
+    similarity = structural_similarity.ssim_map(truth.ssim_scales, scales)
+    margin = slice(structural_similarity.MARGIN, -structural_similarity.MARGIN)
+    inner = body[margin, margin]
+    values = dict.fromkeys(per_image(truth.config)) | {
+        "psnr": metrics.psnr(truth.image, image),
+        "ssim": float(similarity.mean()),
+        "psnr_body": metrics.psnr(truth.image[body], image[body]) if body.any() else None,
+        "ssim_body": float(similarity[inner].mean()) if inner.any() else None,
+        "dival_psnr": metrics.dival_psnr(truth.image, image),
+        "ms_ssim": structural_similarity.multiscale_ssim(truth.ssim_scales, scales),
+        "vif": information_fidelity.vif(truth.vif_scales, information_fidelity.scales(image)),
+        "perceptual": perceptual,
+    }
+    if in_hu:
+        values |= _in_hu(truth, image)
+    noise = flat_regions.cut(truth.scale.to_hu(image), truth.regions) if truth.regions else None
+    return Measured(
+        values,
+        noise if noise is None else flat_regions.detrended(noise),
+        sharpness.profiles(image, truth.edges),
+    )
+
+
+def measure_truth(truth: Truth) -> Measured:
+    """A truth's own noise and edges."""
+    values = dict.fromkeys(per_image(truth.config))
+    noise = flat_regions.cut(truth.hu, truth.regions) if truth.regions else None
+    if noise is not None:
+        values["std_hu"] = flat_regions.standard_deviation(noise)
+        noise = flat_regions.detrended(noise)
+    return Measured(values, noise, sharpness.profiles(truth.image, truth.edges))
+
+
+def _in_hu(truth: Truth, image: np.ndarray) -> dict[str, float]:
+    """The values in HU, and those in HU windows."""
+    image_hu, body, slope = truth.scale.to_hu(image), truth.body, truth.scale.slope
+    values = {"rmse_hu": metrics.rmse_hu(truth.image, image, slope)}
+    if body.any():
+        values["rmse_hu_body"] = metrics.rmse_hu(truth.image[body], image[body], slope)
+    if truth.regions:
+        true_squares, squares = (flat_regions.cut(part, truth.regions) for part in (truth.hu, image_hu))
+        values["bias_hu"] = flat_regions.bias(true_squares, squares)
+        values["std_hu"] = flat_regions.standard_deviation(squares)
+    for name, view in truth.in_windows.items():
+        seen = metrics.in_window(image_hu, name)
+        similarity = structural_similarity.ssim_map(truth.window_scales[name], structural_similarity.scales(seen, 1))
+        values |= {f"psnr_{name}": metrics.psnr(view, seen), f"ssim_{name}": float(similarity.mean())}
+    return values
