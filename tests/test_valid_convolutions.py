@@ -246,6 +246,24 @@ def test_kernels_without_biases_of_other_programs_are_same_convolutions(run, tmp
     np.testing.assert_allclose(given, images, atol=1e-5)
 
 
+def test_a_tf1_checkpoint_of_kernels_and_what_adam_keeps_of_them(tmp_path):
+    """As train_wgan.py saves them."""
+    parts = models.build_generator(AUTHOR.generator, seed=3).get_weights()
+    values = {}
+    for number, kernel in enumerate(parts, start=1):
+        name = f"cnn_model/conv{number}/kernel"
+        values |= {name: kernel, f"{name}/Adam": 0 * kernel, f"{name}/Adam_1": 0 * kernel}
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "wgan_vgg54_99.ckpt"),
+        tensor_names=[*values],
+        shape_and_slices=[""] * len(values),
+        tensors=[*map(tf.constant, values.values())],
+    )
+    import_generator(tmp_path / "wgan_vgg54_99.ckpt", tmp_path / "run", layout="original")
+    for ours, theirs in zip(load_generator(RunDir(tmp_path / "run")).get_weights(), parts, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_torch_computes_the_same(run, tmp_path):
     torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'wgan-vgg[weights]')")
     parts = [torch.nn.Conv2d(1 if n == 0 else 32, 1 if n == 7 else 32, 3, bias=False) for n in range(8)]

@@ -142,7 +142,8 @@ def find_convolutions(tensors: Mapping[str, np.ndarray], source: Path) -> tuple[
     """The generator among tensors, by structure.
 
     Kernels whose names differ in one number only are one network, in the order of that number. It is a
-    generator if it goes from 1 channel over always the same number back to 1.
+    generator if it goes from 1 channel over always the same number back to 1. What TensorFlow's optimizers keep of a
+    kernel has its shape too, and a name below its own.
 
     Returns:
       The first kernel's name; kernels (3, 3, in, out) with their biases, if they have any, float32.
@@ -151,7 +152,8 @@ def find_convolutions(tensors: Mapping[str, np.ndarray], source: Path) -> tuple[
       InputError: there is none, or several; says what was found.
     """
     chains: dict[tuple[str, str], dict[int, str]] = {}
-    for name in (name for name, tensor in tensors.items() if tensor.ndim == 4):
+    kernels = (name for name, tensor in tensors.items() if tensor.ndim == 4)
+    for name in (name for name in kernels if name.rpartition("/")[0] not in tensors):
         for number in re.finditer(r"\d+", name):
             chains.setdefault((name[: number.start()], name[number.end() :]), {})[int(number[0])] = name
     found = {}
