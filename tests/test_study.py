@@ -82,6 +82,7 @@ def test_the_first_row_is_the_presets_own_but_for_what_all_have_in_common():
     assert [line.split(":")[0] for line in changed] == [
         "data.validation_parts",
         "data.selection",
+        "evaluation.windows",
         "evaluation.perceptual",
         "evaluation.baselines",
     ]
