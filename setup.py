@@ -28,6 +28,8 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["data_prep", "experiments", "wgan_vgg", "wgan_vgg.*"]),
     package_data={
+        "data_prep": ["py.typed"],
+        "wgan_vgg": ["py.typed"],
         "wgan_vgg.reporting": ["page/*"],
         "wgan_vgg.pretrained": ["*.safetensors", "*.npz", "*.md", "*.json"],
     },

@@ -12,7 +12,7 @@ from benchmark.feed import write_random_records
 from benchmark.rows import Row, Tick
 from benchmark.timing import Timing
 from wgan_vgg.config import Config, preset
-from wgan_vgg.config_values import flatten
+from wgan_vgg.config.nested import flatten
 
 # A child's peak memory begins with what its parent had when it forked: so a small process stands between.
 _LAUNCHER = """

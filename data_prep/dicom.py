@@ -16,11 +16,11 @@ import numpy as np
 
 from data_prep.errors import InputError, NotAnImage, install
 from data_prep.hdf5_slices import MAX_SIDE
+from data_prep.hu import PADDING_HU
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-AIR_HU = -1024.0  # what padding outside the field of view becomes
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _META_BEGIN = 144  # bytes: preamble, DICM and the element that says how long the rest of the file's own header is
 _BLOCK = 2**20
@@ -187,7 +187,7 @@ class StoredSlice:
         return hu
 
 
-def read_hu(path: Path, padding_hu: float = AIR_HU) -> np.ndarray:
+def read_hu(path: Path, padding_hu: float = PADDING_HU) -> np.ndarray:
     """One slice in Hounsfield units, see StoredSlice; padding becomes `padding_hu`.
 
     Returns:
@@ -267,7 +267,7 @@ def _stored_slice(dataset: "Dataset", raw: np.ndarray, rescaled_by: "Dataset", p
     stored = (raw << unused) >> unused  # an arithmetic shift, which also extends the sign
     padding = _padding(dataset, raw) | _padding(dataset, stored)
     found = StoredSlice(dataset, raw, stored, padding, slope, intercept)
-    if not np.isfinite(found.hu(AIR_HU)).all():
+    if not np.isfinite(found.hu(PADDING_HU)).all():
         raise InputError(f"{path}: its HU are not finite (RescaleSlope {slope}, RescaleIntercept {intercept})")
     return found
 

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.dicom import AIR_HU, read_hu
+from data_prep.dicom import read_hu
 from data_prep.dicom_pairs import SlicePair
+from data_prep.hu import PADDING_HU
 
 AIR_BELOW_HU = -900.0  # lung is denser
 
@@ -54,7 +55,7 @@ class PatchReader:
           InputError: a file cannot be read.
         """
         if getattr(self._kept, "pair", None) is not pair:
-            padding_hu = min(self.hu_window[0], AIR_HU)
+            padding_hu = min(self.hu_window[0], PADDING_HU)
             paths = (pair.low_dose.path, pair.normal_dose.path)
             self._kept.grids = tuple(grid(read_hu(path, padding_hu), self.patch_size) for path in paths)
             self._kept.pair = pair

@@ -9,10 +9,10 @@ import dataclasses
 
 import numpy as np
 
+from data_prep.hu import AIR_HU
 from data_prep.phantom_solids import Ellipsoid, Solid, joined, layers, path
 
 BODY_LENGTH = 1.9
-AIR_HU = -1000.0
 FAT_HU = -100.0
 MUSCLE_HU = 52.0
 ENDLESS = np.inf  # a radius along which a solid has no end

@@ -5,7 +5,8 @@ The body frame is phantom_body's. Positions are those of an average adult; `vari
 
 import numpy as np
 
-from data_prep.phantom_body import AIR_HU, FAT_HU, MUSCLE_HU, Build
+from data_prep.hu import AIR_HU
+from data_prep.phantom_body import FAT_HU, MUSCLE_HU, Build
 from data_prep.phantom_solids import Ellipsoid, Solid, joined, layers, path, scatter, tree, varied
 
 WALL_HU = 45.0  # of hollow organs

@@ -19,9 +19,10 @@ from scipy import ndimage
 
 from data_prep import hdf5_slices, lodopab
 from data_prep.errors import InputError
+from data_prep.hu import AIR_HU
 from data_prep.lodopab import IMAGE_SIZE, SLICES_PER_FILE
 from data_prep.phantom_anatomy import Patient, make_patient, random_stream
-from data_prep.phantom_body import AIR_HU, BODY_LENGTH
+from data_prep.phantom_body import BODY_LENGTH
 from data_prep.phantom_solids import Solid
 from data_prep.staging import staged_folder
 

@@ -22,7 +22,7 @@ from experiments.flags import (
     required,
 )
 from experiments.progress import Reporter
-from wgan_vgg.config import MODELS, of_model
+from wgan_vgg.config import MODELS, for_model
 
 
 def define(values: flags.FlagValues) -> None:
@@ -38,7 +38,7 @@ def define(values: flags.FlagValues) -> None:
 
 def job(values: flags.FlagValues) -> int:
     """Trains and says how it ended."""
-    config = of_model(read_config(values, forbidden_section="data"), check_model(values.model))
+    config = for_model(read_config(values, forbidden_section="data"), check_model(values.model))
     data_dir, workdir = (Path(text) for text in required(values, "data_dir", "workdir"))
     quiet_tensorflow()
     from wgan_vgg.checkpoint_reader import newest_step

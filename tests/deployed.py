@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from wgan_vgg import config, config_values
+from wgan_vgg import config
+from wgan_vgg.config import nested
 from wgan_vgg.files import write_json
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
@@ -44,7 +45,7 @@ def save_run(workdir: Path, settings: config.Config, generator: keras.Model, dat
     run = RunDir(workdir)
     run.create()
     described = {"source": "test", "path": str(workdir / "no-records"), "fingerprint": "0" * 64, **HU, **(data or {})}
-    write_json(run.config, {"config": config_values.to_dict(settings), "vgg_weights": None, "data": described})
+    write_json(run.config, {"config": nested.to_dict(settings), "vgg_weights": None, "data": described})
     tf.train.Checkpoint(generator=generator).write(str(run.checkpoints / "step-000000007"))
     return run
 

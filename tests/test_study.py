@@ -7,7 +7,8 @@ from conftest import smooth_images, write_part
 from training_runs import TINY, files_with_times
 
 from data_prep.errors import InputError
-from wgan_vgg import config, config_values
+from wgan_vgg import config
+from wgan_vgg.config import nested
 from wgan_vgg.files import read_json
 from wgan_vgg.reporting import study_tables
 from wgan_vgg.reproduction import protocols
@@ -64,8 +65,8 @@ def few_rows(monkeypatch):
 
 
 def differences(configs):
-    first = config_values.to_dict(configs["report"])
-    return {name: config_values.differences(first, config_values.to_dict(other)) for name, other in configs.items()}
+    first = nested.to_dict(configs["report"])
+    return {name: nested.differences(first, nested.to_dict(other)) for name, other in configs.items()}
 
 
 def test_every_row_changes_its_own_keys_and_nothing_else():
@@ -78,7 +79,7 @@ def test_every_row_changes_its_own_keys_and_nothing_else():
 def test_the_first_row_is_the_presets_own_but_for_what_all_have_in_common():
     report = config.preset("report")
     first = protocols.variant_configs("protocol", report, "lodopab")["report"]
-    changed = config_values.differences(config_values.to_dict(report), config_values.to_dict(first))
+    changed = nested.differences(nested.to_dict(report), nested.to_dict(first))
     assert [line.split(":")[0] for line in changed] == [
         "data.validation_parts",
         "data.selection",
@@ -134,9 +135,7 @@ def test_the_study_tells_what_its_runs_evaluations_say(script, two_test_files, f
         judged = read_json(place.run(name).eval_json("test"))["methods"]
         assert row["noisy"] == {metric: judged["noisy input"][metric] for metric in MEANS}
         assert row["model"] == {metric: judged["wgan-mse"][metric] for metric in MEANS}
-        changed = config_values.differences(
-            config_values.to_dict(first_run), config_values.to_dict(place.run(name).load_config())
-        )
+        changed = nested.differences(nested.to_dict(first_run), nested.to_dict(place.run(name).load_config()))
         assert changed == CHANGES[name]
         assert (row["images"]["test"], row["patients"]["test"]) == (6, 6)
     elsewhere = read_json(place.on_other_data("noise-std").eval_json("test"))["methods"]

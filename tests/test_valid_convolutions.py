@@ -84,7 +84,7 @@ def test_without_border_trains_the_generators_own_weights_and_leaves_others_alon
 def test_the_losses_are_the_authors_sums(name, weight):
     """train_wgan.py: 1e-1 * reduce_sum(squared_difference(a, b)) / (2.0 * batch_size), of images or of features."""
     few = {"vgg.weights": "random", "critic.filters": (4, 4), "critic.dense_units": 4, "training.batch_size": 2}
-    settings = config.override(config.of_model(AUTHOR, name), few)
+    settings = config.override(config.for_model(AUTHOR, name), few)
     assert settings.loss.content_weight == pytest.approx(weight)
     state = create_state(settings, (80, 80), 2)
     images = (tf.constant(odd_images(2, 80, 80, seed=1)), tf.constant(odd_images(2, 80, 80, seed=2)))
@@ -109,7 +109,7 @@ def test_the_authors_values():
     assert AUTHOR.loss.gradient_penalty_weight == 1.0
     assert (AUTHOR.training.batch_size, AUTHOR.training.epochs, AUTHOR.training.critic_steps) == (128, 100, 4)
     given = config.override(AUTHOR, {"loss.content_weight": 7.0})
-    assert config.of_model(given, "wgan-mse").loss.content_weight == 7.0, "who asks for a weight gets it"
+    assert config.for_model(given, "wgan-mse").loss.content_weight == 7.0, "who asks for a weight gets it"
 
 
 @pytest.mark.parametrize(

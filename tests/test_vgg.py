@@ -12,8 +12,8 @@ from foreign_files import EXECUTED, Bomb, write_pickled_npy
 from safetensors.numpy import save_file
 
 from data_prep.errors import InputError
-from wgan_vgg import config, config_rules, vgg
-from wgan_vgg.config import VggConfig
+from wgan_vgg import config, vgg
+from wgan_vgg.config import VggConfig, sections
 from wgan_vgg.tensor_files import read_tensors
 
 RANDOM = VggConfig(weights="random")
@@ -110,7 +110,7 @@ def test_unknown_layer():
 
 
 def test_layer_names_and_smallest_sides_are_those_of_the_built_network(network):
-    assert tuple(layer.name for layer in network.layers[1:]) == config_rules.VGG_LAYERS
+    assert tuple(layer.name for layer in network.layers[1:]) == sections.VGG_LAYERS
     for name, least in (("block1_conv2", 1), ("block5_conv4", 16), ("block5_pool", 32)):
         assert vgg.smallest_side(dataclasses.replace(RANDOM, layer=name)) == least
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from data_prep import tfrecords
-from wgan_vgg import config_values
-from wgan_vgg.config import Config
+from data_prep.hu import WINDOWS
+from wgan_vgg.config import Config, nested
 from wgan_vgg.evaluation import baselines, metrics, perceptual, repeats, statistics
 from wgan_vgg.evaluation.image_measures import per_image
 from wgan_vgg.evaluation.methods import Method
@@ -86,13 +86,13 @@ def evaluate(
         "model": method.name,
         "split": split,
         "step": method.step,
-        "settings": config_values.to_dict(config.evaluation),
+        "settings": nested.to_dict(config.evaluation),
         "report_batch_size": config.evaluation.report_batch_size,
         "images": images,
         "patients": patients,
         "data": _describe(data),
         "data_range": metrics.DATA_RANGE,
-        "windows": {name: metrics.WINDOWS[name] for name in config.evaluation.windows},
+        "windows": {name: WINDOWS[name] for name in config.evaluation.windows},
         "perceptual": distance and distance.description,
         "baselines": judged_before["baselines"],
         "missing_baselines": judged_before["missing"],
@@ -171,7 +171,7 @@ def warn_of_other_data(run: RunDir, data: DataSet) -> None:
     """Warns where records were made otherwise, or lie otherwise, than those a run was trained on."""
     trained_on = vars(run.load_config().data) | {"transposed": tfrecords.transposed(run.stored()["data"])}
     given = vars(data.config) | {"transposed": data.description["transposed"]}
-    for difference in config_values.differences(trained_on, given):
+    for difference in nested.differences(trained_on, given):
         if not difference.startswith(("num_", "shards")):
             logger.warning("these records are not as those the run was trained on: %s", difference)
 

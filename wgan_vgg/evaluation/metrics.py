@@ -2,13 +2,12 @@
 
 import numpy as np
 
+from data_prep.hu import WINDOWS
 from wgan_vgg.evaluation import structural_similarity
 
 NOISY = "noisy input"  # its name as a method, in every table and figure
 SSIM_WINDOW = structural_similarity.SIDE  # pixels
 DATA_RANGE = 1.0  # the training range, LoDoPaB's [0, 1]; outputs are not clipped
-# Level and width in HU, as radiologists set them.
-WINDOWS = {"lung": (-600, 1500), "soft_tissue": (40, 400), "bone": (400, 1800), "brain": (40, 80)}
 
 
 def psnr(truth: np.ndarray, image: np.ndarray, data_range: float = DATA_RANGE) -> float:

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 import wgan_vgg
-from wgan_vgg import config_values
-from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.config import EvaluationConfig, nested
 from wgan_vgg.evaluation import baselines
 from wgan_vgg.evaluation.image_measures import measure_truth, per_image
 from wgan_vgg.evaluation.judge import Judge
@@ -69,7 +68,7 @@ def judged_references(
         tuning_key,
         lambda: baselines.tune(data, names, config, _stage(progress, "tune baselines")),
     )
-    key = {**tuning_key, "split": split, "evaluation": config_values.to_dict(config)}
+    key = {**tuning_key, "split": split, "evaluation": nested.to_dict(config)}
     key["perceptual"] = perceptual and perceptual.description
     key["metrics"] = per_image(config)  # of an older version there are fewer
     judged = _kept(

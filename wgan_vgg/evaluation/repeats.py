@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.repeated_scans import Scanner, scanner
-from wgan_vgg import config_values
-from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.config import EvaluationConfig, nested
 from wgan_vgg.evaluation import flat_regions, lesions, noise_texture, observers
 from wgan_vgg.evaluation.image_measures import Scale, find_regions
 from wgan_vgg.evaluation.panel import Batch, batch_size, batches, check_finite, scale_of
@@ -113,7 +112,7 @@ def scan_again(data: DataSet, split: str, config: EvaluationConfig, kept: Path) 
     places = [
         lesions.find_places(scale.to_hu(truth), config, side, number % count) for number, truth in enumerate(truths)
     ]
-    key = f"{data.fingerprint} {split} {config_values.to_dict(config)}"
+    key = f"{data.fingerprint} {split} {nested.to_dict(config)}"
     stored = dict(np.load(kept)) if kept.is_file() else {}
     if stored.get("key") != key:
         stored = {"key": np.array(key), "scans": _scanned(scan, truths, places, _contrasts(config, side, scale), data)}

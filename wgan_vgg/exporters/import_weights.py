@@ -14,8 +14,7 @@ import tensorflow as tf
 from data_prep import lodopab
 from data_prep.staging import check_replaced, staged_folder
 from data_prep.tfrecords import load_manifest, low_dose_clip, transposed
-from wgan_vgg import config_values
-from wgan_vgg.config import Config, GeneratorConfig, override, preset
+from wgan_vgg.config import Config, GeneratorConfig, nested, override, preset
 from wgan_vgg.errors import InputError
 from wgan_vgg.files import write_json
 from wgan_vgg.hu import HuMapping
@@ -119,7 +118,7 @@ def import_generator(
     with source_file(source).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     data = {"source": f"imported ({layout})", "file": source.name, "fingerprint": digest, **mapping}
-    stored = {"config": config_values.to_dict(settings), "vgg_weights": None, "data": data}
+    stored = {"config": nested.to_dict(settings), "vgg_weights": None, "data": data}
     with staged_folder(output_dir, replace=overwrite) as folder:
         run = RunDir(folder)
         write_json(run.config, stored)

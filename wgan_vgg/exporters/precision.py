@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from data_prep.hu import PADDING_HU
 from data_prep.tfrecords import MANIFEST
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.metrics import psnr
@@ -78,7 +79,7 @@ def _of_files(folder: Path, mapping: HuMapping, hu_range: tuple[float, float] | 
     paths = find_images(folder)
     step = max(1, len(paths) // (2 * _IMAGES))
     values: list[np.ndarray] = []
-    options = Options(hu_range, max(-1024.0, mapping.range[0]))
+    options = Options(hu_range, max(PADDING_HU, mapping.range[0]))
     for path in paths[::step]:
         with contextlib.closing(kind_of(path)(path, options)) as source:
             count = min(source.count, 2 * _IMAGES - len(values))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.hdf5_slices import MAX_SIDE, MAX_SLICES
+from data_prep.hu import PADDING_HU
 from wgan_vgg.errors import InputError
 
 _LARGEST = 8 * 2**30  # bytes of a file that is held in memory
@@ -27,7 +28,7 @@ class Options:
     """
 
     hu_range: tuple[float, float] | None = None
-    padding_hu: float = -1024.0
+    padding_hu: float = PADDING_HU
     fingerprint: str = ""
     derivation: str = ""
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from wgan_vgg.evaluation.metrics import WINDOWS, in_window
+from data_prep.hu import WINDOWS
+from wgan_vgg.evaluation.metrics import in_window
 from wgan_vgg.files import write_via
 
 _WINDOW = "soft_tissue"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.dicom import AIR_HU
+from data_prep.hu import PADDING_HU
 from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.slices import Options, Slices
 from wgan_vgg.inference.denoiser import Denoiser
@@ -52,7 +52,7 @@ class Work:
         self._progress = progress or (lambda *_: None)
         self._range = denoiser.mapping.range
         metadata = denoiser.metadata
-        low = max(AIR_HU, self._range[0])
+        low = max(PADDING_HU, self._range[0])
         self._options = Options(settings.hu_range, low, denoiser.fingerprint, denoiser.derivation)
         self._summaries = Summaries(metadata.get("training_input") or {}, told or (lambda _: None), logger.warning)
         self._open: set[Job] = set()

@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from data_prep.hu import WINDOWS
 from wgan_vgg import pretrained
 from wgan_vgg.evaluation import baselines, metrics
 from wgan_vgg.inference.denoiser import load
@@ -46,7 +47,7 @@ def example_figure(folder: Path) -> str:
         detail.imshow(shown[top : top + side, left : left + side], cmap="gray", vmin=0, vmax=1, interpolation="none")
         for ax in (whole, detail):
             ax.set_axis_off()
-    level, width = metrics.WINDOWS[_WINDOW]
+    level, width = WINDOWS[_WINDOW]
     about = (
         f"real CT (CC BY 4.0, see wgan_vgg/pretrained/example.md), simulated dose; soft tissue window: level {level}, "
         f"width {width} HU. Models that ship with the package, trained on other patients. Not for diagnostic use."

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.tfrecords import sha256
-from wgan_vgg import config_values, pretrained
-from wgan_vgg.config import Config, preset
+from wgan_vgg import pretrained
+from wgan_vgg.config import Config, nested, preset
 from wgan_vgg.errors import InputError
 from wgan_vgg.exporters.export import METADATA, export
 from wgan_vgg.files import read_json, write_json, write_text
-from wgan_vgg.reporting.comparison_tables import fidelity_table, quality_table
+from wgan_vgg.reporting.comparison_tables import quality_table
+from wgan_vgg.reporting.detail_tables import fidelity_table
 from wgan_vgg.reporting.markdown import duration
 from wgan_vgg.reporting.verdict import verdict
 from wgan_vgg.run_dir import RunDir
@@ -128,8 +129,8 @@ def _training(run: RunDir) -> str:
 
 def _flags(config: Config, *, of_data: bool = False) -> list[str]:
     """What the config changes in its preset, as --set flags: of the data, or of all the rest."""
-    known = config_values.flatten(preset(config.preset))
-    changed = {key: value for key, value in config_values.flatten(config).items() if known[key] != value}
+    known = nested.flatten(preset(config.preset))
+    changed = {key: value for key, value in nested.flatten(config).items() if known[key] != value}
     return [
         f"--set={key}={str(value).lower() if isinstance(value, bool) else value}"
         for key, value in changed.items()

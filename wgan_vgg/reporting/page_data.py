@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from wgan_vgg.evaluation.metrics import NOISY, WINDOWS
+from data_prep.hu import WINDOWS
+from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.samples import slice_name
 from wgan_vgg.reporting.image_figures import Samples, methods_on_slice
 from wgan_vgg.reporting.style import WINDOW_HU, method_style

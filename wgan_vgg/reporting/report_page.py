@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from wgan_vgg import config_values
+from wgan_vgg.config import nested
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.samples import load_samples
 from wgan_vgg.files import read_json
@@ -148,7 +148,7 @@ def _settings(name: str, run: Any) -> str:
     """A run's config, and each launch's environment."""
     parts = []
     if run.config.is_file():
-        values = config_values.flatten_dict(run.stored()["config"])
+        values = nested.flatten_dict(run.stored()["config"])
         parts.append(("config", values))
     if run.environment.is_file():
         launches = read_json(run.environment)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from data_prep import lodopab, phantoms, prepare, tfrecords
 from data_prep.config import DataConfig
-from wgan_vgg import config_values
-from wgan_vgg.config import Config
+from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import InputError
 
 # Called as progress(stage, done, total, terms).
@@ -81,9 +80,9 @@ def _check_same(config: Config, data_dir: Path, input_dir: Path) -> None:
     """Raises InputError unless the records were made of the same files with the same settings."""
     manifest = tfrecords.load_manifest(data_dir)
     made_with = DataConfig.from_manifest(manifest["data"])
-    found = config_values.differences(
-        {"seed": manifest["seed"], "data": config_values.to_dict(made_with)},
-        {"seed": config.seed, "data": config_values.to_dict(config.data)},
+    found = nested.differences(
+        {"seed": manifest["seed"], "data": nested.to_dict(made_with)},
+        {"seed": config.seed, "data": nested.to_dict(config.data)},
     )
     for name, size in manifest["input_files"].items():
         if not (input_dir / name).is_file() or (input_dir / name).stat().st_size != size:

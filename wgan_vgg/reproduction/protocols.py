@@ -1,7 +1,7 @@
 """What the protocol study compares: the report's protocol, and one change at a time towards what its authors ran.
 
-Sources as in config.py: "notebook" is the report's authors' own code, whose every choice differs from the report's text
-or from good practice.
+Sources as in config.sections: "notebook" is the report's authors' own code, whose every choice differs from the
+report's text or from good practice.
 """
 
 from collections.abc import Mapping

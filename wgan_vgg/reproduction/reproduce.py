@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan_vgg import config_values, vgg
+from wgan_vgg import vgg
 from wgan_vgg.checkpoint_reader import newest_step
-from wgan_vgg.config import MODELS, Config, of_model, override
+from wgan_vgg.config import MODELS, Config, for_model, nested, override
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation import methods
 from wgan_vgg.evaluation.evaluate import evaluate
@@ -160,7 +160,7 @@ def _judged(run: RunDir, results: RunDir, config: Config) -> bool:
     if not results.eval_json(SPLIT).exists():
         return False
     summary = read_json(results.eval_json(SPLIT))
-    settings = config_values.to_dict(config.evaluation)
+    settings = nested.to_dict(config.evaluation)
     return summary["step"] == newest_step(run) and summary.get("settings") == settings
 
 
@@ -179,7 +179,7 @@ def _model_config(
     config: Config, name: str, model_names: Sequence[str], place: ReproductionDir, repetition: int
 ) -> Config:
     """The config of one run; `training.init_from` may name another model, which then is trained before it."""
-    config = seeded(of_model(config, name), repetition)
+    config = seeded(for_model(config, name), repetition)
     init_from = config.training.init_from
     if init_from not in MODELS:
         return config

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wgan_vgg import config_values
-from wgan_vgg.config import Config
+from wgan_vgg.config import Config, nested
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.statistics import Estimate, paired_difference
 from wgan_vgg.reproduction.protocols import Variant, applied
@@ -61,7 +60,7 @@ def study_row(
         "name": name,
         "title": variant.title,
         "source": variant.source,
-        "overrides": {key: config_values.flatten(one.config)[key] for key in applied(variant, one.config)},
+        "overrides": {key: nested.flatten(one.config)[key] for key in applied(variant, one.config)},
         "images": one.own["data"]["images"],
         "patients": one.own["data"]["patients"],
         "patients_in_both": one.own["data"]["patients_in_both"],

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
-from wgan_vgg import config_values, losses
-from wgan_vgg.config import Config
+from wgan_vgg import losses
+from wgan_vgg.config import Config, nested
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import centre_crop
 from wgan_vgg.seeds import derive
@@ -85,7 +85,7 @@ class Monitor:
         parts = (low_dose, self._state.generator(low_dose, training=False), normal_dose)
         strip = tf.concat([tf.transpose(part, (0, 2, 1, 3)) if self._transposed else part for part in parts], axis=2)
         with tf.summary.create_file_writer(str(folder)).as_default(step=step):
-            hparams.hparams({name: _plain(value) for name, value in config_values.flatten(self._config).items()})
+            hparams.hparams({name: _plain(value) for name, value in nested.flatten(self._config).items()})
             for split, terms in values.items():
                 for name, value in terms.items():
                     tf.summary.scalar(f"{name}/{split}", value)

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from wgan_vgg import config_values
-from wgan_vgg.config import Config
+from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import InputError
 from wgan_vgg.run_dir import RunDir
 
@@ -16,9 +15,9 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
       InputError: config.json disagrees in anything but a longer training or the evaluation.
     """
     stored = run.stored()
-    old, new = dict(stored["config"]), config_values.to_dict(config)
-    known = config_values.flatten(Config())  # a value that earlier versions did not have was what is now its default
-    found = config_values.differences(known | config_values.flatten_dict(old), new)
+    old, new = dict(stored["config"]), nested.to_dict(config)
+    known = nested.flatten(Config())  # a value that earlier versions did not have was what is now its default
+    found = nested.differences(known | nested.flatten_dict(old), new)
     lengths = [_length(old), _length(new)]
     free = ["evaluation.", "training.evaluation_", "training.monitored_splits", "training.eval_images"]
     if new["optimizer"]["schedule"] != "cosine":  # there the rates depend on the length

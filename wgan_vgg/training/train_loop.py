@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from wgan_vgg import config_values, files, models
+from wgan_vgg import files, models
 from wgan_vgg.checkpoint_reader import checkpoint_prefixes, is_whole, newest_step, step_of
-from wgan_vgg.config import MODELS, Config
+from wgan_vgg.config import MODELS, Config, nested
 from wgan_vgg.environment import describe_environment
 from wgan_vgg.errors import InputError, WorkerLost
 from wgan_vgg.evaluation import metrics
@@ -66,10 +66,10 @@ def train(
       Terminated: SIGTERM or Ctrl-C; the state was saved.
       WorkerLost: another host's process has gone.
     """
-    config = config_values.override(config, config_values.flatten_dict({"data": config_values.to_dict(data.config)}))
+    config = nested.override(config, nested.flatten_dict({"data": nested.to_dict(data.config)}))
     config = config.fitting(data.splits)
     if config.training.init_from in MODELS:  # one of a reproduction's own, which has put its path there
-        config = config_values.override(config, {"training.init_from": None})
+        config = nested.override(config, {"training.init_from": None})
     num_train = data.size("train")
     total = config.total_steps(num_train)
     shape = check_sizes(config, data.image_shape)
@@ -152,7 +152,7 @@ def _describe_run(
         own.config,
         {
             "init_from": began,
-            "config": config_values.to_dict(config),
+            "config": nested.to_dict(config),
             "vgg_weights": describe_weights(config.vgg) if config.spec.content == "vgg" else None,
             "training_input": training_input(data),
             "data": {"path": str(data.path), "fingerprint": data.fingerprint, **data.description},

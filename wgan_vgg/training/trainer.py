@@ -9,9 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from wgan_vgg import config_values
 from wgan_vgg.checkpoint_reader import newest_step
-from wgan_vgg.config import Config
+from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import Diverged, InputError, Terminated
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir, held_out_split
@@ -81,7 +80,7 @@ class Trainer:
             self.rows = [row for row in self._run.rows() if row["step"] <= self._step]
             if not self.rows:
                 raise InputError(f"{self._run.metrics}: its rows are gone; restore it, or take another workdir")
-        settings = config_values.to_dict(self._config)
+        settings = nested.to_dict(self._config)
         check_same_run(
             self._strategy,
             f"step {self._step}, data {self._data.fingerprint[:8]}, config {settings}",
