@@ -101,7 +101,7 @@ def test_a_baseline_whose_package_is_missing_is_left_out_by_name(data, monkeypat
     monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: None if name in ("bm3d", "pywt") else True)
     assert baselines.missing(CONFIG.baselines) == ["wavelet", "bm3d"]
     config = EvaluationConfig(baselines=("gaussian", "bm3d"), tuning_images=2, perceptual=False)
-    result = references.judged_references(data, "test", config, None, ReferencesDir(tmp_path))
+    result = references.judged_references(data, "test", config, None, ReferencesDir(tmp_path), None)
     assert list(result["methods"]) == ["noisy input", "gaussian"]
     assert result["missing"] == ["bm3d"]
 
@@ -111,16 +111,16 @@ def test_references_are_made_once_a_data_set_and_anew_for_other_settings(data, t
     made = []
     judge, tune = references._judge, baselines.tune
     monkeypatch.setattr(references, "_judge", lambda *args: made.append("judge") or judge(*args))
-    monkeypatch.setattr(baselines, "tune", lambda *args: made.append("tune") or tune(*args))
-    first = references.judged_references(data, "test", FEW, None, folder)
+    monkeypatch.setattr(baselines, "tune", lambda *args, **more: made.append("tune") or tune(*args, **more))
+    first = references.judged_references(data, "test", FEW, None, folder, None)
     assert made == ["tune", "judge"]
-    assert references.judged_references(data, "test", FEW, None, folder) == first
+    assert references.judged_references(data, "test", FEW, None, folder, None) == first
     assert made == ["tune", "judge"]
     windows = EvaluationConfig(baselines=FEW.baselines, tuning_images=4, perceptual=False, windows=("lung",))
-    references.judged_references(data, "test", windows, None, folder)
+    references.judged_references(data, "test", windows, None, folder, None)
     assert made == ["tune", "judge", "judge"], "other metrics need no other tuning"
     grid = EvaluationConfig(baselines=FEW.baselines, tuning_images=4, perceptual=False, tv_weight=(1.0,))
-    references.judged_references(data, "train", grid, None, folder)
+    references.judged_references(data, "train", grid, None, folder, None)
     assert made[3:] == ["tune", "judge"]
 
 

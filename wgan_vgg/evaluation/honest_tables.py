@@ -36,14 +36,14 @@ def quality_table(evaluation: Evaluation) -> str:
     columns = {}
     for label, metric, digits in _QUALITY:
         columns[f"{label} [{_percent(evaluation)}]"] = [
-            _interval(evaluation["statistics"]["means"][name][metric], digits) for name in evaluation["methods"]
+            interval(evaluation["statistics"]["means"][name][metric], digits) for name in evaluation["methods"]
         ]
         columns[f"p {label.split()[0]}"] = _p_against_reference(evaluation, metric)
     best = evaluation["statistics"]["best_baseline"]
     compared = evaluation["statistics"]["against_baselines"].get(best, {})
     if compared:
         columns[f"PSNR minus {best}'s [{_percent(evaluation)}]"] = [
-            _interval(compared[name], 2, "+") if name in compared else "" for name in evaluation["methods"]
+            interval(compared[name], 2, "+") if name in compared else "" for name in evaluation["methods"]
         ]
         columns[f"p against {best}"] = _p_against_best(evaluation)
     shown = {name: cells for name, cells in columns.items() if not (name.startswith("p ") and _same(cells))}
@@ -97,7 +97,8 @@ def _percent(evaluation: Evaluation) -> str:
     return f"{evaluation['statistics']['confidence']:.0%} CI"
 
 
-def _interval(estimate: Mapping[str, float | None] | None, digits: int, sign: str = "") -> str:
+def interval(estimate: Mapping[str, float | None] | None, digits: int, sign: str = "") -> str:
+    """A mean with its interval for a table; a dash where it is not defined."""
     if estimate is None or estimate["mean"] is None:
         return DASH
     bounds = "" if estimate["low"] is None else f" [{estimate['low']:.{digits}f}, {estimate['high']:.{digits}f}]"

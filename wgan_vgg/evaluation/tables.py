@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wgan_vgg.evaluation.dose_tables import dose_markdown
 from wgan_vgg.evaluation.honest_tables import honest_markdown
 from wgan_vgg.evaluation.markdown import DASH, duration, markdown_table, number
 from wgan_vgg.evaluation.metrics import NOISY
@@ -44,8 +45,9 @@ NO_OVERFITTING_DB = 1.0
 Results = Mapping[str, Any]
 
 
-HONEST, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
+HONEST, DOSES, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
     "All methods, with intervals and tests",
+    "Against dose",
     "Table 1: the models",
     "Table 2: the sample image",
     "Table 3: means over the test set",
@@ -72,6 +74,7 @@ def sections(results: Results) -> dict[str, str]:
     models = results["models"]
     parts = {
         HONEST: [honest_markdown(results["evaluation"])],
+        **({DOSES: [dose_markdown(results["doses"])]} if results.get("doses") else {}),
         TABLE_1: [model_table(results)],
         TABLE_2: [
             f"Ours: {results['sample_rule']}; not the report's image.",
