@@ -73,7 +73,7 @@ _HELP = {
     "test_parts": "the same for test slices",
     "dose": "with noise=poisson, of slices as they are: a share of their own dose, by adding noise; photons are then "
     "the normal dose's",
-    "electronic_noise": "there: standard deviation of a ray's count besides",
+    "electronic_noise": "with dose: standard deviation of a ray's electronic noise, in counts",
     "patch_size": "DICOM: side of the patches that become records; 0 keeps whole slices",
     "epochs": "passes of generator updates over the training images",
     "steps": "generator updates instead of epochs",

@@ -14,8 +14,9 @@ from data_prep import lodopab, low_dose, repeated_scans
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
 from data_prep.prepare import prepare_lodopab
-from wgan_vgg import config
+from wgan_vgg import config, config_values
 from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.data_stage import prepare_data
 from wgan_vgg.deploy.summary import mismatch
 from wgan_vgg.evaluation import baselines, dose_tables
 from wgan_vgg.evaluation.observers import CHO
@@ -120,6 +121,23 @@ def test_tensorflow_datasets_reads_the_photons_and_every_split(sweep):
 def test_doses_that_make_no_sense_are_refused(values, message):
     with pytest.raises(InputError, match=message):
         config.override(config.preset("report"), values)
+
+
+def test_a_reproduction_knows_its_own_records_again_also_those_of_earlier_versions(hdf5_dir, tmp_path):
+    settings = dataclasses.replace(config.preset("demo"), data=SWEEP)
+    assert config.from_dict(json.loads(json.dumps(config_values.to_dict(settings)))) == settings
+    arguments = {"phantoms_dir": tmp_path, "input_dir": hdf5_dir, "allow_leak": False, "progress": None}
+    out = prepare_data(settings, tmp_path / "records", "lodopab", **arguments)
+    path = out / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for name in ("patch_size", "max_air_fraction", "dose", "electronic_noise"):
+        del manifest["data"][name]
+    del manifest["files"], manifest["sha256"]
+    path.write_text(json.dumps(manifest))
+    assert prepare_data(settings, out, "lodopab", **arguments) == out
+    other = config.override(settings, {"data.photons": "1,4"})
+    with pytest.raises(InputError, match=r"other settings \(data.photons: \[4.0, 1.0, 64.0\] -> \[1.0, 4.0\]\)"):
+        prepare_data(other, out, "lodopab", **arguments)
 
 
 def test_one_dose_only_can_be_written_as_observations(script, tmp_path):

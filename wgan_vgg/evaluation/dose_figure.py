@@ -11,6 +11,7 @@ from wgan_vgg.evaluation.dose_tables import Dose, lesions_of, shown_methods
 from wgan_vgg.evaluation.style import method_style, new_figure, save_figure
 
 _COLUMNS = 3
+_DASHES = ("-", "--", ":", "-.")  # baselines have one colour
 
 
 def against_dose(results: Mapping[str, Any], folder: Path) -> str | None:
@@ -42,14 +43,14 @@ def _draw(ax: Axes, doses: Sequence[Dose], values: Callable[[Dose], Mapping[str,
         points = [(photons, one) for photons, one in points if one["mean"] is not None]
         if not points:
             continue
-        shift = 1.03 ** (number - (len(methods) - 1) / 2)
+        shift = 1.06 ** (number - (len(methods) - 1) / 2)
         means = [one["mean"] for _, one in points]
         bounded = all(one["low"] is not None for _, one in points)
         bars = [[abs(one[end] - one["mean"]) for _, one in points] for end in ("low", "high")] if bounded else None
-        style = method_style(name, baselines)
-        ax.errorbar(
-            [photons * shift for photons, _ in points], means, bars, label=name, lw=1.2, ms=5, capsize=2, **style
-        )
+        filters = [one for one in methods if one in baselines]
+        dashes = _DASHES[filters.index(name) % len(_DASHES)] if name in filters else "-"
+        style = method_style(name, baselines) | {"linestyle": dashes, "linewidth": 1.2, "markersize": 5, "capsize": 2}
+        ax.errorbar([photons * shift for photons, _ in points], means, bars, label=name, **style)
     ax.set_xscale("log", base=2)
     ax.set_xticks([dose["photons"] for dose in doses], [f"{dose['photons']:,.0f}" for dose in doses])
     ax.minorticks_off()
