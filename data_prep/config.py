@@ -59,7 +59,7 @@ class DataConfig:
     # patches that were mostly air.
     max_air_fraction: float = 0.8
     # With noise "poisson", instead of a scan simulated anew: this share of the slices' own dose, in (0, 1], by adding
-    # the noise that it lacks; `photons` are then those of the normal dose. See lower_dose.
+    # the noise that it lacks; `photons` are then those of the normal dose. See noise_insertion.
     dose: float | None = None
     electronic_noise: float = 0.0  # standard deviation in counts, there
 

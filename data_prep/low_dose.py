@@ -13,7 +13,7 @@ import skimage.transform
 from data_prep import projection
 from data_prep.geometry import Geometry
 from data_prep.lodopab import PARTS, SliceRef
-from data_prep.lower_dose import LowerDose
+from data_prep.noise_insertion import NoiseInsertion
 
 Model = Callable[[SliceRef, np.ndarray, np.ndarray], np.ndarray]
 
@@ -68,14 +68,14 @@ class PoissonNoise:
 
 @dataclasses.dataclass(frozen=True)
 class InsertedNoise:
-    """The slice at a lower dose than its own, see lower_dose; both have the anatomy and the noise of the slice."""
+    """The slice at a lower dose than its own, see noise_insertion; both have the anatomy and the noise of the slice."""
 
-    lower_dose: LowerDose
+    insertion: NoiseInsertion
     seed: int
 
     def __call__(self, ref: SliceRef, image: np.ndarray, normal_dose: np.ndarray) -> np.ndarray:
         spacing_mm = 1000 * Geometry().image_side_m / len(image)
-        noise = self.lower_dose.noise(image, spacing_mm, random_stream(self.seed, ref))
+        noise = self.insertion.noise(image, spacing_mm, random_stream(self.seed, ref))
         return normal_dose + resized(noise, len(normal_dose))
 
 

@@ -12,7 +12,7 @@ from data_prep.dicom_pairs import SlicePair
 AIR_BELOW_HU = -900.0  # lung is denser
 
 Window = tuple[float, float]
-LowerDoseOf = Callable[[SlicePair, np.ndarray], np.ndarray]
+InsertNoise = Callable[[SlicePair, np.ndarray], np.ndarray]
 
 
 class Findings(NamedTuple):
@@ -48,12 +48,12 @@ class PatchReader:
     Args:
       hu_window: the HU of 0 and 1; padding becomes the lower one, or air if that is less.
       patch_size: see `grid`.
-      lower_dose: makes the low dose of a pair that has none from its normal dose, float32 (rows, columns) in HU.
+      insert_noise: makes the low dose of a pair that has none from its normal dose, float32 (rows, columns) in HU.
     """
 
-    def __init__(self, hu_window: Window, patch_size: int, lower_dose: LowerDoseOf | None = None) -> None:
+    def __init__(self, hu_window: Window, patch_size: int, insert_noise: InsertNoise | None = None) -> None:
         self.hu_window, self.patch_size = hu_window, patch_size
-        self._lower_dose = lower_dose
+        self._insert_noise = insert_noise
         self._kept = threading.local()
 
     def read(self, pair: SlicePair) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +64,7 @@ class PatchReader:
         """
         if getattr(self._kept, "pair", None) is not pair:
             *low_dose, normal_dose = self._images(pair)
-            images = (*(low_dose or [self._lower_dose(pair, normal_dose)]), normal_dose)
+            images = (*(low_dose or [self._insert_noise(pair, normal_dose)]), normal_dose)
             self._kept.grids = tuple(grid(image, self.patch_size) for image in images)
             self._kept.pair = pair
         return self._kept.grids

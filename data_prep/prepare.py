@@ -11,7 +11,7 @@ from data_prep import dose_sweep, hdf5_slices, lodopab, low_dose, observations, 
 from data_prep.config import DataConfig
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
-from data_prep.lower_dose import LowerDose
+from data_prep.noise_insertion import NoiseInsertion
 from data_prep.staging import check_free
 
 logger = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ def _low_dose_models(
     if config.noise == "gaussian":
         return {None: low_dose.GaussianNoise(config.gaussian_std, seed, config.shared_noise_field)}
     if config.dose is not None:
-        return {None: low_dose.InsertedNoise(LowerDose.of(config), seed)}
+        return {None: low_dose.InsertedNoise(NoiseInsertion.of(config), seed)}
     if config.noise == "poisson" and isinstance(config.photons, tuple):
         return {
             photons: low_dose.PoissonNoise(photons, seed, geometry, config.reconstruction_filter, (int(photons),))

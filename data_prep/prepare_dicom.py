@@ -17,8 +17,8 @@ from data_prep.dicom_pairs import SlicePair
 from data_prep.dicom_series import SeriesNames, Skipped, find_pairs, tried
 from data_prep.dicom_split import split_patients
 from data_prep.errors import InputError
-from data_prep.lower_dose import LowerDose
-from data_prep.patches import LowerDoseOf, PatchReader, to_range
+from data_prep.noise_insertion import NoiseInsertion
+from data_prep.patches import InsertNoise, PatchReader, to_range
 from data_prep.staging import check_free
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def prepare_dicom(
     """Makes a data set from real low-dose scans and their normal-dose partners, or from normal-dose scans alone.
 
     With noise "none" each patient has both; with noise "poisson" the low dose is `dose` of the normal one, by the noise
-    that lower_dose adds to it, which depends on the seed, the patient's folder and the slice's index alone.
+    that noise_insertion adds to it, which depends on the seed, the patient's folder and the slice's index alone.
 
     Every slice is read twice: once to find what is malformed, air or clipped before the first record is written, and
     once to write it. Memory does not grow with the pixels. A record's `slice_index` is the pair's index by position
@@ -89,7 +89,7 @@ def prepare_dicom(
     _check_shapes(patients, config.patch_size)
     if alone:
         _check_projectable(patients)
-    reader = PatchReader(hu_window, config.patch_size, _lower_dose(config, seed) if alone else None)
+    reader = PatchReader(hu_window, config.patch_size, _insertion(config, seed) if alone else None)
     found = _survey(patients, reader, config.max_air_fraction, skipped, workers, survey_progress)
     items = {name: [item for patient in folders for item in found[patient]] for name, folders in split.items()}
     skipped.log_counts()
@@ -154,15 +154,15 @@ def _check_projectable(patients: Mapping[str, Sequence[SlicePair]]) -> None:
             )
 
 
-def _lower_dose(config: DataConfig, seed: int) -> LowerDoseOf:
-    model = LowerDose.of(config)
+def _insertion(config: DataConfig, seed: int) -> InsertNoise:
+    model = NoiseInsertion.of(config)
 
-    def at_lower_dose(pair: SlicePair, hu: np.ndarray) -> np.ndarray:
+    def insert(pair: SlicePair, hu: np.ndarray) -> np.ndarray:
         key = (zlib.crc32(pair.patient_id.encode()), pair.index)
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
         return model.add_to_hu(hu, pair.normal_dose.spacing[0], rng)
 
-    return at_lower_dose
+    return insert
 
 
 def _check_shapes(patients: Mapping[str, Sequence[SlicePair]], patch_size: int) -> None:

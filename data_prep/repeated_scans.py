@@ -13,7 +13,7 @@ from scipy import ndimage
 from data_prep import lodopab, low_dose, projection
 from data_prep.config import DataConfig
 from data_prep.geometry import Geometry
-from data_prep.lower_dose import LowerDose
+from data_prep.noise_insertion import NoiseInsertion
 
 # Maps a normal-dose image, float32 (height, width) in [0, 1], and a source of noise to a low-dose image.
 Scanner = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -39,14 +39,14 @@ def scanner(manifest: Mapping[str, Any], split: str) -> Scanner | None:
         return None
     if manifest["source"] == "dicom":
         whole = config.dose is not None and config.patch_size == 0 and isinstance(spacing, float)
-        return _adding_to_hu(LowerDose.of(config), manifest) if whole else None
+        return _adding_to_hu(NoiseInsertion.of(config), manifest) if whole else None
     if config.noise == "gaussian":
         return _gaussian(config.gaussian_std)
     if height != width:
         return None
     side = round(height * spacing / lodopab.PIXEL_SPACING_MM)
     if config.dose is not None:
-        return _adding(LowerDose.of(config), side)
+        return _adding(NoiseInsertion.of(config), side)
     photons = manifest.get("test_photons", {}).get(split, config.photons)
     if isinstance(photons, tuple):
         return None
@@ -68,7 +68,7 @@ def _projecting(counts: float, geometry: Geometry, filter_name: str, side: int) 
     return scan
 
 
-def _adding(model: LowerDose, side: int) -> Scanner:
+def _adding(model: NoiseInsertion, side: int) -> Scanner:
     def scan(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         noise = model.noise(_of_side(image, side), 1000 * Geometry().image_side_m / side, rng)
         return image + low_dose.resized(noise, len(image))
@@ -76,7 +76,7 @@ def _adding(model: LowerDose, side: int) -> Scanner:
     return scan
 
 
-def _adding_to_hu(model: LowerDose, manifest: Mapping[str, Any]) -> Scanner:
+def _adding_to_hu(model: NoiseInsertion, manifest: Mapping[str, Any]) -> Scanner:
     slope, intercept, spacing = (manifest[name] for name in ("hu_slope", "hu_intercept", "pixel_spacing_mm"))
 
     def scan(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -71,8 +71,8 @@ _HELP = {
     "train_parts": "LoDoPaB's parts that training slices are taken from: train, validation, test, with commas",
     "validation_parts": "the same for validation slices; may be training's, whose patients are then held out",
     "test_parts": "the same for test slices",
-    "dose": "with noise=poisson, of slices as they are: a share of their own dose, by adding noise; photons are then "
-    "the normal dose's",
+    "dose": "with noise=poisson, of slices as they are: a share of their own dose, by adding noise; give --photons, "
+    "then those of the normal dose",
     "electronic_noise": "with dose: standard deviation of a ray's electronic noise, in counts",
     "patch_size": "DICOM: side of the patches that become records; 0 keeps whole slices",
     "epochs": "passes of generator updates over the training images",

@@ -16,7 +16,7 @@ from scipy import ndimage
 from data_prep import projection, repeated_scans
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
-from data_prep.lower_dose import VALUE_PER_HU, LowerDose
+from data_prep.noise_insertion import VALUE_PER_HU, NoiseInsertion
 from data_prep.patches import to_range
 from data_prep.prepare import prepare_lodopab
 from wgan_vgg import config
@@ -39,7 +39,7 @@ def middle_of(image: np.ndarray) -> np.ndarray:
     return image[..., third:-third, third:-third]
 
 
-def added(model: LowerDose, hu: np.ndarray, spacing: float = SPACING, count: int = 4) -> np.ndarray:
+def added(model: NoiseInsertion, hu: np.ndarray, spacing: float = SPACING, count: int = 4) -> np.ndarray:
     """What the model adds in several scans: (count, n, n) HU."""
     return np.stack([model.add_to_hu(hu, spacing, np.random.default_rng(seed)) - hu for seed in range(count)])
 
@@ -48,7 +48,7 @@ def test_what_a_ray_gets_is_the_difference_of_both_doses() -> None:
     lines, geometry = np.full((400, 500), 2.0, np.float32), Geometry()
     counts = 1e4 * math.exp(-2)
     for dose, electronic in ((0.5, 0.0), (0.25, 0.0), (0.25, 30.0)):
-        noise = LowerDose(dose, 1e4, electronic).line_noise(lines, geometry, np.random.default_rng(0))
+        noise = NoiseInsertion(dose, 1e4, electronic).line_noise(lines, geometry, np.random.default_rng(0))
         expected = (1 / dose - 1) / counts + electronic**2 * (1 / dose**2 - 1) / counts**2  # Yu et al. 2012
         assert noise.var() == pytest.approx(expected, rel=0.02)
         assert abs(noise.mean()) < 4 * math.sqrt(expected / noise.size)
@@ -63,20 +63,20 @@ def test_an_image_at_half_dose_has_twice_the_variance_and_at_a_quarter_four_time
     own = projection.filtered_backprojection(one - other, geometry, SIZE, "hann") / (VALUE_PER_HU * math.sqrt(2))
     own_variance = middle_of(own).var()
     for dose in (0.5, 0.25):
-        extra = middle_of(added(LowerDose(dose, 2e4), hu)).var()
+        extra = middle_of(added(NoiseInsertion(dose, 2e4), hu)).var()
         assert (own_variance + extra) / own_variance == pytest.approx(1 / dose, rel=0.1)
 
 
 def test_anatomy_is_untouched_and_unbiased_and_the_full_dose_adds_nothing() -> None:
     hu = water()
     hu[:, SIZE // 2 :] += 40.0 * (hu[:, SIZE // 2 :] > -500)
-    np.testing.assert_array_equal(LowerDose(1.0, 1e3).add_to_hu(hu, SPACING, np.random.default_rng(0)), hu)
-    noise = added(LowerDose(0.25, 1e4), hu, count=8)
+    np.testing.assert_array_equal(NoiseInsertion(1.0, 1e3).add_to_hu(hu, SPACING, np.random.default_rng(0)), hu)
+    noise = added(NoiseInsertion(0.25, 1e4), hu, count=8)
     assert noise.dtype == np.float32
     for half in (middle_of(noise)[..., :20], middle_of(noise)[..., -20:]):
         # Neighbours are correlated; of 8 scans the mean over 20 x 44 pixels is much surer than this.
         assert abs(half.mean()) < 0.05 * half.std()
-    again = LowerDose(0.25, 1e4).add_to_hu(hu, SPACING, np.random.default_rng(3)) - hu
+    again = NoiseInsertion(0.25, 1e4).add_to_hu(hu, SPACING, np.random.default_rng(3)) - hu
     np.testing.assert_array_equal(again, noise[3])
 
 
@@ -85,7 +85,9 @@ def test_outside_the_circle_nothing_is_attenuated_or_changed() -> None:
     padded = hu.copy()
     corners = np.hypot(*np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2) > SIZE / 2
     padded[corners] = 3000.0  # as wrong as padding can be
-    noise = [added(LowerDose(0.25, 1e4), image, count=1)[0] for image in (hu, padded, np.where(corners, -3024, hu))]
+    noise = [
+        added(NoiseInsertion(0.25, 1e4), image, count=1)[0] for image in (hu, padded, np.where(corners, -3024, hu))
+    ]
     for one in noise:
         assert not one[corners].any()
         np.testing.assert_allclose(one, noise[0], atol=1e-3)
@@ -96,7 +98,7 @@ def test_the_pixel_spacing_decides_how_much_is_attenuated() -> None:
 
     The filter cuts off at half the frequency, which is 1/4 of the noise power, seen through pixels of 4 times the area.
     """
-    small, large = (middle_of(added(LowerDose(0.5, 1e5), water(spacing=1.0, radius_mm=40), s)) for s in (1.0, 2.0))
+    small, large = (middle_of(added(NoiseInsertion(0.5, 1e5), water(spacing=1.0, radius_mm=40), s)) for s in (1.0, 2.0))
     # Variance of a pixel: attenuation * (count of a wider ray)^-1 * width^-2.
     chord = 0.08 * projection.MU_WATER
     assert large.var() / small.var() == pytest.approx(math.exp(chord) / 2 / 4, rel=0.15)
@@ -106,7 +108,7 @@ def test_the_noise_of_a_body_does_not_depend_on_the_pixels_it_is_shown_in() -> N
     """As far as the wider pixels resolve it. Counts that do not grow with the detector cell give a ratio of 0.76."""
     found = []
     for size, spacing in ((120, 2.0), (60, 4.0)):
-        noise = added(LowerDose(0.5, 1e5, filter_name="ram-lak"), water(size, spacing, 100), spacing, count=8)
+        noise = added(NoiseInsertion(0.5, 1e5, filter_name="ram-lak"), water(size, spacing, 100), spacing, count=8)
         found.append(middle_of(ndimage.gaussian_filter(noise, (0, 8 / spacing, 8 / spacing))).std())
     assert found[0] / found[1] == pytest.approx(1, abs=0.15)
 
@@ -141,7 +143,7 @@ def test_records_of_a_normal_dose_series_alone(tmp_path: Path) -> None:
         np.testing.assert_array_equal(record["normal_dose"][..., 0], stored.astype(np.float32) / 4096)
         key = (zlib.crc32(b"L2"), int(record["slice_index"]))  # the patient's and the slice's own noise
         rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=key))
-        expected = LowerDose(0.25, 1e5).add_to_hu(stored.astype(np.float32) - 1024, 0.75, rng)
+        expected = NoiseInsertion(0.25, 1e5).add_to_hu(stored.astype(np.float32) - 1024, 0.75, rng)
         np.testing.assert_array_equal(record["low_dose"][..., 0], to_range(expected)[0])
         assert 1 < middle_of(4096 * (record["low_dose"] - record["normal_dose"])[..., 0]).std() < 20
     again = repeated_scans.scanner(manifest, "test")(record["normal_dose"][..., 0], np.random.default_rng(5))

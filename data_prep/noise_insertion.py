@@ -20,7 +20,7 @@ VALUE_PER_HU = MU_WATER / 1000 / MU_MAX  # of LoDoPaB's images; air, -1000 HU, i
 
 
 @dataclasses.dataclass(frozen=True)
-class LowerDose:
+class NoiseInsertion:
     """What a share of the normal dose adds in noise.
 
     Attributes:
@@ -36,7 +36,7 @@ class LowerDose:
     filter_name: str = "hann"
 
     @classmethod
-    def of(cls, config: DataConfig) -> "LowerDose":
+    def of(cls, config: DataConfig) -> "NoiseInsertion":
         """What a config with a `dose` describes."""
         return cls(config.dose, config.photons, config.electronic_noise, config.reconstruction_filter)
 
@@ -72,7 +72,7 @@ class LowerDose:
         A ray that counts N at the normal dose counts dose * N at the lower one, so its logarithm has the variances
         1 / N + e^2 / N^2 and 1 / (dose N) + e^2 / (dose N)^2, e being the electronic noise. Their difference is added:
         1 / L with L = N dose / (1 - dose), as the relative deviation of Poisson counts of mean L, which keeps the skew
-        of few photons; and normally distributed e^2 (1 / dose^2 - 1) / N^2.
+        of few photons; and normally distributed e^2 (1 / dose^2 - 1) / N^2. N is taken to be LEAST_COUNT at least.
 
         Args:
           lines: without unit (num_angles, num_detectors).
