@@ -20,7 +20,7 @@ CHOICES = {
 LEAST = {
     **dict.fromkeys(("image_size", "num_train", "num_validation", "num_test", "noise_std", "noise_variance"), 0),
     **dict.fromkeys(("photons", "projection_coarseness", "shards"), 1),
-    "patch_size": 0,
+    **dict.fromkeys(("patch_size", "electronic_noise"), 0),
 }
 
 
@@ -48,8 +48,9 @@ class DataConfig:
     noise_variance: float | None = 0.015  # report 6.1: "with a variance of 0.015", taken at its word
     shared_noise_field: bool = False  # notebook: the same field in every image
     rescale_low_dose: bool = False  # notebook: the noisy input alone is min-max rescaled
-    # LoDoPaB-CT: mean count of an unattenuated ray of its own geometry (noise "poisson"); see Geometry.counts.
-    photons: float = 4096.0
+    # LoDoPaB-CT: mean count of an unattenuated ray of its own geometry (noise "poisson"), see Geometry.counts. Several:
+    # one dose for each training and validation slice, all for each test slice, see dose_sweep.
+    photons: float | tuple[float, ...] = 4096.0
     projection_coarseness: int = 1  # 1 of so many of LoDoPaB's 1000 angles and 513 detectors
     reconstruction_filter: str = "hann"  # of the filtered backprojection: "ram-lak" or "hann"
     shards: int = 8
@@ -57,6 +58,10 @@ class DataConfig:
     # DICOM: a patch with a larger share of air is left out: our reading of Yang et al. 2018, section III, who excluded
     # patches that were mostly air.
     max_air_fraction: float = 0.8
+    # With noise "poisson", instead of a scan simulated anew: this share of the slices' own dose, in (0, 1], by adding
+    # the noise that it lacks; `photons` are then those of the normal dose. See noise_insertion.
+    dose: float | None = None
+    electronic_noise: float = 0.0  # standard deviation in counts, there
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -70,10 +75,33 @@ class DataConfig:
             )
         for name, least in LEAST.items():
             value = getattr(self, name)
-            if value is not None and not value >= least:  # not <, so that NaN fails too
-                raise InputError(f"data.{name}={value}: must be at least {least}")
+            for one in value if isinstance(value, tuple) else (value,):
+                if one is not None and not one >= least:  # not <, so that NaN fails too
+                    raise InputError(f"data.{name}={one}: must be at least {least}")
+        if isinstance(self.photons, tuple):
+            self._check_doses(self.photons)
+        if self.dose is not None:
+            self._check_dose(self.dose)
         if not 0 <= self.max_air_fraction <= 1:
             raise InputError(f"data.max_air_fraction={self.max_air_fraction}: must be in [0, 1]")
+
+    def _check_dose(self, dose: float) -> None:
+        if not 0 < dose <= 1:
+            raise InputError(f"data.dose={dose}: must be above 0 and at most 1, which adds no noise")
+        if self.noise != "poisson" or isinstance(self.photons, tuple):
+            raise InputError(f"data.dose={dose}: needs data.noise=poisson, not {self.noise}, and one data.photons")
+        if self.projection_coarseness != 1:
+            raise InputError(
+                f"data.projection_coarseness={self.projection_coarseness}: noise would be coarser than anatomy; "
+                "take 1 with data.dose"
+            )
+
+    def _check_doses(self, photons: tuple[float, ...]) -> None:
+        text = f"data.photons={','.join(f'{value:g}' for value in photons)}"
+        if self.noise != "poisson":
+            raise InputError(f"{text}: several doses need data.noise=poisson, not {self.noise}; give one")
+        if len(set(photons)) < max(2, len(photons)) or any(value != round(value) for value in photons):
+            raise InputError(f"{text}: several doses must be different whole numbers, which name their test splits")
 
     @property
     def gaussian_std(self) -> float:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
 import numpy as np
@@ -15,12 +15,31 @@ TOLERANCE_MM = 0.1  # within which two slices lie at one position
 
 @dataclasses.dataclass(frozen=True)
 class SlicePair:
-    """One slice of a patient at two doses; `index` counts the patient's pairs by growing position."""
+    """One slice of a patient at two doses; `index` counts the patient's pairs by growing position.
+
+    `low_dose` is None where the low dose is made from the normal one.
+    """
 
     patient_id: str
     index: int
-    low_dose: SliceHeader
+    low_dose: SliceHeader | None
     normal_dose: SliceHeader
+
+    @property
+    def headers(self) -> tuple[SliceHeader, ...]:
+        """Of the files that are there, the low dose first."""
+        return (self.normal_dose,) if self.low_dose is None else (self.low_dose, self.normal_dose)
+
+
+def single_slices(patient: str, normal_dose: Sequence[SliceHeader]) -> list[SlicePair]:
+    """A normal-dose series alone, in order of position.
+
+    Raises:
+      InputError: two slices at one position.
+    """
+    key = _place(patient, normal_dose)
+    _check_apart(patient, {"normal-dose": normal_dose}, key)
+    return [SlicePair(patient, index, None, header) for index, header in enumerate(sorted(normal_dose, key=key))]
 
 
 def pair_slices(
@@ -41,20 +60,8 @@ def pair_slices(
       InputError: other slices without partner, two slices of a series at one position, or partners that differ in
         shape, in-plane origin, orientation or pixel spacing.
     """
-    series = {"low-dose": low_dose, "normal-dose": normal_dose}
-    # A scanner's SliceLocation need not equal the position, so one of them is taken for all.
-    every = [*low_dose, *normal_dose]
-    key = attrgetter("position" if all(header.position is not None for header in every) else "slice_location")
-    unplaced = [header.path for header in every if key(header) is None]
-    if unplaced:
-        raise InputError(f"patient {patient}: {unplaced[0]} has no SliceLocation, another file no ImagePositionPatient")
-    for role, headers in series.items():
-        for one, two in itertools.pairwise(sorted(headers, key=key)):
-            if key(two) - key(one) <= TOLERANCE_MM:
-                raise InputError(
-                    f"patient {patient}: two {role} slices at position {key(one):g} mm, {one.path} and "
-                    f"{two.path.name}; keep one"
-                )
+    key = _place(patient, [*low_dose, *normal_dose])
+    _check_apart(patient, {"low-dose": low_dose, "normal-dose": normal_dose}, key)
     low, normal = sorted(low_dose, key=key), sorted(normal_dose, key=key)
     matches, alone = [], {"low-dose": [], "normal-dose": []}
     while low or normal:
@@ -75,6 +82,27 @@ def pair_slices(
     for one, two in matches:
         _check_aligned(patient, key(one), one, two)
     return [SlicePair(patient, index, *match) for index, match in enumerate(matches)]
+
+
+def _place(patient: str, every: Sequence[SliceHeader]) -> Callable[[SliceHeader], float]:
+    """What gives a slice's position; a scanner's SliceLocation need not equal it, so one of them is taken for all."""
+    key = attrgetter("position" if all(header.position is not None for header in every) else "slice_location")
+    unplaced = [header.path for header in every if key(header) is None]
+    if unplaced:
+        raise InputError(f"patient {patient}: {unplaced[0]} has no SliceLocation, another file no ImagePositionPatient")
+    return key
+
+
+def _check_apart(
+    patient: str, series: Mapping[str, Sequence[SliceHeader]], key: Callable[[SliceHeader], float]
+) -> None:
+    for role, headers in series.items():
+        for one, two in itertools.pairwise(sorted(headers, key=key)):
+            if key(two) - key(one) <= TOLERANCE_MM:
+                raise InputError(
+                    f"patient {patient}: two {role} slices at position {key(one):g} mm, {one.path} and "
+                    f"{two.path.name}; keep one"
+                )
 
 
 def _check_aligned(patient: str, position: float, low: SliceHeader, normal: SliceHeader) -> None:

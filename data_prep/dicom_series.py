@@ -1,22 +1,22 @@
-"""The patients of a folder of DICOM files, each with a low-dose and a normal-dose series, paired slice by slice.
+"""The patients of a folder of DICOM files, each with a low-dose and a normal-dose series or with the latter alone.
 
 Two layouts are known: the Mayo 2016 challenge's, INPUT/PATIENT/quarter_3mm|full_3mm/**/*.IMA|*.dcm, and that of
 TCIA's LDCT-and-Projection-data (Moen et al., Med Phys 48, 902-911, 2021), INPUT/PATIENT/STUDY/SERIES/*.dcm, where the
-series are told apart by their SeriesDescription.
+series are told apart by their SeriesDescription. A normal-dose series alone may also be the only one of its patient.
 """
 
 import dataclasses
 import functools
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
 from data_prep.dicom import SliceHeader, load_pydicom, read_description, read_header
-from data_prep.dicom_pairs import SlicePair, pair_slices
+from data_prep.dicom_pairs import SlicePair, pair_slices, single_slices
 from data_prep.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -93,32 +93,41 @@ def tried(read: Callable[[Input], Output], item: Input) -> Output | InputError:
 
 
 def find_pairs(
-    input_dir: Path, names: SeriesNames, skipped: Skipped, workers: int | None = None
+    input_dir: Path, names: SeriesNames, skipped: Skipped, workers: int | None = None, *, alone: bool = False
 ) -> dict[str, list[SlicePair]]:
     """Every patient's pairs, by the name of the patient's folder; only headers are read.
 
+    Args:
+      input_dir: folder of the patients' folders.
+      names: of the series.
+      skipped: takes what cannot be read.
+      workers: threads; by default as many as the machine bears.
+      alone: look for normal-dose series only; their slices are pairs without a low dose.
+
     Raises:
-      InputError: no patient with both series; a series missing, ambiguous, empty or not matching its partner. TCIA's
+      InputError: no patient with the series; a series missing, ambiguous, empty or not matching its partner. TCIA's
         patients without low-dose images are left out with a warning, unless `skipped` is strict.
     """
     load_pydicom()  # its absence must not pass for a malformed file
     if not input_dir.is_dir():
         raise InputError(f"input_dir {input_dir}: no such folder; give the folder of the patients' folders")
-    if names.low_dose_folder == names.normal_dose_folder:
+    if names.low_dose_folder == names.normal_dose_folder and not alone:
         raise InputError(f"low_dose_folder and normal_dose_folder are both {names.low_dose_folder!r}")
     patients, lacking, seen = {}, [], set()
     for folder in sorted(path for path in input_dir.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        by_folder = {LOW: folder / names.low_dose_folder, NORMAL: folder / names.normal_dose_folder}
+        by_folder = {NORMAL: folder / names.normal_dose_folder}
+        if not alone:
+            by_folder = {LOW: folder / names.low_dose_folder} | by_folder
         series = {role: _dicom_files(path) for role, path in by_folder.items() if path.is_dir()}
         described = not series
         if described:
-            series = _described_series(folder, names, skipped, seen)
+            series = (_only_series if alone else _described_series)(folder, names, skipped, seen)
         if described and not series:
             continue
-        if described and LOW not in series:
+        if described and not alone and LOW not in series:
             lacking.append(folder.name)
             continue
-        for role in (LOW, NORMAL):
+        for role in by_folder:
             if role not in series:
                 wanted = repr(names.normal_dose_description) if described else by_folder[role]
                 raise InputError(f"patient {folder.name}: no {role} series ({wanted}); complete {folder} or remove it")
@@ -130,12 +139,21 @@ def find_pairs(
             raise InputError(f"{message}; complete or remove them")
         logger.warning("%s; left out", message)
     if not patients:
-        found = f"; the series found are {', '.join(map(repr, sorted(seen)[:5]))}" if seen else ""
-        raise InputError(
-            f"input_dir {input_dir}: no patient has folders {names.low_dose_folder} and {names.normal_dose_folder}, or "
-            f"series described as {names.low_dose_description!r} and {names.normal_dose_description!r}{found}"
-        )
+        raise InputError(f"input_dir {input_dir}: no patient has {_wanted(names, alone)}{_found(seen)}")
     return patients
+
+
+def _wanted(names: SeriesNames, alone: bool) -> str:
+    if alone:
+        return f"a folder {names.normal_dose_folder}, or DICOM files of one series"
+    return (
+        f"folders {names.low_dose_folder} and {names.normal_dose_folder}, or series described as "
+        f"{names.low_dose_description!r} and {names.normal_dose_description!r}"
+    )
+
+
+def _found(seen: set[str]) -> str:
+    return f"; the series found are {', '.join(map(repr, sorted(seen)[:5]))}" if seen else ""
 
 
 def _dicom_files(folder: Path) -> list[Path]:
@@ -144,38 +162,58 @@ def _dicom_files(folder: Path) -> list[Path]:
     return sorted((path for path in paths if path.is_file()), key=lambda path: (path.parent, path.name))
 
 
-def _described_series(folder: Path, names: SeriesNames, skipped: Skipped, seen: set[str]) -> dict[str, list[Path]]:
-    """The files of each role's series below a patient's folder; `seen` gathers the descriptions of all series."""
-    series: dict[str, list[Path]] = {}
+def _all_series(folder: Path, skipped: Skipped) -> Iterator[tuple[str, list[Path]]]:
+    """SeriesDescription and files of every folder of files below a patient's folder."""
     # One file tells what a folder is: series of projections have tens of thousands.
-    for directory, group in itertools.groupby(_dicom_files(folder), attrgetter("parent")):
+    for _, group in itertools.groupby(_dicom_files(folder), attrgetter("parent")):
         paths, errors = list(group), []
         for description in (tried(read_description, path) for path in paths):
             if isinstance(description, str):
+                yield description, paths
                 break
             errors.append(description)
         else:
             for error in errors:
                 skipped.add(error)
-            continue
+
+
+def _described_series(folder: Path, names: SeriesNames, skipped: Skipped, seen: set[str]) -> dict[str, list[Path]]:
+    """The files of each role's series below a patient's folder; `seen` gathers the descriptions of all series."""
+    series: dict[str, list[Path]] = {}
+    for description, paths in _all_series(folder, skipped):
         seen.add(description)
         role = names.role(description)
         if role in series:
             raise InputError(
-                f"patient {folder.name}: two {role} series, {series[role][0].parent} and {directory}; keep one"
+                f"patient {folder.name}: two {role} series, {series[role][0].parent} and {paths[0].parent}; keep one"
             )
         if role is not None:
             series[role] = paths
     return series
 
 
+def _only_series(folder: Path, names: SeriesNames, skipped: Skipped, seen: set[str]) -> dict[str, list[Path]]:
+    """The series below a patient's folder that is described as the normal dose or, without such, the only one."""
+    series = list(_all_series(folder, skipped))
+    seen |= {description for description, _ in series}
+    wanted = names.normal_dose_description.lower()
+    matching = [paths for description, paths in series if wanted in description.lower()]
+    chosen = matching or [paths for _, paths in series]
+    if len(chosen) > 1:
+        found = ", ".join(repr(description) for description, _ in series)
+        raise InputError(
+            f"patient {folder.name}: {len(chosen)} series ({found}); name one of them with --normal_dose_description"
+        )
+    return {NORMAL: chosen[0]} if chosen else {}
+
+
 def _patient_pairs(
     patient: str, series: dict[str, list[Path]], described: bool, skipped: Skipped, workers: int | None
 ) -> list[SlicePair]:
-    headers: dict[str, list[SliceHeader]] = {LOW: [], NORMAL: []}
-    errors: dict[str, list[InputError]] = {LOW: [], NORMAL: []}
+    headers: dict[str, list[SliceHeader]] = {role: [] for role in series}
+    errors: dict[str, list[InputError]] = {role: [] for role in series}
     with ThreadPoolExecutor(workers) as pool:
-        for role in headers:
+        for role in (LOW, NORMAL) if LOW in series else (NORMAL,):
             for header in pool.map(functools.partial(tried, read_header), series[role]):
                 if isinstance(header, InputError):
                     skipped.add(header)
@@ -188,6 +226,8 @@ def _patient_pairs(
             # TCIA's folders are one series each and named by PatientID; the challenge's ids differ by dose.
             if described and len({header.series_uid for header in headers[role]}) > 1:
                 raise InputError(f"patient {patient}: {series[role][0].parent} holds several series; keep one")
+    if LOW not in series:
+        return single_slices(patient, headers[NORMAL])
     ids = {header.patient_id for header in (*headers[LOW], *headers[NORMAL])}
     if described and len(ids) > 1:
         raise InputError(f"patient {patient}: the series are of different patients, PatientID {', '.join(sorted(ids))}")

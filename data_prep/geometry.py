@@ -66,17 +66,24 @@ class Geometry:
         angles, detectors = math.ceil(self.num_angles / factor), math.ceil(self.num_detectors / factor)
         return dataclasses.replace(self, num_angles=angles, num_detectors=detectors)
 
-    def counts(self, photons: float, full: "Geometry | None" = None) -> float:
-        """Mean count of an unattenuated ray at the dose at which one of the `full` geometry has `photons`.
+    @classmethod
+    def of_image(cls, size: int, spacing_mm: float) -> "Geometry":
+        """LoDoPaB's angles around a square image of `size` pixels, with as many detector cells a pixel as LoDoPaB."""
+        side = size * spacing_mm / 1000
+        return cls(
+            num_detectors=math.ceil(size * math.sqrt(2)) + 1,
+            image_side_m=side,
+            detector_half_width_m=side / math.sqrt(2),
+        )
+
+    def counts(self, photons: float) -> float:
+        """Mean count of an unattenuated ray at the dose at which one of LoDoPaB's own geometry has `photons`.
 
         The dose being the same, all rays together count as many: cells n times as wide, seen at 1/n of the angles,
         count n * n times as much each. Then the noise stays what it was at all frequencies that the wider cells
         resolve: filtered backprojection has the noise power pi f * width * variance / angles (Riederer et al. 1978,
         Phys Med Biol 23, 446-454); width / angles grows by n * n, and the variance of a ray's logarithm, 1 / its
         count, falls by as much. A factor of n, for the wider cells alone, would lower the dose n times.
-
-        Args:
-          photons: of a ray of `full`.
-          full: by default LoDoPaB's own geometry.
         """
-        return photons * math.prod((full or Geometry()).shape) / math.prod(self.shape)
+        full = Geometry()
+        return photons * (full.num_angles / self.num_angles) * (self.detector_spacing / full.detector_spacing)

@@ -13,13 +13,14 @@ import skimage.transform
 from data_prep import projection
 from data_prep.geometry import Geometry
 from data_prep.lodopab import PARTS, SliceRef
+from data_prep.noise_insertion import NoiseInsertion
 
 Model = Callable[[SliceRef, np.ndarray, np.ndarray], np.ndarray]
 
 
-def random_stream(seed: int, ref: SliceRef) -> np.random.Generator:
-    """The generator of one slice's noise: each slice of each part has its own."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(PARTS.index(ref.part), ref.index)))
+def random_stream(seed: int, ref: SliceRef, *more: int) -> np.random.Generator:
+    """The generator of one slice's noise: each slice of each part has its own; `more` tells one slice's apart."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(PARTS.index(ref.part), ref.index, *more)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,18 +50,33 @@ class PoissonNoise:
       photons: mean count of an unattenuated ray of LoDoPaB's own geometry, see Geometry.counts.
       seed: decides the counts, together with the slice.
       geometry, filter_name: see projection.
+      stream: tells this noise from that of other models on the same slice.
     """
 
     photons: float
     seed: int
     geometry: Geometry
     filter_name: str
+    stream: tuple[int, ...] = ()
 
     def __call__(self, ref: SliceRef, image: np.ndarray, normal_dose: np.ndarray) -> np.ndarray:
         clean = projection.forward_projection(image, self.geometry)
         counts = self.geometry.counts(self.photons)
-        observation = projection.low_dose_observation(clean, counts, random_stream(self.seed, ref))
+        observation = projection.low_dose_observation(clean, counts, random_stream(self.seed, ref, *self.stream))
         return reconstructed(observation, self.geometry, self.filter_name, image.shape[0], normal_dose.shape[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class InsertedNoise:
+    """The slice at a lower dose than its own, see noise_insertion; both have the anatomy and the noise of the slice."""
+
+    insertion: NoiseInsertion
+    seed: int
+
+    def __call__(self, ref: SliceRef, image: np.ndarray, normal_dose: np.ndarray) -> np.ndarray:
+        spacing_mm = 1000 * Geometry().image_side_m / len(image)
+        noise = self.insertion.noise(image, spacing_mm, random_stream(self.seed, ref))
+        return normal_dose + resized(noise, len(normal_dose))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,17 +1,18 @@
 """Pairs of DICOM slices as patches: the grid, the HU window, and which patches are worth a record."""
 
 import threading
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from data_prep.dicom import read_hu
 from data_prep.dicom_pairs import SlicePair
-from data_prep.hu import PADDING_HU
 
 AIR_BELOW_HU = -900.0  # lung is denser
 
 Window = tuple[float, float]
+InsertNoise = Callable[[SlicePair, np.ndarray], np.ndarray]
 
 
 class Findings(NamedTuple):
@@ -42,10 +43,17 @@ def grid(image: np.ndarray, patch_size: int) -> np.ndarray:
 
 
 class PatchReader:
-    """Reads pairs as patches of HU, from any thread; each thread keeps its last pair, whose patches follow."""
+    """Reads pairs as patches of HU, from any thread; each thread keeps its last pair, whose patches follow.
 
-    def __init__(self, hu_window: Window, patch_size: int) -> None:
+    Args:
+      hu_window: the HU of 0 and 1; padding becomes the lower one, or air if that is less.
+      patch_size: see `grid`.
+      insert_noise: makes the low dose of a pair that has none from its normal dose, float32 (rows, columns) in HU.
+    """
+
+    def __init__(self, hu_window: Window, patch_size: int, insert_noise: InsertNoise | None = None) -> None:
         self.hu_window, self.patch_size = hu_window, patch_size
+        self._insert_noise = insert_noise
         self._kept = threading.local()
 
     def read(self, pair: SlicePair) -> tuple[np.ndarray, np.ndarray]:
@@ -55,17 +63,22 @@ class PatchReader:
           InputError: a file cannot be read.
         """
         if getattr(self._kept, "pair", None) is not pair:
-            padding_hu = min(self.hu_window[0], PADDING_HU)
-            paths = (pair.low_dose.path, pair.normal_dose.path)
-            self._kept.grids = tuple(grid(read_hu(path, padding_hu), self.patch_size) for path in paths)
+            *low_dose, normal_dose = self._images(pair)
+            images = (*(low_dose or [self._insert_noise(pair, normal_dose)]), normal_dose)
+            self._kept.grids = tuple(grid(image, self.patch_size) for image in images)
             self._kept.pair = pair
         return self._kept.grids
 
     def survey(self, pair: SlicePair, max_air_fraction: float) -> Findings:
-        """What of a pair becomes records, and how many of its pixels lie outside the window."""
-        low_dose, normal_dose = self.read(pair)
+        """What of a pair becomes records, and how many pixels of its files lie outside the window."""
+        grids = self.read(pair) if pair.low_dose else [grid(image, self.patch_size) for image in self._images(pair)]
+        normal_dose = grids[-1]
         kept = np.arange(len(normal_dose))
         if self.patch_size:
             kept = kept[np.mean(normal_dose < AIR_BELOW_HU, axis=(1, 2)) <= max_air_fraction]
-        clipped = sum(to_range(patches[kept], self.hu_window)[1] for patches in (low_dose, normal_dose))
-        return Findings(kept.tolist(), clipped, 2 * normal_dose[kept].size)
+        clipped = sum(to_range(patches[kept], self.hu_window)[1] for patches in grids)
+        return Findings(kept.tolist(), clipped, len(grids) * normal_dose[kept].size)
+
+    def _images(self, pair: SlicePair) -> list[np.ndarray]:
+        padding_hu = min(self.hu_window[0], PADDING_HU)
+        return [read_hu(header.path, padding_hu) for header in pair.headers]

@@ -1,16 +1,17 @@
 """From a folder of LoDoPaB-CT files to a data set of TFRecord pairs: select, resize, add noise, write."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_prep import hdf5_slices, lodopab, low_dose, observations, splits, tfrecords
+from data_prep import dose_sweep, hdf5_slices, lodopab, low_dose, observations, splits, tfrecords
 from data_prep.config import DataConfig
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
+from data_prep.noise_insertion import NoiseInsertion
 from data_prep.staging import check_free
 
 logger = logging.getLogger(__name__)
@@ -61,26 +62,28 @@ def prepare_lodopab(
         logger.warning("%s", message)
     geometry = Geometry().coarser(config.projection_coarseness)
     with lodopab.SliceReader() as reader, observations.reader(geometry) as observed:
-        model = _low_dose_model(config, geometry, seed, split, observed.read)
+        models = _low_dose_models(config, geometry, seed, split, observed.read)
         sides = reader.read(split["train"][0]).shape
+        scans = dose_sweep.scans(split, config.photons, seed)
         return tfrecords.write_dataset(
             output_dir,
-            split,
-            _record_maker(reader.read, config, model),
+            scans,
+            _record_maker(reader.read, config, models),
             shards=config.shards,
             description={
                 "source": lodopab.source_name(split["train"][0].path),
                 "input_files": {path.name: path.stat().st_size for path in _files(split)},
                 "seed": seed,
                 "data": config.to_manifest(),
-                **({} if config.noise == "gaussian" else {"photon_factor": geometry.counts(1.0)}),
+                **_about_photons(config, geometry),
                 "hu_slope": lodopab.HU_SLOPE,
                 "hu_intercept": lodopab.HU_INTERCEPT,
                 "low_dose_clip": None,  # the noise goes below 0 and above 1
                 "transposed": transposed,
                 "pixel_spacing_mm": lodopab.PIXEL_SPACING_MM * sides[0] / (config.image_size or sides[0]),
                 "patients": {
-                    name: sorted(splits.patients(refs)) or tfrecords.UNKNOWN_PATIENT for name, refs in split.items()
+                    name: sorted(splits.patients(ref for ref, _ in some)) or tfrecords.UNKNOWN_PATIENT
+                    for name, some in scans.items()
                 },
                 "patients_in_both": leaking if leaking is not None else tfrecords.UNKNOWN_PATIENT,
             },
@@ -148,32 +151,50 @@ def _files(split: splits.Splits) -> list[Path]:
     return sorted({ref.path for refs in split.values() for ref in refs})
 
 
+def _about_photons(config: DataConfig, geometry: Geometry) -> dict[str, Any]:
+    """What the manifest says of counts: their factor in a coarser geometry, and the photons of the test splits."""
+    factor = {} if config.noise == "gaussian" else {"photon_factor": geometry.counts(1.0)}
+    several = isinstance(config.photons, tuple)
+    return factor | ({"test_photons": dose_sweep.test_splits(config.photons)} if several else {})
+
+
 def _record_maker(
-    read: Callable[[lodopab.SliceRef], np.ndarray], config: DataConfig, model: low_dose.Model
-) -> Callable[[lodopab.SliceRef], tfrecords.Record]:
-    def make_record(ref: lodopab.SliceRef) -> tfrecords.Record:
+    read: Callable[[lodopab.SliceRef], np.ndarray], config: DataConfig, models: Mapping[float | None, low_dose.Model]
+) -> Callable[[dose_sweep.Scan], tfrecords.Record]:
+    def make_record(scan: dose_sweep.Scan) -> tfrecords.Record:
+        ref, photons = scan
         image = read(ref)
         normal_dose = low_dose.resized(image, config.image_size)
-        noisy = model(ref, image, normal_dose)
+        noisy = models[photons](ref, image, normal_dose)
         if config.rescale_low_dose:
             noisy = low_dose.min_max_rescale(noisy)
-        return tfrecords.Record(noisy, normal_dose, ref.patient_id, ref.index, ref.source)
+        return tfrecords.Record(noisy, normal_dose, ref.patient_id, ref.index, ref.source, photons)
 
     return make_record
 
 
-def _low_dose_model(
+def _low_dose_models(
     config: DataConfig,
     geometry: Geometry,
     seed: int,
     split: splits.Splits,
     read_observation: Callable[[lodopab.SliceRef], np.ndarray],
-) -> low_dose.Model:
-    """The model that `noise` names; stored observations are looked for before the first record."""
+) -> dict[float | None, low_dose.Model]:
+    """The model that `noise` names, for each of several doses or, under None, for all slices.
+
+    Stored observations are looked for before the first record.
+    """
     if config.noise == "gaussian":
-        return low_dose.GaussianNoise(config.gaussian_std, seed, config.shared_noise_field)
+        return {None: low_dose.GaussianNoise(config.gaussian_std, seed, config.shared_noise_field)}
+    if config.dose is not None:
+        return {None: low_dose.InsertedNoise(NoiseInsertion.of(config), seed)}
+    if config.noise == "poisson" and isinstance(config.photons, tuple):
+        return {
+            photons: low_dose.PoissonNoise(photons, seed, geometry, config.reconstruction_filter, (int(photons),))
+            for photons in config.photons
+        }
     if config.noise == "poisson":
-        return low_dose.PoissonNoise(config.photons, seed, geometry, config.reconstruction_filter)
+        return {None: low_dose.PoissonNoise(config.photons, seed, geometry, config.reconstruction_filter)}
     last = {}  # of each file
     for ref in sorted((ref for refs in split.values() for ref in refs), key=lambda ref: ref.row):
         last[observations.observation_path(ref)] = ref
@@ -187,4 +208,4 @@ def _low_dose_model(
         observations.check_counts(path, geometry.counts(config.photons))
         if (rows := hdf5_slices.shape_of(path)[0]) <= ref.row:
             raise InputError(f"{path}: {rows} slices, too few for {ref.path.name}; copy or make it again")
-    return low_dose.StoredObservations(read_observation, geometry, config.reconstruction_filter)
+    return {None: low_dose.StoredObservations(read_observation, geometry, config.reconstruction_filter)}

@@ -1,8 +1,9 @@
-"""From a folder of paired DICOM series to a data set of TFRecord pairs: pair, check, cut into patches, write."""
+"""From a folder of DICOM series, paired or of normal dose alone, to a data set of TFRecord pairs of patches."""
 
 import functools
 import itertools
 import logging
+import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,14 +15,15 @@ from data_prep import tfrecords
 from data_prep.config import DataConfig
 from data_prep.dicom_pairs import SlicePair
 from data_prep.dicom_series import SeriesNames, Skipped, find_pairs, tried
+from data_prep.dicom_split import split_patients
 from data_prep.errors import InputError
-from data_prep.patches import PatchReader, to_range
+from data_prep.noise_insertion import NoiseInsertion
+from data_prep.patches import InsertNoise, PatchReader, to_range
 from data_prep.staging import check_free
 
 logger = logging.getLogger(__name__)
 
 PATCHES_PER_SLICE = 10_000
-_ONE_IN = 10  # training patients validates
 Item = tuple[SlicePair, int]  # a patch: its pair of slices, and its number in their grid
 
 
@@ -43,7 +45,10 @@ def prepare_dicom(
     progress: tfrecords.Progress | None = None,
     survey_progress: tfrecords.Progress | None = None,
 ) -> dict[str, Any]:
-    """Makes a data set from real low-dose scans and their normal-dose partners.
+    """Makes a data set from real low-dose scans and their normal-dose partners, or from normal-dose scans alone.
+
+    With noise "none" each patient has both; with noise "poisson" the low dose is `dose` of the normal one, by the noise
+    that noise_insertion adds to it, which depends on the seed, the patient's folder and the slice's index alone.
 
     Every slice is read twice: once to find what is malformed, air or clipped before the first record is written, and
     once to write it. Memory does not grow with the pixels. A record's `slice_index` is the pair's index by position
@@ -52,9 +57,9 @@ def prepare_dicom(
     Args:
       input_dir: folder of the patients' folders, in one of the layouts of dicom_series.
       output_dir: folder of records to be made.
-      config: of it patch_size, max_air_fraction and shards. Patches are taken on a grid from the upper left corner
-        without overlap (what remains at the right and the bottom is left out), and left out where too many of their
-        normal-dose pixels are below AIR_BELOW_HU, see patches.
+      config: of it noise with what decides its strength, patch_size, max_air_fraction and shards. Patches are taken on
+        a grid from the upper left corner without overlap (what remains at the right and the bottom is left out), and
+        left out where too many of their normal-dose pixels are below AIR_BELOW_HU, see patches.
       seed: decides which patients validate where nobody says.
       test_patients: folder names or PatientIDs of the test split.
       validation_patients: the same of the validation split; all others train. None: one in ten of the others, if
@@ -75,13 +80,16 @@ def prepare_dicom(
     low, high = hu_window
     if not (np.isfinite(hu_window).all() and low < high):
         raise InputError(f"hu_window={hu_window}: expected two finite HU, the lower one first")
+    alone = _check_noise(config)
     check_free(output_dir)
     skipped = Skipped(strict)
     names = SeriesNames(low_dose_folder, normal_dose_folder, low_dose_description, normal_dose_description)
-    patients = find_pairs(input_dir, names, skipped, workers)
+    patients = find_pairs(input_dir, names, skipped, workers, alone=alone)
     split = split_patients(input_dir, patients, test_patients, validation_patients, seed)
     _check_shapes(patients, config.patch_size)
-    reader = PatchReader(hu_window, config.patch_size)
+    if alone:
+        _check_projectable(patients)
+    reader = PatchReader(hu_window, config.patch_size, _insertion(config, seed) if alone else None)
     found = _survey(patients, reader, config.max_air_fraction, skipped, workers, survey_progress)
     items = {name: [item for patient in folders for item in found[patient]] for name, folders in split.items()}
     skipped.log_counts()
@@ -92,7 +100,7 @@ def prepare_dicom(
                 f"(data.max_air_fraction={config.max_air_fraction})"
             )
     used = {id(pair): pair for patches in items.values() for pair, _ in patches}.values()
-    headers = {header.path: header for pair in used for header in (pair.low_dose, pair.normal_dose)}
+    headers = {header.path: header for pair in used for header in pair.headers}
     spacings = {side for header in headers.values() for side in header.spacing or (None,)}
     ids = {name: sorted({pair.patient_id for pair, _ in patches}) for name, patches in items.items()}
     return tfrecords.write_dataset(
@@ -120,61 +128,42 @@ def prepare_dicom(
     )
 
 
-def split_patients(
-    input_dir: Path,
-    patients: Mapping[str, Sequence[SlicePair]],
-    test_patients: Sequence[str],
-    validation_patients: Sequence[str] | None,
-    seed: int,
-) -> dict[str, list[str]]:
-    """Which patients of `input_dir`, by folder, train, validate and test; see prepare_dicom.
+def _check_noise(config: DataConfig) -> bool:
+    """Whether the low dose is to be made from the normal one.
 
     Raises:
-      InputError: an id that no patient has, an empty split, or folders of one PatientID in two splits.
+      InputError: a noise that DICOM does not have.
     """
-    ids = {
-        folder: {header.patient_id for pair in pairs for header in (pair.low_dose, pair.normal_dose)} - {""}
-        for folder, pairs in patients.items()
-    }
-    listed = f"{input_dir} has " + ", ".join(list(patients)[:10]) + (" ..." if len(patients) > 10 else "")
-    for name, wanted in (("test_patients", test_patients), ("validation_patients", validation_patients or ())):
-        unknown = set(wanted) - set(patients) - set().union(*ids.values())
-        if unknown:
-            raise InputError(f"{name}={sorted(unknown)[0]}: no such patient; {listed}")
-    one_for_all = set.intersection(*ids.values()) if ids else set()
-    if one_for_all:
-        logger.warning("PatientID is %s in every folder, so patients are told apart by folder", min(one_for_all))
-    test = [folder for folder in patients if {folder, *ids[folder]} & set(test_patients)]
-    train = [folder for folder in patients if folder not in test]
-    if validation_patients is None:
-        validation = _held_out(train, {} if one_for_all else ids, seed)
-    else:
-        validation = [folder for folder in train if {folder, *ids[folder]} & set(validation_patients)]
-    train = [folder for folder in train if folder not in validation]
-    for name, folders in (("train", train), ("test", test)):
-        if not folders:
-            raise InputError(f"test_patients={','.join(test_patients)}: the {name} split is empty; {listed}")
-    split = {"train": train} | ({"validation": validation} if validation else {}) | {"test": test}
-    for (name, first), (other, second) in itertools.combinations(split.items(), 2):
-        for one, two in itertools.product(first, second):
-            if not one_for_all and (shared := ids[one] & ids[two]):
-                raise InputError(
-                    f"{other}_patients: {two} and {one} of the {name} split are of one PatientID, {min(shared)}"
-                )
-    return split
+    if config.noise == "none":
+        return False
+    if config.noise != "poisson" or config.dose is None:
+        raise InputError(
+            f"data.noise={config.noise}, data.dose={config.dose}: where DICOM has real low-dose scans, take "
+            "--preset=yang2018 or --noise=none; where not, --noise=poisson --dose=0.25 adds the noise of a lower dose"
+        )
+    return True
 
 
-def _held_out(folders: Sequence[str], ids: Mapping[str, set[str]], seed: int) -> list[str]:
-    """One patient in ten, at least one; none where there is but one. Folders of one PatientID go together."""
-    patients: dict[frozenset[str] | str, list[str]] = {}
-    for folder in folders:
-        patients.setdefault(frozenset(ids.get(folder, ())) or folder, []).append(folder)
-    if len(patients) < 2:
-        logger.warning("one patient is left for training, so there is no validation split")
-        return []
-    order = np.random.default_rng(np.random.SeedSequence(seed)).permutation(len(patients))
-    groups = [list(patients.values())[number] for number in order[: max(1, len(patients) // _ONE_IN)]]
-    return [folder for folder in folders if any(folder in group for group in groups)]
+def _check_projectable(patients: Mapping[str, Sequence[SlicePair]]) -> None:
+    """Raises InputError unless all slices are square, of square pixels of known size."""
+    for header in (pair.normal_dose for pairs in patients.values() for pair in pairs):
+        rows, columns = header.shape
+        if header.spacing is None or rows != columns or not np.isclose(*header.spacing, rtol=1e-3):
+            raise InputError(
+                f"{header.path}: {rows} x {columns} pixels, PixelSpacing {header.spacing}; data.dose needs square "
+                "slices with square pixels; remove the series"
+            )
+
+
+def _insertion(config: DataConfig, seed: int) -> InsertNoise:
+    model = NoiseInsertion.of(config)
+
+    def insert(pair: SlicePair, hu: np.ndarray) -> np.ndarray:
+        key = (zlib.crc32(pair.patient_id.encode()), pair.index)
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+        return model.add_to_hu(hu, pair.normal_dose.spacing[0], rng)
+
+    return insert
 
 
 def _check_shapes(patients: Mapping[str, Sequence[SlicePair]], patch_size: int) -> None:

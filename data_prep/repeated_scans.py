@@ -13,34 +13,45 @@ from scipy import ndimage
 from data_prep import lodopab, low_dose, projection
 from data_prep.config import DataConfig
 from data_prep.geometry import Geometry
+from data_prep.noise_insertion import NoiseInsertion
 
 # Maps a normal-dose image, float32 (height, width) in [0, 1], and a source of noise to a low-dose image.
 Scanner = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-def scanner(manifest: Mapping[str, Any]) -> Scanner | None:
-    """What made the low dose of a data set, to be used again on images of its own shape.
+def scanner(manifest: Mapping[str, Any], split: str) -> Scanner | None:
+    """What made the low dose of a data set's split, to be used again on images of its own shape.
 
     Records smaller than their slices are first brought back to the slices' size, since a scan is of all rays that
     cross a slice. LoDoPaB-CT's stored observations are of 4096 photons, as `photons` says.
 
     Args:
       manifest: of the records, see tfrecords.
+      split: of data of several doses (see dose_sweep) one of the test splits, which have one dose each.
 
     Returns:
-      None where the low dose was measured, where every image has the same noise, or where it has no HU.
+      None where the low dose was measured, where every image has the same noise, where it has no HU, or where images
+      of the split have different doses.
     """
     config = DataConfig.from_manifest(manifest["data"])
-    if manifest["source"] == "dicom" or config.shared_noise_field or config.rescale_low_dose:
+    (height, width), spacing = manifest["image_shape"], manifest["pixel_spacing_mm"]
+    if config.shared_noise_field or config.rescale_low_dose or config.noise == "none":
         return None
+    if manifest["source"] == "dicom":
+        whole = config.dose is not None and config.patch_size == 0 and isinstance(spacing, float)
+        return _adding_to_hu(NoiseInsertion.of(config), manifest) if whole else None
     if config.noise == "gaussian":
         return _gaussian(config.gaussian_std)
-    height, width = manifest["image_shape"]
-    if config.noise not in ("poisson", "observations") or height != width:
+    if height != width:
         return None
-    side = round(height * manifest["pixel_spacing_mm"] / lodopab.PIXEL_SPACING_MM)
+    side = round(height * spacing / lodopab.PIXEL_SPACING_MM)
+    if config.dose is not None:
+        return _adding(NoiseInsertion.of(config), side)
+    photons = manifest.get("test_photons", {}).get(split, config.photons)
+    if isinstance(photons, tuple):
+        return None
+    counts = photons * manifest.get("photon_factor", 1.0)  # earlier versions did not scale them
     geometry = Geometry().coarser(config.projection_coarseness)
-    counts = config.photons * manifest.get("photon_factor", 1.0)  # earlier versions did not scale them
     return _projecting(counts, geometry, config.reconstruction_filter, side)
 
 
@@ -50,10 +61,31 @@ def _gaussian(std: float) -> Scanner:
 
 def _projecting(counts: float, geometry: Geometry, filter_name: str, side: int) -> Scanner:
     def scan(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        # As the projection's own refinement: linear between the pixels.
-        slice_ = ndimage.zoom(image, side / len(image), order=1, mode="nearest", grid_mode=True)
-        clean = projection.forward_projection(slice_, geometry)
+        clean = projection.forward_projection(_of_side(image, side), geometry)
         observation = projection.low_dose_observation(clean, counts, rng)
         return low_dose.reconstructed(observation, geometry, filter_name, side, len(image))
 
     return scan
+
+
+def _adding(model: NoiseInsertion, side: int) -> Scanner:
+    def scan(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        noise = model.noise(_of_side(image, side), 1000 * Geometry().image_side_m / side, rng)
+        return image + low_dose.resized(noise, len(image))
+
+    return scan
+
+
+def _adding_to_hu(model: NoiseInsertion, manifest: Mapping[str, Any]) -> Scanner:
+    slope, intercept, spacing = (manifest[name] for name in ("hu_slope", "hu_intercept", "pixel_spacing_mm"))
+
+    def scan(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        hu = model.add_to_hu(slope * image + intercept, spacing, rng)
+        return np.clip((hu - intercept) / slope, 0.0, 1.0).astype(np.float32)
+
+    return scan
+
+
+def _of_side(image: np.ndarray, side: int) -> np.ndarray:
+    """An image (n, n) at the size of the slices, as the projection's own refinement makes it: linear between pixels."""
+    return ndimage.zoom(image, side / len(image), order=1, mode="nearest", grid_mode=True)

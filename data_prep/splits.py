@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def by_files(candidates: Splits, counts: Mapping[str, int]) -> Splits:
     return _checked({name: _cut(chosen[name], counts[name], f"num_{name}") for name in candidates})
 
 
-def patients(refs: Sequence[SliceRef]) -> set[str]:
+def patients(refs: Iterable[SliceRef]) -> set[str]:
     """The known patients of some slices."""
     return {ref.patient_id for ref in refs if ref.patient_id is not None}
 

@@ -7,8 +7,13 @@ NAME = "low_dose_ct"
 _FEATURES = "tensorflow_datasets.core.features."
 
 
-def files(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """`dataset_info.json` and `features.json`, by name, for a manifest's splits and image shape."""
+def files(manifest: Mapping[str, Any], *, has_photons: bool) -> dict[str, dict[str, Any]]:
+    """`dataset_info.json` and `features.json`, by name, for a manifest's splits and image shape.
+
+    Args:
+      manifest: see tfrecords.
+      has_photons: whether the records have the feature `photons`.
+    """
     splits = [
         {
             "name": name,
@@ -26,6 +31,8 @@ def files(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     features = dict.fromkeys(("low_dose", "normal_dose"), image)
     features |= dict.fromkeys(("height", "width", "slice_index"), whole)
     features |= dict.fromkeys(("patient_id", "source"), text)
+    if has_photons:
+        features["photons"] = _tensor("scalar.Scalar", [], "float32", "none")
     return {
         "dataset_info.json": info,
         "features.json": {

@@ -31,13 +31,17 @@ Progress = Callable[[int, int], None]
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """One training pair: two float32 images (height, width) in the training range, and where they come from."""
+    """One training pair: two float32 images (height, width) in the training range, and where they come from.
+
+    `photons` is the dose of `low_dose` (see DataConfig.photons), of data that have several.
+    """
 
     low_dose: np.ndarray
     normal_dose: np.ndarray
     patient_id: str | None
     slice_index: int
     source: str
+    photons: float | None = None
 
     def serialize(self) -> bytes:
         """The record as a serialized tf.train.Example; pixels as raw little-endian float32 bytes."""
@@ -51,14 +55,20 @@ class Record:
         height, width = self.normal_dose.shape
         for name, number in (("height", height), ("width", width), ("slice_index", self.slice_index)):
             features[name].int64_list.value.append(number)
+        if self.photons is not None:
+            features["photons"].float_list.value.append(self.photons)
         return example.SerializeToString(deterministic=True)
 
 
 def parse_example(serialized: tf.Tensor, image_shape: Sequence[int]) -> dict[str, tf.Tensor]:
-    """A serialized record as tensors: `low_dose` and `normal_dose` float32 (height, width, 1), and the scalars."""
+    """A serialized record as tensors: `low_dose` and `normal_dose` float32 (height, width, 1), and the scalars.
+
+    `photons` is 0 where the record does not say it.
+    """
     text, whole = tf.io.FixedLenFeature([], tf.string), tf.io.FixedLenFeature([], tf.int64)
     features = dict.fromkeys(("low_dose", "normal_dose", "patient_id", "source"), text)
     features |= dict.fromkeys(("height", "width", "slice_index"), whole)
+    features["photons"] = tf.io.FixedLenFeature([], tf.float32, default_value=0.0)
     parsed = tf.io.parse_single_example(serialized, features)
     for name in ("low_dose", "normal_dose"):
         parsed[name] = tf.reshape(tf.io.decode_raw(parsed[name], tf.float32), [*image_shape, 1])
@@ -109,7 +119,8 @@ def write_dataset(
             for count in [min(shards, len(items))]
             for number in range(count)
         ]
-        image_shape = make_record(jobs[0][2][0]).normal_dose.shape
+        first = make_record(jobs[0][2][0])
+        image_shape = first.normal_dose.shape
         counter = _Counter(sum(len(items) for items in splits.values()), progress)
 
         def write(job: tuple[str, str, Sequence[Any]]) -> dict[str, Any]:
@@ -123,7 +134,7 @@ def write_dataset(
             entry["records"] += len(items)
             entry["shards"].append(info)
         manifest["files"] = {}
-        for name, content in tfds_metadata.files(manifest).items():
+        for name, content in tfds_metadata.files(manifest, has_photons=first.photons is not None).items():
             (folder / name).write_text(json.dumps(content, indent=1) + "\n")
             manifest["files"][name] = sha256(folder / name)
         manifest[_OWN_DIGEST] = own_digest(manifest)

@@ -67,6 +67,7 @@ def job(values: flags.FlagValues) -> None:
     from wgan_vgg.evaluation.evaluate import evaluate, warn_of_other_data
     from wgan_vgg.input_pipeline import DataSet
     from wgan_vgg.reporting.comparison_tables import honest_markdown
+    from wgan_vgg.reporting.dose_tables import dose_markdown, of_dose
     from wgan_vgg.reporting.verdict import verdict
     from wgan_vgg.run_dir import RunDir
 
@@ -82,19 +83,28 @@ def job(values: flags.FlagValues) -> None:
         method = methods.from_saved_model(folder, name)
     else:
         method = methods.from_images(folder, name, data, values.split)
+    splits = data.of_every_dose(values.split) if given != ["images"] else (values.split,)
     with Reporter().shown() as report:
-        summary = evaluate(
-            method,
-            results,
-            data,
-            values.split,
-            config,
-            beside=beside,
-            save_images=Path(values.save_images) if values.save_images else None,
-            progress=lambda *now: report(*now, {}),
-        )
-    files = f"{results.eval_json(values.split)} and {results.eval_csv(values.split)}"
-    print(f"{verdict(summary)}\n\n{honest_markdown(summary)}\n\nwrote {files}")
+        summaries = {
+            split: evaluate(
+                method,
+                results,
+                data,
+                split,
+                config,
+                beside=beside,
+                save_images=Path(values.save_images) if values.save_images and split == values.split else None,
+                progress=lambda *now: report(*now, {}),
+            )
+            for split in splits
+        }
+    summary = summaries[values.split]
+    parts = [verdict(summary), honest_markdown(summary)]
+    if len(splits) > 1:
+        doses = [of_dose(data.test_photons[split], one) for split, one in summaries.items()]
+        parts.append(dose_markdown(sorted(doses, key=lambda dose: dose["photons"])))
+    files = ", ".join(f"{results.eval_json(split)} and {results.eval_csv(split)}" for split in splits)
+    print("\n\n".join([*parts, f"wrote {files}"]))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

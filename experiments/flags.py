@@ -31,7 +31,7 @@ DATA_FLAGS = {
     "validation_parts": "data.validation_parts",
     "test_parts": "data.test_parts",
 }
-DICOM_FLAGS = {"patch_size": "data.patch_size"}
+PREPARE_FLAGS = {"patch_size": "data.patch_size", "dose": "data.dose", "electronic_noise": "data.electronic_noise"}
 TRAINING_FLAGS = {
     "epochs": "training.epochs",
     "steps": "training.steps",
@@ -63,12 +63,16 @@ _HELP = {
     "noise_std": "standard deviation of the gaussian noise, images being in [0, 1]",
     "noise_variance": "its variance instead",
     "noise": "gaussian, poisson, observations (LoDoPaB's stored sinograms), none (real low-dose scans)",
-    "photons": "mean count of an unattenuated ray at full projections, for noise=poisson and --write_observations",
+    "photons": "mean count of an unattenuated ray at full projections, for noise=poisson and --write_observations; "
+    "several, with commas: a data set of all these doses",
     "projection_coarseness": "1 of so many of LoDoPaB's 1000 angles and 513 detectors, at the same dose",
     "reconstruction_filter": "of the filtered backprojection: ram-lak or hann",
     "train_parts": "LoDoPaB's parts that training slices are taken from: train, validation, test, with commas",
     "validation_parts": "the same for validation slices; may be training's, whose patients are then held out",
     "test_parts": "the same for test slices",
+    "dose": "with noise=poisson, of slices as they are: a share of their own dose, by adding noise; give --photons, "
+    "then those of the normal dose",
+    "electronic_noise": "with dose: standard deviation of a ray's electronic noise, in counts",
     "patch_size": "DICOM: side of the patches that become records; 0 keeps whole slices",
     "epochs": "passes of generator updates over the training images",
     "steps": "generator updates instead of epochs",
@@ -107,7 +111,7 @@ def read_config(values: flags.FlagValues, forbidden_section: str = "") -> Config
     """The preset with the given flags and --set values; the same key twice is an error."""
     overrides: dict[str, str] = {}
     given = [("seed", values.seed)] if values.seed is not None else []
-    for name, key in (DATA_FLAGS | DICOM_FLAGS | TRAINING_FLAGS).items():
+    for name, key in (DATA_FLAGS | PREPARE_FLAGS | TRAINING_FLAGS).items():
         if name in values and values[name].value is not None:
             given.append((key, values[name].value))
     for text in values.set:

@@ -1,7 +1,9 @@
-"""Makes TFRecord pairs from LoDoPaB-CT's HDF5 files, from paired DICOM series, or from phantoms.
+"""Makes TFRecord pairs from LoDoPaB-CT's HDF5 files, from DICOM series, paired or alone, or from phantoms.
 
 python -m experiments.prepare --source=lodopab --input_dir=FOLDER --output_dir=RECORDS --preset=report
 python -m experiments.prepare --source=dicom --preset=yang2018 --test_patients=L506 --input_dir=MAYO --output_dir=OUT
+python -m experiments.prepare --source=dicom --preset=yang2018 --noise=poisson --dose=0.25 --photons=2e5 \\
+    --test_patients=P7 --input_dir=FULL_DOSE_SCANS --output_dir=OUT
 python -m experiments.prepare --source=phantoms --preset=demo --write_observations --noise=observations \
     --projection_coarseness=4 --input_dir=FOLDER --output_dir=RECORDS
 python -m experiments.prepare --verify=RECORDS
@@ -13,7 +15,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments.flags import DATA_FLAGS, DICOM_FLAGS, define_config, launch, quiet_tensorflow, read_config, required
+from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, launch, quiet_tensorflow, read_config, required
 from experiments.progress import Reporter
 from wgan_vgg.config import Config
 from wgan_vgg.errors import InputError
@@ -23,7 +25,7 @@ SOURCES = ("phantoms", "lodopab", "dicom")
 
 def define(values: flags.FlagValues) -> None:
     """The script's flags."""
-    define_config(values, [*DATA_FLAGS, *DICOM_FLAGS])
+    define_config(values, [*DATA_FLAGS, *PREPARE_FLAGS])
     flags.DEFINE_string("source", "lodopab", f"where slices come from: {', '.join(SOURCES)}", flag_values=values)
     flags.DEFINE_string("input_dir", None, "folder of the source files; phantoms are written there", flag_values=values)
     flags.DEFINE_string("output_dir", None, "folder of records to be made", flag_values=values)
@@ -41,6 +43,9 @@ def define(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_string("low_dose_folder", "quarter_3mm", "DICOM, Mayo layout: the low-dose series", flag_values=values)
     flags.DEFINE_string("normal_dose_folder", "full_3mm", "DICOM, Mayo layout: its partner", flag_values=values)
+    for role, name in (("low", "Low Dose Images"), ("normal", "Full Dose Images")):
+        about = f"DICOM, other layouts: what the SeriesDescription of the {role} dose has in it"
+        flags.DEFINE_string(f"{role}_dose_description", name, about, flag_values=values)
     flags.DEFINE_list("hu_window", ["-1024", "3072"], "DICOM: the HU that become 0 and 1", flag_values=values)
     flags.DEFINE_boolean("strict", False, "DICOM: a malformed file is an error", flag_values=values)
 
@@ -62,6 +67,8 @@ def job(values: flags.FlagValues) -> None:
         raise InputError(f"--download={','.join(values.download)}: goes with --source=lodopab")
     if values.write_observations and values.source != "phantoms":
         raise InputError(f"--write_observations: goes with --source=phantoms, not {values.source}")
+    if values.write_observations and isinstance(config.data.photons, tuple):
+        raise InputError(f"--write_observations: simulates one dose; give one of --photons={values.photons}")
     quiet_tensorflow()
     from data_prep.staging import check_free
 
@@ -115,10 +122,6 @@ def _prepare_dicom(
 ) -> dict[str, Any]:
     from data_prep.prepare_dicom import prepare_dicom
 
-    if config.data.noise != "none":
-        raise InputError(
-            f"data.noise={config.data.noise}: DICOM has real low-dose scans; take --preset=yang2018 or --noise=none"
-        )
     try:
         low, high = (float(text) for text in values.hu_window)
     except ValueError as error:
@@ -132,6 +135,8 @@ def _prepare_dicom(
         validation_patients=values.validation_patients,
         low_dose_folder=values.low_dose_folder,
         normal_dose_folder=values.normal_dose_folder,
+        low_dose_description=values.low_dose_description,
+        normal_dose_description=values.normal_dose_description,
         hu_window=(low, high),
         strict=values.strict,
         survey_progress=lambda *now: report("look through the slices", *now, {}),

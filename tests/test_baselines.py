@@ -112,7 +112,7 @@ def test_references_are_made_once_a_data_set_and_anew_for_other_settings(data, t
     made = []
     judge, tune = references._judge, baselines.tune
     monkeypatch.setattr(references, "_judge", lambda *args: made.append("judge") or judge(*args))
-    monkeypatch.setattr(baselines, "tune", lambda *args: made.append("tune") or tune(*args))
+    monkeypatch.setattr(baselines, "tune", lambda *args, **more: made.append("tune") or tune(*args, **more))
     first = references.judged_references(data, "test", FEW, None, folder, None)
     assert made == ["tune", "judge"]
     assert references.judged_references(data, "test", FEW, None, folder, None) == first

@@ -110,9 +110,10 @@ def test_an_unwritable_input_folder_is_refused_before_the_phantoms_are_made(scri
 
 
 def test_an_unwritable_output_folder_is_refused_before_dicom_files_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare_dicom, "find_pairs", lambda *_: pytest.fail("the input was read first"))
+    monkeypatch.setattr(prepare_dicom, "find_pairs", lambda *_, **__: pytest.fail("the input was read first"))
+    config = DataConfig(noise="none", noise_variance=None)
     with pytest.raises(InputError, match="output_dir /proc/out: cannot be written"):
-        prepare_dicom.prepare_dicom(tmp_path, Path("/proc/out"), DataConfig(), seed=0, test_patients=["a"])
+        prepare_dicom.prepare_dicom(tmp_path, Path("/proc/out"), config, seed=0, test_patients=["a"])
 
 
 def test_probing_a_folder_leaves_nothing(tmp_path):

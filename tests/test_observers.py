@@ -166,7 +166,7 @@ def manifest(**settings):
 
 def test_gaussian_scans_have_the_records_noise():
     image = np.full((64, 64), 0.3, np.float32)
-    scan = repeated_scans.scanner(MANIFEST)
+    scan = repeated_scans.scanner(MANIFEST, "test")
     first, second = (scan(image, np.random.default_rng(seed)) for seed in (1, 2))
     assert np.std(first - image) == pytest.approx(np.sqrt(0.015), rel=0.05)
     assert np.std(first - second) == pytest.approx(np.sqrt(0.03), rel=0.05)
@@ -178,9 +178,9 @@ def test_poisson_scans_of_a_small_image_have_the_noise_of_a_whole_slice():
     from data_prep import low_dose
 
     whole = manifest(noise="poisson") | {"image_shape": [362, 362], "pixel_spacing_mm": 260 / 362}
-    scanned = repeated_scans.scanner(whole)(body, np.random.default_rng(0))
+    scanned = repeated_scans.scanner(whole, "test")(body, np.random.default_rng(0))
     small = low_dose.resized(body, 64)
-    again = repeated_scans.scanner(manifest(noise="poisson"))(small, np.random.default_rng(1))
+    again = repeated_scans.scanner(manifest(noise="poisson"), "test")(small, np.random.default_rng(1))
     middle = (slice(24, 40), slice(24, 40))
     expected = np.std(low_dose.resized(scanned, 64)[middle])
     # Scanned as an image of 64 pixels, whose reconstruction is not averaged, it would be about twice as much.
@@ -192,7 +192,7 @@ def test_scans_count_as_their_records_did():
     image = np.full((64, 64), 0.1, np.float32)
     noise = {}
     for factor, written in ((1, {}), (16, {"photon_factor": 16.0})):
-        scan = repeated_scans.scanner(manifest(noise="poisson") | written)
+        scan = repeated_scans.scanner(manifest(noise="poisson") | written, "test")
         one, other = (scan(image, np.random.default_rng(seed)) for seed in (1, 2))
         noise[factor] = np.std(one - other)
     assert noise[1] / noise[16] == pytest.approx(4, rel=0.1)
@@ -204,8 +204,8 @@ def test_scans_count_as_their_records_did():
     ids=str,
 )
 def test_what_cannot_be_scanned_again_is_not(changes):
-    assert repeated_scans.scanner(manifest(**changes)) is None
-    assert repeated_scans.scanner(MANIFEST | {"source": "dicom"}) is None
+    assert repeated_scans.scanner(manifest(**changes), "test") is None
+    assert repeated_scans.scanner(MANIFEST | {"source": "dicom"}, "test") is None
 
 
 def test_scans_are_kept_and_made_anew_for_other_settings(data_dir, tmp_path):

@@ -177,8 +177,11 @@ def test_a_coarser_geometry_has_the_noise_of_the_same_dose():
 def test_counts_are_of_the_dose_not_of_the_ray():
     full = Geometry()
     assert full.counts(4096) == 4096
-    assert full.coarser(4).counts(4096) == 4096 * (1000 * 513) / (250 * 129)
-    assert TINY.counts(100, Geometry(num_angles=24, num_detectors=34)) == 400
+    assert full.coarser(4).counts(4096) == pytest.approx(4096 * (1000 * 513) / (250 * 129))
+    wide = dataclasses.replace(full, image_side_m=0.52, detector_half_width_m=2 * full.detector_half_width_m)
+    assert wide.counts(100) == pytest.approx(200), "cells of twice the width"
+    found = dataclasses.astuple(Geometry.of_image(362, 260 / 362))
+    assert found == pytest.approx(dataclasses.astuple(full), rel=1e-7)
 
 
 def test_no_photon_counts_as_a_tenth_of_one():

@@ -67,6 +67,15 @@ class DataSet:
         return tuple(self.manifest["splits"])
 
     @property
+    def test_photons(self) -> dict[str, float]:
+        """The photons of each test split of data of several doses (see data_prep.dose_sweep), else empty."""
+        return self.manifest.get("test_photons", {})
+
+    def of_every_dose(self, split: str) -> tuple[str, ...]:
+        """The splits that show a split's slices at each dose, beginning with it: itself alone, but for `test`."""
+        return (split, *(other for other in self.test_photons if split == "test" and other != split))
+
+    @property
     def tuning_split(self) -> str:
         """Where choices are made that the test split is to judge: validation or, in records without, training."""
         return "validation" if "validation" in self.splits else "train"
@@ -100,6 +109,7 @@ class DataSet:
             "images": {split: entry["records"] for split, entry in self.manifest["splits"].items()},
             "patients": {split: len(ids) if isinstance(ids, list) else ids for split, ids in patients.items()},
             "patients_in_both": self.manifest["patients_in_both"],
+            **({"test_photons": self.test_photons} if self.test_photons else {}),
         }
 
     def size(self, split: str) -> int:

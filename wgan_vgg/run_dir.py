@@ -45,9 +45,9 @@ class _Folder:
 class ReferencesDir(_Folder):
     """What models are judged beside: the tuned baselines, and the judged references of each split."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.baselines = folder / "baselines.json"
+    def tuned(self, photons: float | None) -> Path:
+        """The tuned baselines; of data of several doses those for one of them."""
+        return self.path / ("baselines.json" if photons is None else f"baselines_{photons:.0f}.json")
 
     def split(self, split: str) -> Path:
         """The judged references of a split."""

@@ -3,6 +3,7 @@
 import statistics
 from typing import Any
 
+from data_prep.config import DataConfig
 from wgan_vgg.inference.noise import noise_std
 from wgan_vgg.input_pipeline import DataSet
 
@@ -15,20 +16,29 @@ def training_input(data: DataSet) -> dict[str, Any]:
 
     Returns:
       `pixel_spacing_mm`; `noise_std_hu`: the median over some images, by the estimator that `denoise` applies to its
-      input (inference/noise.py); `noise`: its model; `photons` per unattenuated ray; `image_shape`.
+      input (inference/noise.py); `noise`: its model; `photons` per unattenuated ray; `image_shape`. Where `photons` are
+      several, also `noise_range_hu`: the lowest and the highest noise of those images.
     """
     spacing = data.manifest.get("pixel_spacing_mm")
+    noise = [] if data.config.rescale_low_dose else _noise(data)
+    several = isinstance(data.config.photons, tuple)
     return {
         "pixel_spacing_mm": spacing if isinstance(spacing, float) else None,
-        "noise_std_hu": None if data.config.rescale_low_dose else _noise(data),
+        "noise_std_hu": statistics.median(noise) if noise else None,
+        **({"noise_range_hu": [min(noise), max(noise)]} if several and noise else {}),
         "noise": data.config.noise,
-        "photons": data.config.photons if data.config.noise in _COUNTED else None,
+        "photons": _photons(data.config),
         "image_shape": list(data.image_shape),
     }
 
 
-def _noise(data: DataSet) -> float | None:
+def _photons(config: DataConfig) -> float | tuple[float, ...] | None:
+    if config.noise not in _COUNTED:
+        return None
+    return config.photons if config.dose is None else config.photons * config.dose
+
+
+def _noise(data: DataSet) -> list[float]:
     images = data.first("train", _IMAGES)[0].numpy()[..., 0]
     found = [noise_std(data.hu_slope * image + data.manifest["hu_intercept"]) for image in images]
-    known = [value for value in found if value is not None]
-    return statistics.median(known) if known else None
+    return [value for value in found if value is not None]

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import ndimage
 from skimage import restoration
 
+from data_prep.repeated_scans import Scanner
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.errors import install
 from wgan_vgg.evaluation import metrics
@@ -26,6 +27,7 @@ from wgan_vgg.input_pipeline import DataSet
 Parameters = dict[str, float]
 Progress = Callable[[int, int], None]
 _MOST_STEPS = 20  # beyond one grid
+_STREAM = 7  # keys the noise of tuning images apart from that of other scans, see repeats
 INSTALL = install("baselines")
 
 
@@ -119,16 +121,32 @@ def apply(name: str, parameters: Parameters, images: np.ndarray, pool: Executor)
 
 
 def tune(
-    data: DataSet, names: Sequence[str], config: EvaluationConfig, progress: Progress | None = None
+    data: DataSet,
+    names: Sequence[str],
+    config: EvaluationConfig,
+    progress: Progress | None = None,
+    *,
+    scan: Scanner | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Chooses each baseline's parameters by mean PSNR over a few whole images of the tuning split.
 
     A grid whose best point lies at its edge is widened, see search.
 
+    Args:
+      data: whose tuning split is taken.
+      names: of the baselines.
+      config: how many images, and where the grids begin.
+      progress: called as progress(done, total) after each baseline.
+      scan: makes the low dose of those images; by default it is the records' own. Where these have several doses, the
+        baselines are tuned for one of them on the same slices as for the others.
+
     Returns:
       By baseline: `parameters`, the `psnr` they reach there, and the `split`.
     """
     low_dose, truth = (part.numpy()[..., 0] for part in data.first(data.tuning_split, config.tuning_images))
+    if scan:
+        streams = np.random.SeedSequence(data.manifest["seed"], spawn_key=(_STREAM,)).spawn(len(truth))
+        low_dose = np.stack([scan(*one) for one in zip(truth, map(np.random.default_rng, streams), strict=True)])
     noise = max(float(np.std(low_dose.astype(np.float64) - truth)), np.finfo(np.float32).eps)
     best: dict[str, dict[str, Any]] = {}
     with workers() as pool:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import wgan_vgg
+from data_prep.repeated_scans import scanner
 from wgan_vgg.config import EvaluationConfig, nested
 from wgan_vgg.evaluation import baselines
 from wgan_vgg.evaluation.image_measures import measure_truth, per_image
@@ -63,10 +64,15 @@ def judged_references(
         },
         "versions": _versions(),
     }
+    photons = data.test_photons.get(split)
+    if photons:
+        tuning_key["photons"] = photons
+    # A filter's strength depends on the noise, so each of several doses has its own.
+    scan = scanner(data.manifest, split) if photons else None
     chosen = _kept(
-        folder.baselines,
+        folder.tuned(photons),
         tuning_key,
-        lambda: baselines.tune(data, names, config, _stage(progress, "tune baselines")),
+        lambda: baselines.tune(data, names, config, _stage(progress, "tune baselines"), scan=scan),
     )
     key = {**tuning_key, "split": split, "evaluation": nested.to_dict(config)}
     key["perceptual"] = perceptual and perceptual.description

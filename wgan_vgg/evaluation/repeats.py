@@ -101,7 +101,7 @@ def scan_again(data: DataSet, split: str, config: EvaluationConfig, kept: Path) 
     Returns:
       None where the data cannot be scanned again, or its patients or pixels are unknown.
     """
-    scan = scanner(data.manifest)
+    scan = scanner(data.manifest, split)
     pixel, patients = data.manifest["pixel_spacing_mm"], data.manifest["patients"][split]
     if scan is None or not config.repeated_images or not isinstance(pixel, float) or not isinstance(patients, list):
         return None

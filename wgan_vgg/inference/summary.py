@@ -151,14 +151,17 @@ class Summaries:
 
 def mismatch(training_input: Mapping[str, Any], spacing_mm: float | None, noise_hu: float | None) -> str:
     """How images are far from what a model was trained on, in words; "" where they are not, or nothing is known."""
+    trained_noise = training_input.get("noise_std_hu")
+    if noise_hu is not None and (bounds := training_input.get("noise_range_hu")):  # of several doses
+        trained_noise = min(max(noise_hu, bounds[0]), bounds[1])
     compared = (
-        ("pixel spacing", spacing_mm, "pixel_spacing_mm", "mm", FAR_SPACING),
-        ("noise", noise_hu, "noise_std_hu", "HU", FAR_NOISE),
+        ("pixel spacing", spacing_mm, training_input.get("pixel_spacing_mm"), "mm", FAR_SPACING),
+        ("noise", noise_hu, trained_noise, "HU", FAR_NOISE),
     )
     return " and ".join(
         f"{what} {given:.3g} {unit}, but the model was trained on {trained:.3g} {unit}"
-        for what, given, key, unit, far in compared
-        if given is not None and (trained := training_input.get(key)) is not None and _is_far(given, trained, far)
+        for what, given, trained, unit, far in compared
+        if given is not None and trained is not None and _is_far(given, trained, far)
     )
 
 

@@ -8,6 +8,7 @@ from wgan_vgg import models, pretrained
 from wgan_vgg.evaluation.samples import load_samples
 from wgan_vgg.input_pipeline import crop_shape
 from wgan_vgg.reporting import evaluation_figures, image_figures, network_figures, training_figures
+from wgan_vgg.reporting.dose_figure import against_dose
 from wgan_vgg.reporting.example_figure import example_figure
 from wgan_vgg.reporting.results import Runs, image_rows
 from wgan_vgg.reporting.style import figure_style
@@ -19,6 +20,7 @@ TITLES = {
     "detail": "A detail of it",
     "pretrained": "A real slice, denoised by the models that ship with the package",
     "differences": "What each method changes: its image minus the truth",
+    "dose": "PSNR and detectability against dose",
     "psnr_by_patient": "PSNR of each patient",
     "distributions": "PSNR and SSIM of all images",
     "noise_power": "Noise-power spectra",
@@ -58,6 +60,7 @@ def write_figures(runs: Runs, results: Mapping[str, Any], folder: Path, split: s
             "differences": image_figures.differences(samples, results, folder),
             "detail": image_figures.detail(samples, results, folder),
             "noise_power": evaluation_figures.noise_power(results, folder),
+            "dose": against_dose(results, folder),
             "psnr_by_patient": evaluation_figures.psnr_by_patient(results, folder),
             "distributions": evaluation_figures.distributions(results, image_rows(runs, split), folder),
         }

@@ -63,10 +63,15 @@ def detectability_verdict(evaluation: Evaluation) -> str:
     )
 
 
+def lesion_name(lesion: Mapping[str, float]) -> str:
+    """What tables and figures call a kind of lesion."""
+    return f"{lesion['diameter_mm']:g} mm, {lesion['contrast_hu']:g} HU"
+
+
 def _lesions(evaluation: Evaluation) -> dict[int, str]:
     """Those that were judged, by their number."""
     return {
-        number: f"{lesion['diameter_mm']:g} mm, {lesion['contrast_hu']:g} HU"
+        number: lesion_name(lesion)
         for number, lesion in enumerate((evaluation["repeats"] or {"lesions": []})["lesions"])
         if evaluation["detectability"] and evaluation["detectability"][number]
     }

@@ -11,7 +11,7 @@ from wgan_vgg.config import MODELS, Config
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.files import read_json
-from wgan_vgg.reporting import tables
+from wgan_vgg.reporting import dose_tables, tables
 from wgan_vgg.reporting.combined import combined
 from wgan_vgg.reporting.verdict import verdict
 from wgan_vgg.run_dir import ReproductionDir, RunDir
@@ -60,6 +60,7 @@ def collect(runs: Runs, split: str) -> Results:
     samples = {method: values for summary in firsts.values() for method, values in summary["sample"]["methods"].items()}
     first = next(iter(firsts.values()))
     data, evaluation = first["data"], combined(summaries, config)
+    doses, missing = _at_every_dose(runs, split, data, config)
     weights = [vgg.describe_weights(one.vgg) for one in configs if one.spec.content == "vgg"]
     return {
         "preset": config.preset if configs else None,
@@ -68,7 +69,7 @@ def collect(runs: Runs, split: str) -> Results:
         "data": data,
         "test_images": first["images"],
         "test_patients": first["patients"],
-        "warnings": _warnings(runs, summaries, data),
+        "warnings": _warnings(runs, summaries, data) + missing,
         "noisy": first["methods"][NOISY],
         "report_batch_size": first["report_batch_size"],
         "sample_rule": first["sample"]["rule"],
@@ -79,7 +80,23 @@ def collect(runs: Runs, split: str) -> Results:
         "models": {
             name: _outcome(of_seeds, summaries[name], evaluation["methods"][name]) for name, of_seeds in runs.items()
         },
+        **({"doses": doses} if doses else {}),
     }
+
+
+def _at_every_dose(
+    runs: Runs, split: str, data: Mapping[str, Any], config: Config
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Of data of several doses, what the evaluations say at each (dose_tables.of_dose); warnings of those missing."""
+    doses, missing = [], []
+    by_dose = data.get("test_photons", {}) if split == "test" else {}
+    for other, photons in sorted(by_dose.items(), key=lambda item: item[1]):
+        if all(run.eval_json(other).is_file() for of_seeds in runs.values() for run in of_seeds):
+            summaries = {name: [read_json(run.eval_json(other)) for run in of_seeds] for name, of_seeds in runs.items()}
+            doses.append(dose_tables.of_dose(photons, combined(summaries, config)))
+        else:
+            missing.append(f"split {other} was not evaluated of every model; evaluate them with experiments.evaluate")
+    return doses, missing
 
 
 def _check_alike(runs: Runs, summaries: Mapping[str, Sequence[Mapping[str, Any]]], split: str) -> None:
@@ -110,11 +127,12 @@ def describe_data(data: Mapping[str, Any]) -> str:
     source = {
         "phantoms": "Synthetic phantoms, not patients",
         "lodopab": "LoDoPaB-CT layout",
-        "dicom": "Paired DICOM series",
+        "dicom": "Paired DICOM series" if data["settings"]["noise"] == "none" else "DICOM series",
     }
     settings, (height, width) = data["settings"], data["image_shape"]
     extras = [text for flag, text in _NOISE_VARIANTS.items() if settings[flag]]
-    noise = ", ".join([_NOISES[settings["noise"]](settings), *extras])
+    inserted = settings.get("dose") is not None
+    noise = ", ".join([_NOISES["inserted" if inserted else settings["noise"]](settings), *extras])
     return f"{source.get(data['source'], data['source'])}, {height}x{width}, {noise}"
 
 
@@ -124,10 +142,22 @@ _NOISES = {
         if settings["noise_std"] is not None
         else f"gaussian noise of variance {settings['noise_variance']:g}"
     ),
-    "poisson": lambda settings: f"simulated counts ({settings['photons']:g} photons a ray), reconstructed",
+    "poisson": lambda settings: f"simulated counts ({_photons(settings['photons'])}), reconstructed",
     "observations": lambda _: "stored low-dose observations, reconstructed",
     "none": lambda _: "real low-dose scans",
+    "inserted": lambda settings: (
+        f"noise of {settings['dose']:g} of the dose added ({settings['photons']:g} photons per ray at the normal dose)"
+    ),
 }
+
+
+def _photons(photons: float | list[float]) -> str:
+    """Of several doses, tables and figures show the first, but for those against dose."""
+    if not isinstance(photons, list):
+        return f"{photons:g} photons per ray"
+    return f"{', '.join(f'{value:g}' for value in photons)} photons per ray; tested at {photons[0]:g}"
+
+
 _NOISE_VARIANTS = {"shared_noise_field": "one field for all", "rescale_low_dose": "noisy input min-max rescaled"}
 
 

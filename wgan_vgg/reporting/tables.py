@@ -8,6 +8,7 @@ import numpy as np
 
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.reporting.comparison_tables import honest_markdown
+from wgan_vgg.reporting.dose_tables import dose_markdown
 from wgan_vgg.reporting.markdown import DASH, duration, markdown_table, number
 from wgan_vgg.run_dir import held_out_split
 
@@ -46,9 +47,10 @@ NO_OVERFITTING_DB = 1.0
 Results = Mapping[str, Any]
 
 
-HONEST, SEEDS, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
+HONEST, SEEDS, DOSES, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
     "All methods, with intervals and tests",
     "Each seed",
+    "Against dose",
     "Table 1: the models",
     "Table 2: the sample image",
     "Table 3: means over the test set",
@@ -75,6 +77,7 @@ def sections(results: Results) -> dict[str, str]:
     models = results["models"]
     parts = {
         HONEST: [honest_markdown(results["evaluation"])],
+        **({DOSES: [dose_markdown(results["doses"])]} if results.get("doses") else {}),
         TABLE_1: [model_table(results)],
         TABLE_2: [
             f"Ours: {results['sample_rule']}; not the report's image.",

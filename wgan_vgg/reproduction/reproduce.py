@@ -141,25 +141,26 @@ def judge(
     references: ReferencesDir,
     progress: Progress | None,
 ) -> None:
-    """Evaluates a run's generator on the test split into `results`, unless that was done, see evaluate."""
-    if not _judged(run, results, config):
-        evaluate(
-            methods.from_run(run),
-            results,
-            data,
-            SPLIT,
-            config,
-            beside=methods.beside_run(run),
-            references=references,
-            progress=lambda *now: progress(*now, {}) if progress else None,
-        )
+    """Evaluates a run's generator on the test split, at every dose, into `results`, unless that was done."""
+    for split in data.of_every_dose(SPLIT):
+        if not _judged(run, results, config, split):
+            evaluate(
+                methods.from_run(run),
+                results,
+                data,
+                split,
+                config,
+                beside=methods.beside_run(run),
+                references=references,
+                progress=lambda *now: progress(*now, {}) if progress else None,
+            )
 
 
-def _judged(run: RunDir, results: RunDir, config: Config) -> bool:
+def _judged(run: RunDir, results: RunDir, config: Config, split: str) -> bool:
     """Whether `results` judges the run as it is now, and as the config says."""
-    if not results.eval_json(SPLIT).exists():
+    if not results.eval_json(split).exists():
         return False
-    summary = read_json(results.eval_json(SPLIT))
+    summary = read_json(results.eval_json(split))
     settings = nested.to_dict(config.evaluation)
     return summary["step"] == newest_step(run) and summary.get("settings") == settings
 
