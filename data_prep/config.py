@@ -11,17 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_prep.errors import InputError
-
-CHOICES = {
-    "selection": ("patients", "files"),
-    "noise": ("gaussian", "poisson", "observations", "none"),
-    "reconstruction_filter": ("ram-lak", "hann"),
-}
-LEAST = {
-    **dict.fromkeys(("image_size", "num_train", "num_validation", "num_test", "noise_std", "noise_variance"), 0),
-    **dict.fromkeys(("photons", "projection_coarseness", "shards"), 1),
-    **dict.fromkeys(("patch_size", "electronic_noise"), 0),
-}
+from data_prep.rules import check_rules, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,62 +22,56 @@ class DataConfig:
       InputError: a value that is not allowed, or none or both of the two strengths of noise "gaussian".
     """
 
-    image_size: int = 64  # report 6.2: "downsized to the shape (64 x 64)"; 0 keeps the slices' own size
-    num_train: int = 6272  # report 6.1; 0 takes all
-    num_validation: int = 640  # the report has none; as many as for test
-    num_test: int = 640  # report 6.1
+    # Report 6.2: "downsized to the shape (64 x 64)"; 0 keeps the slices' own size
+    image_size: int = setting(64, at_least=0)
+    num_train: int = setting(6272, at_least=0)  # report 6.1; 0 takes all
+    num_validation: int = setting(640, at_least=0)  # the report has none; as many as for test
+    num_test: int = setting(640, at_least=0)  # report 6.1
     train_parts: tuple[str, ...] = ("train",)  # LoDoPaB's own parts
     validation_parts: tuple[str, ...] = ("validation",)  # may be those of training, whose patients are then held out
     test_parts: tuple[str, ...] = ("test",)
-    selection: str = "patients"  # "patients", or "files" as in the notebook, where patients leak
+    # "patients", or "files" as in the notebook, where patients leak
+    selection: str = setting("patients", choices=("patients", "files"))
     patient_ids_per_part: bool = False  # True where every part counts its patients anew; LoDoPaB counts through all
     # Report 6.1: "a centered gaussian noise". "poisson": simulated counts, reconstructed; "observations": LoDoPaB's
     # stored sinograms, reconstructed; "none": the source has low-dose scans of its own.
-    noise: str = "gaussian"
-    noise_std: float | None = None  # in units of the [0, 1] image
-    noise_variance: float | None = 0.015  # report 6.1: "with a variance of 0.015", taken at its word
+    noise: str = setting("gaussian", choices=("gaussian", "poisson", "observations", "none"))
+    noise_std: float | None = setting(None, at_least=0)  # in units of the [0, 1] image
+    # Report 6.1: "with a variance of 0.015", taken at its word
+    noise_variance: float | None = setting(0.015, at_least=0)
     shared_noise_field: bool = False  # notebook: the same field in every image
     rescale_low_dose: bool = False  # notebook: the noisy input alone is min-max rescaled
     # LoDoPaB-CT: mean count of an unattenuated ray of its own geometry (noise "poisson"), see Geometry.counts. Several:
     # one dose for each training and validation slice, all for each test slice, see dose_sweep.
-    photons: float | tuple[float, ...] = 4096.0
-    projection_coarseness: int = 1  # 1 of so many of LoDoPaB's 1000 angles and 513 detectors
-    reconstruction_filter: str = "hann"  # of the filtered backprojection: "ram-lak" or "hann"
-    shards: int = 8
-    patch_size: int = 64  # DICOM: side of the square patches that become records; 0 keeps whole slices
+    photons: float | tuple[float, ...] = setting(4096.0, at_least=1)
+    projection_coarseness: int = setting(1, at_least=1)  # 1 of so many of LoDoPaB's 1000 angles and 513 detectors
+    # Of the filtered backprojection: "ram-lak" or "hann"
+    reconstruction_filter: str = setting("hann", choices=("ram-lak", "hann"))
+    shards: int = setting(8, at_least=1)
+    # DICOM: side of the square patches that become records; 0 keeps whole slices
+    patch_size: int = setting(64, at_least=0)
     # DICOM: a patch with a larger share of air is left out: our reading of Yang et al. 2018, section III, who excluded
     # patches that were mostly air.
-    max_air_fraction: float = 0.8
+    max_air_fraction: float = setting(0.8, at_least=0, at_most=1)
     # With noise "poisson", instead of a scan simulated anew: this share of the slices' own dose, in (0, 1], by adding
     # the noise that it lacks; `photons` are then those of the normal dose. See noise_insertion.
-    dose: float | None = None
-    electronic_noise: float = 0.0  # standard deviation in counts, there
+    dose: float | None = setting(None, above=0, at_most=1)
+    electronic_noise: float = setting(0.0, at_least=0)  # standard deviation in counts, there
 
     def __post_init__(self) -> None:
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(f"data.{name}={getattr(self, name)!r}: unknown; take one of {', '.join(allowed)}")
+        check_rules(self, "data.")
         strengths = [name for name in ("noise_std", "noise_variance") if getattr(self, name) is not None]
         if len(strengths) != int(self.noise == "gaussian"):
             wanted = "exactly one" if self.noise == "gaussian" else f"neither with data.noise={self.noise}"
             raise InputError(
                 f"data.noise_std and data.noise_variance say the same thing: set {wanted}, got {strengths or 'none'}"
             )
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            for one in value if isinstance(value, tuple) else (value,):
-                if one is not None and not one >= least:  # not <, so that NaN fails too
-                    raise InputError(f"data.{name}={one}: must be at least {least}")
         if isinstance(self.photons, tuple):
             self._check_doses(self.photons)
         if self.dose is not None:
             self._check_dose(self.dose)
-        if not 0 <= self.max_air_fraction <= 1:
-            raise InputError(f"data.max_air_fraction={self.max_air_fraction}: must be in [0, 1]")
 
     def _check_dose(self, dose: float) -> None:
-        if not 0 < dose <= 1:
-            raise InputError(f"data.dose={dose}: must be above 0 and at most 1, which adds no noise")
         if self.noise != "poisson" or isinstance(self.photons, tuple):
             raise InputError(f"data.dose={dose}: needs data.noise=poisson, not {self.noise}, and one data.photons")
         if self.projection_coarseness != 1:

@@ -8,6 +8,7 @@ import numpy as np
 
 from data_prep.dicom import read_hu
 from data_prep.dicom_pairs import SlicePair
+from data_prep.hu import PADDING_HU
 
 AIR_BELOW_HU = -900.0  # lung is denser
 

@@ -206,9 +206,9 @@ def test_slices_that_cannot_be_projected_are_refused(tmp_path: Path, attributes:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"data.dose": 0.0}, r"data\.dose=0\.0: must be above 0 and at most 1"),
-        ({"data.dose": -0.5}, r"data\.dose=-0\.5: must be above 0"),
-        ({"data.dose": "1.5"}, r"data\.dose=1\.5: must be above 0 and at most 1"),
+        ({"data.dose": 0.0}, r"data\.dose=0\.0: must be in \(0, 1\]"),
+        ({"data.dose": -0.5}, r"data\.dose=-0\.5: must be in"),
+        ({"data.dose": "1.5"}, r"data\.dose=1\.5: must be in \(0, 1\]"),
         ({"data.dose": float("nan")}, r"data\.dose=nan"),
         ({"data.noise": "none", "data.dose": 0.5}, r"data\.dose=0\.5: needs data\.noise=poisson, not none"),
         ({"data.dose": 0.5, "data.photons": "100,200"}, "and one data.photons"),
@@ -227,7 +227,7 @@ def test_by_script(tmp_path: Path, script: Callable[..., tuple[int, str, str]]) 
     status, _, err = script("prepare", *flags, "--noise=poisson")
     assert (status, "data.noise=poisson, data.dose=None: where DICOM has real low-dose scans" in err) == (2, True)
     status, _, err = script("prepare", *flags, "--noise=poisson", "--dose=0")
-    assert (status, "data.dose=0.0: must be above 0" in err) == (2, True)
+    assert (status, "data.dose=0.0: must be in (0, 1]" in err) == (2, True)
     flags += ["--noise=poisson", "--dose=0.5", "--photons=1e4", "--electronic_noise=5", "--patch_size=0"]
     status, said, err = script("prepare", *flags)
     assert (status, said.splitlines()[0]) == (0, "train: 4 images, patients: 1, 4 shards"), err
