@@ -47,10 +47,24 @@ def test_bilateral_without_a_range_is_a_gaussian_filter():
     np.testing.assert_allclose(baselines._bilateral(image, 1e6, 1.5), expected, atol=1e-6)
 
 
+def test_bilateral_is_what_its_definition_says():
+    # A pair that was weighed for one of its pixels only, or twice, is seen at once.
+    rng = np.random.default_rng(0)
+    image, sigma, pixels, reach = rng.normal(0.3, 0.1, (9, 11)), 0.12, 0.8, 3
+    padded = np.pad(image, reach, mode="symmetric")
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    expected = np.zeros_like(image)
+    for row, column in np.ndindex(image.shape):
+        around = padded[row : row + 2 * reach + 1, column : column + 2 * reach + 1]
+        weights = np.exp(-((around - image[row, column]) ** 2) / (2 * sigma**2) - (x**2 + y**2) / (2 * pixels**2))
+        expected[row, column] = np.sum(weights * around) / np.sum(weights)
+    np.testing.assert_allclose(baselines._bilateral(image, sigma, pixels), expected, atol=1e-6)
+
+
 def test_bilateral_keeps_an_edge_that_is_higher_than_its_range():
     image = np.zeros((20, 20))
     image[:, 10:] = 1.0
-    np.testing.assert_allclose(baselines._bilateral(image, 0.1, 1.5), image, atol=1e-12)
+    np.testing.assert_allclose(baselines._bilateral(image, 0.1, 1.5), image, atol=1e-6)
 
 
 def test_tuning_takes_the_best_of_the_grid_and_reads_the_validation_split_only(data, monkeypatch):

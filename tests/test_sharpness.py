@@ -148,6 +148,15 @@ def test_an_image_without_edges_has_none():
     assert len(sharpness.find_edges(np.zeros((12, 12)), contrasts=ALL, count=4, reach=5)[0]) == 0, "no room"
 
 
+def test_edges_are_looked_for_where_asked():
+    left = np.arange(256) < 128
+    (edges,) = sharpness.find_edges(
+        discs(1.0, (100.0,)), contrasts=(50.0,), count=99, reach=5, within=np.tile(left, (256, 1))
+    )
+    assert len(edges) > 20
+    assert edges.columns[:, :, edges.columns.shape[2] // 2].max() < 128 + 5
+
+
 def test_classes_must_rise():
     from data_prep.errors import InputError
 

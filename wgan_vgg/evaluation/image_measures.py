@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from scipy import ndimage
 
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation import flat_regions, information_fidelity, metrics, sharpness, structural_similarity
@@ -44,6 +45,7 @@ class Truth:
             contrasts=[contrast / scale.slope for contrast in config.edge_contrasts_hu],
             count=config.edges,
             reach=config.edge_reach,
+            within=ndimage.binary_dilation(self.body, iterations=2),  # the skin's own edge, too
         )
         self.ssim_scales = structural_similarity.scales(image)
         self.vif_scales = information_fidelity.scales(image)

@@ -73,7 +73,9 @@ class Profiles:
         return {"mean": mean, "low": low, "high": high, "edges": edges}
 
 
-def find_edges(truth: np.ndarray, *, contrasts: Sequence[float], count: int, reach: int) -> list[Edges]:
+def find_edges(
+    truth: np.ndarray, *, contrasts: Sequence[float], count: int, reach: int, within: np.ndarray | None = None
+) -> list[Edges]:
     """The steepest isolated edges of an image (height, width) for each class of contrast.
 
     Each profile runs along the gradient, upwards, `reach` pixels to both sides of where the truth is half way.
@@ -83,12 +85,15 @@ def find_edges(truth: np.ndarray, *, contrasts: Sequence[float], count: int, rea
       contrasts: where the classes begin, rising, in the truth's unit; each ends where the next one begins.
       count: edges of a class at most.
       reach: pixels; no two edges are nearer.
+      within: bool (height, width), where edges are looked for; everywhere by default.
     """
     truth = truth.astype(np.float64)
     slopes = np.stack([ndimage.gaussian_filter(truth, _BLUR, order=order) for order in ((1, 0), (0, 1))])
     steepness = np.hypot(*slopes)
     border = reach + _HALF_LENGTH + 1
     steepness[:border] = steepness[-border:] = steepness[:, :border] = steepness[:, -border:] = 0
+    if within is not None:
+        steepness[~within] = 0
     # A step of h, blurred by a gaussian of s pixels, is h / (s sqrt(2 pi)) steep; one that is blurred by more than half
     # of `reach` does not end within it.
     least = contrasts[0] / (np.sqrt(2 * np.pi) * np.hypot(_BLUR, reach / 2))
@@ -134,7 +139,9 @@ def rise(profile: np.ndarray) -> float | None:
 
 def _steepest(steepness: np.ndarray, least: float, reach: int) -> np.ndarray:
     """Places (points, 2) from the steepest one down to `least`, no two of them nearer than `reach` pixels."""
-    candidates = np.argwhere(steepness >= least)
+    # On the ridges of steepness, which run along edges: pixels with none steeper beside them in a row or in a column.
+    ridges = [steepness == ndimage.maximum_filter1d(steepness, 3, axis) for axis in (0, 1)]
+    candidates = np.argwhere((steepness >= least) & (ridges[0] | ridges[1]))
     free = np.ones(steepness.shape, bool)
     points: list[tuple[int, int]] = []
     for row, column in candidates[np.argsort(-steepness[tuple(candidates.T)], kind="stable")].tolist():
