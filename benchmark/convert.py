@@ -10,25 +10,26 @@ from pathlib import Path
 import tensorflow as tf
 
 from benchmark.limits import copy_plainly
-from benchmark.rows import Row, Tick
+from benchmark.rows import Row
 from benchmark.timing import time_in_turn
 from data_prep import lodopab, low_dose, tfrecords
 from data_prep.phantoms import write_phantoms
 from data_prep.prepare import prepare_lodopab
+from data_prep.progress import Progress
 from wgan_vgg.config import Config
 
 _PATIENTS = {"train": 16, "test": 4}
 _SLICES = 13  # a patient
 
 
-def conversion_rows(config: Config, sizes: tuple[int, ...], *, rounds: int, tick: Tick) -> Iterator[Row]:
+def conversion_rows(config: Config, sizes: tuple[int, ...], *, rounds: int, progress: Progress) -> Iterator[Row]:
     """Times the conversion of phantoms to records of several image sizes (0: as they are), by one worker and by all."""
     with tempfile.TemporaryDirectory() as folder:
         hdf5 = Path(folder) / "hdf5"
         write_phantoms(hdf5, patients=_PATIENTS, slices_per_patient=(_SLICES, _SLICES), seed=config.seed)
         for number, size in enumerate(sizes):
             yield from _rows(config, hdf5, Path(folder), size, rounds)
-            tick("conversion", number + 1, len(sizes))
+            progress("conversion", number + 1, len(sizes))
 
 
 def _rows(config: Config, hdf5: Path, folder: Path, size: int, rounds: int) -> list[Row]:

@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmark.limits import read_plainly
-from benchmark.rows import Row, Tick
+from benchmark.rows import Row
 from benchmark.timing import Timing, time_in_turn
 from data_prep import lodopab, tfrecords
 from data_prep.config import DataConfig
+from data_prep.progress import Progress
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.training.distribute import distributed
 
@@ -21,7 +22,7 @@ BATCH = 16
 
 
 def input_rows(
-    side: int, sizes: Sequence[int], shards: Sequence[int], *, rounds: int, eaten: float | None, tick: Tick
+    side: int, sizes: Sequence[int], shards: Sequence[int], *, rounds: int, eaten: float | None, progress: Progress
 ) -> Iterator[Row]:
     """Times the first pass over a training split, with all that opening it takes, and later ones.
 
@@ -31,7 +32,7 @@ def input_rows(
       shards: files.
       rounds: how often.
       eaten: images a second that the fastest training step of this run takes; None where none was timed.
-      tick: told how far it is.
+      progress: told how far it is.
     """
     cases = list(
         dict.fromkeys(
@@ -41,7 +42,7 @@ def input_rows(
     for number, (size, count) in enumerate(cases):
         with tempfile.TemporaryDirectory() as folder:
             yield from _rows(Path(folder) / "records", side, size, count, rounds, eaten)
-        tick("input", number + 1, len(cases))
+        progress("input", number + 1, len(cases))
 
 
 def _rows(folder: Path, side: int, size: int, shards: int, rounds: int, eaten: float | None) -> list[Row]:

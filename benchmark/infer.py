@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmark.costs import FLOPS
-from benchmark.rows import Row, Tick
+from benchmark.rows import Row
 from benchmark.timing import time_in_turn
+from data_prep.progress import Progress
 from wgan_vgg.config import Config
 from wgan_vgg.exporters.formats import write_onnx
 from wgan_vgg.exporters.saved_model import write_saved_model
@@ -30,7 +31,7 @@ def inference_rows(
     *,
     rounds: int,
     torch_peer: Callable[[keras.Model], Denoise] | None,
-    tick: Tick,
+    progress: Progress,
 ) -> Iterator[Row]:
     """Times SavedModels, as written by experiments.export, on square images; with a peer, onnxruntime too."""
     generator = build_generator(config.generator, config.seed)
@@ -47,7 +48,7 @@ def inference_rows(
             timings = time_in_turn(
                 {name: _call(function, images) for name, function in (ours | peers).items()}, rounds, 2, pause=0.2
             )
-            tick("inference", number + 1, len(sides) * len(batch_sizes))
+            progress("inference", number + 1, len(sides) * len(batch_sizes))
             flops = FLOPS * cost * images.size
             for precision in precisions:
                 yield Row(

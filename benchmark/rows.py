@@ -1,10 +1,6 @@
 """What a benchmark says: one row a thing measured."""
 
 import dataclasses
-from collections.abc import Callable
-
-# Called as tick(what, done, total).
-Tick = Callable[[str, int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)

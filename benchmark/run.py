@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from benchmark.convert import conversion_rows
 from benchmark.feed import input_rows
 from benchmark.infer import inference_rows
-from benchmark.rows import Row, Tick
+from benchmark.rows import Row
 from benchmark.start import start_rows
 from benchmark.train import training_rows
+from data_prep.progress import Progress
 from wgan_vgg.config import MODELS, Config
 
 
@@ -23,7 +24,7 @@ def measure(
     shards: Sequence[int],
     rounds: int,
     peer: bool,
-    tick: Tick,
+    progress: Progress,
 ) -> Iterator[Row]:
     """Measures "train", "infer", "input", "convert" and "start", as far as `parts` names them.
 
@@ -36,7 +37,7 @@ def measure(
       records, shards: of the splits that are read, see feed.input_rows.
       rounds: how often each thing is timed.
       peer: time PyTorch and onnxruntime, too; torch was imported before TensorFlow.
-      tick: told how far it is.
+      progress: told how far it is.
     """
     eaten = None
     torch_peer = None
@@ -44,20 +45,20 @@ def measure(
         from benchmark import torch_peer
     if "train" in parts:
         step = torch_peer and torch_peer.Peer
-        rows = training_rows(config, models, precisions, rounds=rounds, peer=step, tick=tick)
+        rows = training_rows(config, models, precisions, rounds=rounds, peer=step, progress=progress)
         eaten = max((_eaten(config, row) for row in rows), default=None)
         yield from rows
     if "infer" in parts:
         inference = torch_peer and torch_peer.inference
         yield from inference_rows(
-            config, precisions, sides, batch_sizes, rounds=rounds + 2, torch_peer=inference, tick=tick
+            config, precisions, sides, batch_sizes, rounds=rounds + 2, torch_peer=inference, progress=progress
         )
     if "input" in parts:
-        yield from input_rows(config.data.image_size, records, shards, rounds=rounds, eaten=eaten, tick=tick)
+        yield from input_rows(config.data.image_size, records, shards, rounds=rounds, eaten=eaten, progress=progress)
     if "convert" in parts:
-        yield from conversion_rows(config, (config.data.image_size, 0), rounds=rounds, tick=tick)
+        yield from conversion_rows(config, (config.data.image_size, 0), rounds=rounds, progress=progress)
     if "start" in parts:
-        yield from start_rows(config, rounds=rounds, tick=tick)
+        yield from start_rows(config, rounds=rounds, progress=progress)
 
 
 def _eaten(config: Config, row: Row) -> float:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.feed import write_random_records
-from benchmark.rows import Row, Tick
+from benchmark.rows import Row
 from benchmark.timing import Timing
+from data_prep.progress import Progress
 from wgan_vgg.config import Config, preset
 from wgan_vgg.config.nested import flatten
 
@@ -24,17 +25,17 @@ print(json.dumps({"status": status, "megabytes": usage.ru_maxrss / 1024, "errors
 """
 
 
-def start_rows(config: Config, *, rounds: int, tick: Tick) -> list[Row]:
+def start_rows(config: Config, *, rounds: int, progress: Progress) -> list[Row]:
     """Times `--help`, and a training run of one step from nothing to its end, with the memory that it takes."""
     module = [sys.executable, "-m", "experiments.train"]
     helps = [run([*module, "--help"])[0] for _ in range(rounds)]
-    tick("start-up", 1, 2)
+    progress("start-up", 1, 2)
     with tempfile.TemporaryDirectory() as folder:
         records, workdir = Path(folder) / "records", Path(folder) / "run"
         write_random_records(records, config.data.image_size, 2 * config.training.batch_size, 2)
         places = [f"--data_dir={records}", f"--workdir={workdir}", "--max_steps=1"]
         seconds, megabytes = run([*module, *config_flags(config), *places])
-    tick("start-up", 2, 2)
+    progress("start-up", 2, 2)
     images = f"{config.model} {config.training.precision}, batch {config.training.batch_size}"
     return [
         Row("start", "experiments.train --help", Timing(tuple(helps)).median, "s", Timing(tuple(helps)).spread),

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
+from data_prep.progress import Progress, silent
+
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -33,7 +35,7 @@ def time_in_turn(
     warmups: int = 1,
     *,
     pause: float = 0.0,
-    tick: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
 ) -> dict[Name, Timing]:
     """Calls each function once a round, after `warmups` rounds that do not count.
 
@@ -43,7 +45,7 @@ def time_in_turn(
       functions: what to time, by name.
       rounds, warmups: how often.
       pause: seconds before each call.
-      tick: called as tick(done, total) after every round.
+      progress: told of every round.
     """
     seconds: dict[Name, list[float]] = {name: [] for name in functions}
     for number in range(warmups + rounds):
@@ -55,6 +57,5 @@ def time_in_turn(
             taken = time.perf_counter() - started
             if number >= warmups:
                 seconds[name].append(taken)
-        if tick:
-            tick(number + 1, warmups + rounds)
+        progress("timing", number + 1, warmups + rounds)
     return {name: Timing(tuple(values)) for name, values in seconds.items()}

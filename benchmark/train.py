@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from benchmark.costs import step_flops
 from benchmark.limits import ConvolutionPeak
-from benchmark.rows import Row, Tick
+from benchmark.rows import Row
 from benchmark.timing import Timing, time_in_turn
+from data_prep.progress import Progress
 from wgan_vgg.config import Config, override
 from wgan_vgg.training.gradients import Images
 from wgan_vgg.training.state import TrainState, create_state
@@ -27,7 +28,7 @@ def training_rows(
     *,
     rounds: int,
     peer: Callable[[TrainState, Config, str, bool], Any] | None,
-    tick: Tick,
+    progress: Progress,
 ) -> list[Row]:
     """Times whole training steps of each model, all in turn, on images of `data.image_size`.
 
@@ -36,7 +37,7 @@ def training_rows(
       models, precisions: what to time.
       rounds: how often.
       peer: torch_peer.Peer, to be timed beside PEER_MODEL in both memory formats; None without.
-      tick: told of the rounds.
+      progress: told of the rounds.
     """
     side = config.data.image_size
     strategy = tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0")
@@ -58,7 +59,7 @@ def training_rows(
                     step = _peer_step(peer(state, chosen, precision, channels_last), chosen, _feed(chosen, pool))
                     functions["torch", precision, name] = step
     # Peers' threads spin for a while after their work: a pause keeps them out of what comes next.
-    timings = time_in_turn(functions, rounds, pause=0.2, tick=lambda *now: tick("training steps", *now))
+    timings = time_in_turn(functions, rounds, pause=0.2, progress=progress)
     rates = {
         name: peak.rate([timings["peak", name, str(i)] for i in range(len(peak.functions))])
         for name, peak in peaks.items()

@@ -15,6 +15,7 @@ from typing import Any
 from data_prep import staging, transfer
 from data_prep.errors import InputError
 from data_prep.lodopab import IMAGE_SIZE, OFFICIAL_FILES, PARTS, SLICES_PER_FILE, patient_ids_name
+from data_prep.progress import Progress, silent
 
 ZENODO_URL = "https://zenodo.org"
 RECORD = "records/3384092"
@@ -45,7 +46,7 @@ def download_lodopab(
     *,
     observations: bool = False,
     base_url: str = ZENODO_URL,
-    progress: transfer.Progress | None = None,
+    progress: Progress = silent,
 ) -> str:
     """Brings parts of LoDoPaB-CT into `output_dir` as HDF5 and CSV files; what the receipt has is left alone.
 
@@ -80,13 +81,13 @@ def download_lodopab(
         output_dir.mkdir(parents=True, exist_ok=True)
         taken = f"output_dir {output_dir}: another download into it is running; wait for its end"
         with staging.locked(output_dir, taken), requests.Session() as session:
-            return _download(session, output_dir, names, base_url.rstrip("/"), progress or (lambda *_: None))
+            return _download(session, output_dir, names, base_url.rstrip("/"), progress)
     except OSError as error:
         why = f"the disk {staging.disk(output_dir)} is full" if error.errno == errno.ENOSPC else error.strerror or error
         raise InputError(f"output_dir {output_dir}: {why}; mend that, and the same command goes on") from error
 
 
-def _download(session: Any, output_dir: Path, names: Sequence[str], base_url: str, progress: transfer.Progress) -> str:
+def _download(session: Any, output_dir: Path, names: Sequence[str], base_url: str, progress: Progress) -> str:
     missing = _missing(output_dir, names)
     files, line = _remote_files(session, base_url, missing)
     _check_disk(output_dir, files)

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import numpy as np
 from data_prep import hdf5_slices, lodopab, low_dose, projection, staging
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
+from data_prep.progress import Progress, silent
 
 SETTINGS_ATTRIBUTE = "observation_settings"
 _UNFINISHED = ".observations.partial-"
@@ -73,7 +74,7 @@ def write_observations(
     photons: float,
     seed: int,
     geometry: Geometry,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
     workers: int | None = None,
 ) -> None:
     """Writes `observation_PART_NNN.hdf5` beside each ground-truth file, each whole by a rename; padding rows are zero.
@@ -85,7 +86,7 @@ def write_observations(
       photons: mean count of an unattenuated ray of LoDoPaB's own geometry, see Geometry.counts.
       seed: decides the noise, together with each slice's part and index.
       geometry: where the rays run.
-      progress: called as progress(done, total) after each slice.
+      progress: told of each slice.
       workers: threads, which do not change the arrays; by default one a core.
 
     Raises:
@@ -130,8 +131,7 @@ def write_observations(
                     for ref, observation in zip(some, pool.map(observe, some), strict=True):
                         write(ref.row, observation)
                         done += 1
-                        if progress:
-                            progress(done, total)
+                        progress("simulate observations", done, total)
             (folder / target.name).rename(target)
 
 

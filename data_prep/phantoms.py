@@ -24,6 +24,7 @@ from data_prep.lodopab import IMAGE_SIZE, SLICES_PER_FILE
 from data_prep.phantom_anatomy import Patient, make_patient, random_stream
 from data_prep.phantom_body import BODY_LENGTH
 from data_prep.phantom_solids import Solid
+from data_prep.progress import Progress, silent
 from data_prep.staging import staged_folder
 
 FLAT_TISSUES = ("air", "fat", "muscle", "liver", "spleen")
@@ -79,7 +80,7 @@ def write_phantoms(
     patients: Mapping[str, int],
     slices_per_patient: tuple[int, int] = (10, 30),
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
     workers: int | None = None,
 ) -> None:
     """Writes a population as LoDoPaB-CT's ground truth, transposed; the arrays do not depend on the number of workers.
@@ -89,7 +90,7 @@ def write_phantoms(
       patients: how many patients each part has, such as {"train": 24, "test": 8}; numbered through the parts.
       slices_per_patient: least and most slices of one patient.
       seed: decides everything.
-      progress: called as progress(done, total) after each slice.
+      progress: told of each slice.
       workers: threads that render; by default one, since more take turns at the interpreter and gain next to nothing.
 
     Raises:
@@ -117,8 +118,7 @@ def write_phantoms(
                     for row, image in enumerate(itertools.islice(images, SLICES_PER_FILE)):
                         write(row, lodopab.values_from_hu(image.T))
                         done += 1
-                        if progress:
-                            progress(done, total)
+                        progress("make phantoms", done, total)
 
 
 def check_same(input_dir: Path, *, patients: Mapping[str, int], slices_per_patient: tuple[int, int], seed: int) -> None:

@@ -12,6 +12,7 @@ from data_prep.config import DataConfig
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
 from data_prep.noise_insertion import NoiseInsertion
+from data_prep.progress import Progress, silent
 from data_prep.staging import check_free
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def prepare_lodopab(
     seed: int,
     allow_leak: bool = False,
     workers: int | None = None,
-    progress: tfrecords.Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Makes a data set from LoDoPaB-CT's ground truth (real, phantom, or a single file of that form).
 

@@ -19,6 +19,7 @@ from data_prep.dicom_split import split_patients
 from data_prep.errors import InputError
 from data_prep.noise_insertion import NoiseInsertion
 from data_prep.patches import InsertNoise, PatchReader, to_range
+from data_prep.progress import Progress, silent
 from data_prep.staging import check_free
 
 logger = logging.getLogger(__name__)
@@ -42,8 +43,7 @@ def prepare_dicom(
     hu_window: tuple[float, float] = (-1024.0, 3072.0),
     strict: bool = False,
     workers: int | None = None,
-    progress: tfrecords.Progress | None = None,
-    survey_progress: tfrecords.Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Makes a data set from real low-dose scans and their normal-dose partners, or from normal-dose scans alone.
 
@@ -68,8 +68,8 @@ def prepare_dicom(
       low_dose_description, normal_dose_description: the two series in TCIA's layout.
       hu_window: the HU that become 0 and 1; the default is the TF1 repository's.
       strict: a malformed file is an error, instead of being named, counted and skipped with its partner.
-      workers, progress: see tfrecords.write_dataset.
-      survey_progress: the same for the first pass, counting pairs of slices.
+      workers: see tfrecords.write_dataset.
+      progress: told of each pair of slices in the first pass, and of each record in the second.
 
     Returns:
       The manifest.
@@ -90,7 +90,7 @@ def prepare_dicom(
     if alone:
         _check_projectable(patients)
     reader = PatchReader(hu_window, config.patch_size, _insertion(config, seed) if alone else None)
-    found = _survey(patients, reader, config.max_air_fraction, skipped, workers, survey_progress)
+    found = _survey(patients, reader, config.max_air_fraction, skipped, workers, progress)
     items = {name: [item for patient in folders for item in found[patient]] for name, folders in split.items()}
     skipped.log_counts()
     for name, patches in items.items():
@@ -185,7 +185,7 @@ def _survey(
     max_air_fraction: float,
     skipped: Skipped,
     workers: int | None,
-    progress: tfrecords.Progress | None,
+    progress: Progress,
 ) -> dict[str, list[Item]]:
     """The first pass over the pixels: each patient's patches that become records, in order of position and number."""
     items: dict[str, list[Item]] = {}
@@ -197,8 +197,7 @@ def _survey(
             items[patient], errors = [], []
             for pair, findings in zip(pairs, pool.map(look, pairs), strict=True):
                 done += 1
-                if progress:
-                    progress(done, total)
+                progress("look through the slices", done, total)
                 if isinstance(findings, InputError):
                     skipped.add(findings)
                     errors.append(findings)

@@ -19,14 +19,13 @@ import tensorflow as tf
 
 from data_prep import tfds_metadata
 from data_prep.errors import InputError
+from data_prep.progress import Progress, silent
 from data_prep.staging import staged_folder
 
 MANIFEST = "manifest.json"
 NAME = tfds_metadata.NAME
 UNKNOWN_PATIENT = "unknown"
 _OWN_DIGEST = "sha256"  # of the manifest itself
-
-Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +92,7 @@ def write_dataset(
     shards: int,
     description: Mapping[str, Any],
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Writes a data set; the result does not depend on the number of workers.
 
@@ -104,7 +103,7 @@ def write_dataset(
       shards: files a split, at most one a record.
       description: what the manifest says besides shards and counts.
       workers: threads; by default one a core.
-      progress: called as progress(done, total).
+      progress: told of each record.
 
     Returns:
       The manifest.
@@ -145,14 +144,13 @@ def write_dataset(
 class _Counter:
     """Counts records over all threads; a failed thread makes the others stop."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
+    def __init__(self, total: int, progress: Progress) -> None:
         self.done, self.total, self.failed = 0, total, False
         self._progress = progress
 
     def advance(self) -> None:
         self.done += 1
-        if self._progress:
-            self._progress(self.done, self.total)
+        self._progress("convert to TFRecord", self.done, self.total)
 
 
 def _write_shard(

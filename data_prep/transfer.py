@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from data_prep.errors import InputError, install
+from data_prep.progress import Progress
 
 CHUNK = 1 << 16  # what a break of the connection may lose
 ENOUGH = 1 << 20  # a connection that brought this much was a good one: the count of failures starts anew
@@ -23,8 +24,6 @@ BACK_OFF = 1.0  # seconds before the first retry, doubled for each further one
 TIMEOUT = (10, 60)  # seconds to connect, and between two bytes
 BUSY = (408, 425, 429)  # besides 5xx, the answers after which the same request may succeed
 UNKNOWN_SIZE_LIMIT = 16 << 20  # where no size is known: a server that sends on and on is cut off here
-
-Progress = Callable[[str, int, int], None]
 
 
 def import_libraries() -> tuple[ModuleType, ModuleType]:

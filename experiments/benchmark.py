@@ -67,7 +67,7 @@ def job(values: flags.FlagValues) -> None:
                 shards=_numbers(values, "shards"),
                 rounds=values.rounds,
                 peer=bool(values.peer),
-                tick=lambda what, done, total: report(what, done, total, {}),
+                progress=report,
             ):
                 rows.append(row)
                 if values.json:

@@ -92,9 +92,7 @@ def job(values: flags.FlagValues) -> int:
     )
     with Reporter().shown() as report:
         denoiser = load(model, values.weights, values.strength)
-        done = denoise(
-            denoiser, source, output, settings, lambda *now: report(*now, {}), lambda series: print(series.line())
-        )
+        done = denoise(denoiser, source, output, settings, report, lambda series: print(series.line()))
     if values.json:
         used = {"path": model, "fingerprint": denoiser.fingerprint, "is": denoiser.derivation}
         write_json(Path(values.json), {"model": used, "input": str(source), "output": str(output)} | done.describe())

@@ -94,7 +94,7 @@ def job(values: flags.FlagValues) -> None:
                 config,
                 beside=beside,
                 save_images=Path(values.save_images) if values.save_images and split == values.split else None,
-                progress=lambda *now: report(*now, {}),
+                progress=report,
             )
             for split in splits
         }

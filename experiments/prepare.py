@@ -89,31 +89,27 @@ def _prepare_lodopab(
     from wgan_vgg.reproduction.data_stage import write_phantoms
 
     if values.source == "phantoms":
-        write_phantoms(config, input_dir, lambda *now: report("make phantoms", *now, {}))
+        write_phantoms(config, input_dir, report)
     if values.write_observations:
         write_observations(
             input_dir,
             photons=config.data.photons,
             seed=config.seed,
             geometry=Geometry().coarser(config.data.projection_coarseness),
-            progress=lambda *now: report("simulate observations", *now, {}),
+            progress=report,
         )
     if values.download:
         from data_prep.download import download_lodopab
 
         observations = config.data.noise == "observations"
-        print(
-            download_lodopab(
-                input_dir, values.download, observations=observations, progress=lambda *now: report(*now, {})
-            )
-        )
+        print(download_lodopab(input_dir, values.download, observations=observations, progress=report))
     return prepare_lodopab(
         input_dir,
         output_dir,
         config.data,
         seed=config.seed,
         allow_leak=config.preset == "notebook",
-        progress=lambda *now: report("convert to TFRecord", *now, {}),
+        progress=report,
     )
 
 
@@ -139,8 +135,7 @@ def _prepare_dicom(
         normal_dose_description=values.normal_dose_description,
         hu_window=(low, high),
         strict=values.strict,
-        survey_progress=lambda *now: report("look through the slices", *now, {}),
-        progress=lambda *now: report("convert to TFRecord", *now, {}),
+        progress=report,
     )
 
 

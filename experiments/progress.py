@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 import rich.console
 import rich.progress
 
+from data_prep.progress import NO_TERMS
+
 _QUIET_SECONDS = 15.0  # between two lines of one stage where there is no terminal
 
 
 class Reporter:
-    """Call it as reporter(stage, done, total, terms)."""
+    """Shows it; see data_prep.progress.Progress."""
 
     def __init__(self) -> None:
         self._console = rich.console.Console(stderr=True)
@@ -28,7 +30,7 @@ class Reporter:
         self._shown: dict[str, float] = {}
         self._started: dict[str, tuple[float, int]] = {}
 
-    def __call__(self, stage: str, done: int, total: int, terms: Mapping[str, float]) -> None:
+    def __call__(self, stage: str, done: int, total: int, terms: Mapping[str, float] = NO_TERMS, /) -> None:
         """Shows how far a stage is, and a few of its terms."""
         text = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
         if not self._console.is_terminal:

@@ -53,7 +53,7 @@ def job(values: flags.FlagValues) -> int:
             config,
             data,
             workdir,
-            lambda *now: report(f"train {config.model}", *now),
+            report,
             devices=Devices(values.strategy, values.virtual_devices, values.steps_per_call),
             max_steps=values.max_steps,
             profile_steps=values.profile,

@@ -74,7 +74,7 @@ def test_tuning_takes_the_best_of_the_grid_and_reads_the_validation_split_only(d
     progress = []
     result = baselines.tune(data, FEW.baselines, FEW, lambda *now: progress.append(now))
     assert set(read) == {"validation"}
-    assert progress[-1] == (2, 2)
+    assert progress[-1] == ("tune baselines", 2, 2)
     low_dose, truth = (part.numpy()[..., 0] for part in data.first("validation", 4))
     quality = {
         sigma: np.mean(

@@ -116,10 +116,10 @@ def test_pixels_outside_the_window_are_clipped_and_counted_once(mayo: Path, capl
 
 
 def test_the_survey_reports_its_progress(mayo: Path) -> None:
-    surveyed, written = [], []
-    prepare(mayo, survey_progress=lambda *call: surveyed.append(call), progress=lambda *call: written.append(call))
-    assert surveyed == [(done, 12) for done in range(1, 13)]
-    assert written[-1] == (12, 12)
+    calls = []
+    prepare(mayo, progress=lambda *call: calls.append(call))
+    assert calls[:12] == [("look through the slices", done, 12) for done in range(1, 13)]
+    assert calls[-1] == ("convert to TFRecord", 12, 12)
 
 
 def test_a_slice_is_decoded_once_a_pass_not_once_a_patch(mayo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

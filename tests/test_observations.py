@@ -43,7 +43,7 @@ def test_observation_files_have_the_layout_and_do_not_depend_on_the_workers(grou
     write_observations(ground_truth, **arguments, workers=1, progress=lambda *call: calls.append(call))
 
     assert set(ground_truth.iterdir()) - before == set(files)
-    assert calls == [(done, 7) for done in range(1, 8)]
+    assert calls == [("simulate observations", done, 7) for done in range(1, 8)]
     with h5py.File(files[0]) as file:
         assert (file["data"].shape, file["data"].dtype) == ((6, 12, 17), np.float32)
         assert file["data"].chunks == (1, 12, 17)
@@ -81,7 +81,7 @@ def test_a_file_of_unknown_making_is_kept_and_refused(ground_truth):
 def test_a_broken_off_run_goes_on_with_the_missing_files(ground_truth):
     arguments = {"photons": 4096, "seed": 0, "geometry": TINY}
 
-    def stop(done, total):
+    def stop(stage, done, total):
         if done == 6:  # one file of 5 slices is whole
             raise KeyboardInterrupt
 
@@ -92,7 +92,7 @@ def test_a_broken_off_run_goes_on_with_the_missing_files(ground_truth):
     made = first.stat()
     calls = []
     write_observations(ground_truth, **arguments, progress=lambda *call: calls.append(call))
-    assert calls == [(1, 2), (2, 2)]
+    assert [call[1:] for call in calls] == [(1, 2), (2, 2)]
     assert (first.stat().st_ino, first.stat().st_mtime_ns) == (made.st_ino, made.st_mtime_ns)
     assert not list(ground_truth.glob(".*"))
     found = {path.name: path.read_bytes() for path in ground_truth.glob("observation_*")}

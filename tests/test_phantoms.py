@@ -90,9 +90,9 @@ def test_progress_counts_every_slice(tmp_path, marked_slices):
         patients={"train": 2, "test": 1},
         slices_per_patient=(3, 3),
         seed=0,
-        progress=lambda done, total: calls.append((done, total)),
+        progress=lambda *call: calls.append(call),
     )
-    assert calls == [(done, 9) for done in range(1, 10)]
+    assert calls == [("make phantoms", done, 9) for done in range(1, 10)]
 
 
 @pytest.mark.parametrize(("workers", "seed", "same"), [(1, 5, True), (2, 5, True), (2, 6, False)])
@@ -113,7 +113,7 @@ def test_stored_values_are_lodopabs(small_set):
 
 
 def test_failed_run_leaves_nothing_that_looks_like_data(tmp_path, marked_slices):
-    def fail(done, total):
+    def fail(stage, done, total):
         raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):

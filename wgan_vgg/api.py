@@ -1,9 +1,10 @@
 """The functions that `import wgan_vgg` offers: each is one call of the library, with paths as text or Path."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_prep.progress import Progress, silent
 from wgan_vgg.config import Config, override
 from wgan_vgg.evaluation import methods
 from wgan_vgg.evaluation.evaluate import evaluate as _evaluate
@@ -21,7 +22,12 @@ AnyPath = str | Path
 
 
 def prepare(
-    config: Config, output_dir: AnyPath, *, source: str = "phantoms", input_dir: AnyPath | None = None
+    config: Config,
+    output_dir: AnyPath,
+    *,
+    source: str = "phantoms",
+    input_dir: AnyPath | None = None,
+    progress: Progress = silent,
 ) -> DataSet:
     """Makes TFRecords of LoDoPaB-CT files or of phantoms, unless the same ones are there.
 
@@ -45,7 +51,7 @@ def prepare(
         phantoms_dir=given if phantoms and given else folder.with_name(f"{folder.name}-phantoms"),
         input_dir=None if phantoms else given,
         allow_leak=config.preset == "notebook",
-        progress=None,
+        progress=progress,
     )
     return DataSet.open(folder)
 
@@ -56,7 +62,7 @@ def train(
     workdir: AnyPath,
     *,
     devices: Devices | None = None,
-    progress: Callable[[int, int, dict[str, float]], None] | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Trains to the end of the config's run, or resumes one.
 
@@ -65,7 +71,7 @@ def train(
       data: records, or their folder.
       workdir: the run directory.
       devices: what it runs on; by default all GPUs.
-      progress: called as progress(step, total, terms).
+      progress: told of each step.
 
     Returns:
       The last row of metrics.jsonl.

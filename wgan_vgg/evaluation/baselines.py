@@ -17,6 +17,7 @@ import numpy as np
 from scipy import ndimage
 from skimage import restoration
 
+from data_prep.progress import Progress, silent
 from data_prep.repeated_scans import Scanner
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.errors import install
@@ -25,7 +26,6 @@ from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.input_pipeline import DataSet
 
 Parameters = dict[str, float]
-Progress = Callable[[int, int], None]
 _MOST_STEPS = 20  # beyond one grid
 _STREAM = 7  # keys the noise of tuning images apart from that of other scans, see repeats
 INSTALL = install("baselines")
@@ -133,7 +133,7 @@ def tune(
     data: DataSet,
     names: Sequence[str],
     config: EvaluationConfig,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     *,
     scan: Scanner | None = None,
 ) -> dict[str, dict[str, Any]]:
@@ -145,7 +145,7 @@ def tune(
       data: whose tuning split is taken.
       names: of the baselines.
       config: how many images, and where the grids begin.
-      progress: called as progress(done, total) after each baseline.
+      progress: told of each baseline.
       scan: makes the low dose of those images; by default it is the records' own. Where these have several doses, the
         baselines are tuned for one of them on the same slices as for the others.
 
@@ -167,8 +167,7 @@ def tune(
         for done, name in enumerate(names, start=1):
             parameters, psnr = search(functools.partial(quality, name), BASELINES[name].axes(config, noise))
             best[name] = {"parameters": parameters, "psnr": psnr, "split": data.tuning_split}
-            if progress:
-                progress(done, len(names))
+            progress("tune baselines", done, len(names))
     return best
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from data_prep import tfrecords
 from data_prep.hu import WINDOWS
+from data_prep.progress import Progress, silent
 from wgan_vgg.config import Config, nested
 from wgan_vgg.evaluation import baselines, metrics, perceptual, repeats, statistics
 from wgan_vgg.evaluation.image_measures import per_image
@@ -18,7 +19,7 @@ from wgan_vgg.evaluation.methods import Method
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.panel import Batch, Panel, batches
 from wgan_vgg.evaluation.parallel import workers
-from wgan_vgg.evaluation.references import TRUTH, Progress, judged_references
+from wgan_vgg.evaluation.references import TRUTH, judged_references
 from wgan_vgg.evaluation.samples import RULE, Samples
 from wgan_vgg.files import write_json, write_text, write_via
 from wgan_vgg.input_pipeline import DataSet
@@ -38,7 +39,7 @@ def evaluate(
     beside: Sequence[Method] = (),
     references: ReferencesDir | None = None,
     save_images: Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Judges a method on a split, beside the noisy input and the tuned baselines.
 
@@ -51,7 +52,7 @@ def evaluate(
       beside: other weights of the same run, judged with it.
       references: where the judged references are kept for other models too; by default in `results`.
       save_images: folder for the low-dose, normal-dose and denoised arrays, if wanted.
-      progress: called as progress(stage, done, total).
+      progress: told of each batch, and of the baselines.
 
     Returns:
       The summary, as written to eval/<split>.json.
@@ -129,7 +130,7 @@ def _judge(
     panel: Panel,
     samples: Samples,
     save_images: Path | None,
-    progress: Progress | None,
+    progress: Progress,
 ) -> None:
     """Lets the methods denoise a split, batch by batch; `panel` and `samples` take what they make of it."""
     done = 0
@@ -140,8 +141,7 @@ def _judge(
         if save_images:
             _save(save_images, batch, denoised)
         done += len(batch.rows)
-        if progress:
-            progress(f"evaluate {method.name}", done, data.size(split))
+        progress(f"evaluate {method.name}", done, data.size(split))
 
 
 def lesion_statistics(responses: Mapping[str, Sequence[Any]], config: Config) -> list[dict[str, Any] | None]:

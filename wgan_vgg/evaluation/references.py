@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import wgan_vgg
+from data_prep.progress import Progress, silent
 from data_prep.repeated_scans import scanner
 from wgan_vgg.config import EvaluationConfig, nested
 from wgan_vgg.evaluation import baselines
@@ -27,9 +28,6 @@ from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import ReferencesDir
 
-# Called as progress(stage, done, total).
-Progress = Callable[[str, int, int], None]
-
 TRUTH = "normal dose"
 
 
@@ -40,7 +38,7 @@ def judged_references(
     perceptual: PerceptualDistance | None,
     folder: ReferencesDir,
     repeats: Repeats | None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """The references of a split, from the folder if they are there for the same data and settings.
 
@@ -72,7 +70,7 @@ def judged_references(
     chosen = _kept(
         folder.tuned(photons),
         tuning_key,
-        lambda: baselines.tune(data, names, config, _stage(progress, "tune baselines"), scan=scan),
+        lambda: baselines.tune(data, names, config, progress, scan=scan),
     )
     key = {**tuning_key, "split": split, "evaluation": nested.to_dict(config)}
     key["perceptual"] = perceptual and perceptual.description
@@ -80,7 +78,7 @@ def judged_references(
     judged = _kept(
         folder.split(split),
         key,
-        lambda: _judge(data, split, config, perceptual, chosen, repeats, _stage(progress, "judge baselines")),
+        lambda: _judge(data, split, config, perceptual, chosen, repeats, progress),
     )
     return judged | {"baselines": chosen, "missing": missing}
 
@@ -92,7 +90,7 @@ def _judge(
     perceptual: PerceptualDistance | None,
     chosen: dict[str, Any],
     repeats: Repeats | None,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress,
 ) -> dict[str, Any]:
     # What is made of a min-max rescaled input has no HU either.
     methods = dict.fromkeys((NOISY, *chosen), not data.config.rescale_low_dose)
@@ -112,8 +110,7 @@ def _judge(
             for row, truth in zip(batch.rows, truths, strict=True):
                 of_truth.add(truth, truth.image, row["patient_id"], measure_truth(truth))
             done += len(batch.rows)
-            if progress:
-                progress(done, total)
+            progress("evaluate baselines", done, total)
         if repeats:
             repeated = {name: repeats.judge(name, functools.partial(denoise, name)) for name in methods}
     own = of_truth.judgement()
@@ -144,7 +141,3 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     return versions
-
-
-def _stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:
-    return (lambda done, total: progress(stage, done, total)) if progress else None

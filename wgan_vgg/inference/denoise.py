@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from data_prep.progress import Progress, silent
 from data_prep.staging import locked, naming_full_disk
 from wgan_vgg.errors import InputError
 from wgan_vgg.inference.denoiser import Denoiser
@@ -20,7 +21,7 @@ from wgan_vgg.inference.targets import (
     middles,
     preview_of,
 )
-from wgan_vgg.inference.work import Progress, Work
+from wgan_vgg.inference.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def denoise(
     input_path: Path,
     output: Path,
     settings: Settings,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     told: Callable[[Series], None] | None = None,
 ) -> Outcome:
     """Denoises a file to a file, or all image files of a folder, at any depth, to files of the same names.
@@ -42,7 +43,7 @@ def denoise(
     Args:
       denoiser, settings: what to denoise with, and how.
       input_path, output: two files or two folders.
-      progress: called as progress(stage, done, total).
+      progress: told of each slice.
       told: called with the summary of each series when its slices have passed.
 
     Raises:

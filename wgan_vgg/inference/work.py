@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_prep.hu import PADDING_HU
+from data_prep.progress import Progress
 from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.slices import Options, Slices
 from wgan_vgg.inference.denoiser import Denoiser
@@ -21,8 +22,6 @@ from wgan_vgg.inference.summary import Measure, Series, Summaries, measure
 
 logger = logging.getLogger(__name__)
 
-# Called as progress(stage, done, total).
-Progress = Callable[[str, int, int], None]
 _TRIES = 3  # at a file that changes while it is read
 # Bytes that a pixel of the slices under way takes beside the network: as stored, read and denoised, and in passing.
 _BYTES_OF_PIXEL = 20
@@ -45,11 +44,11 @@ class Work:
         settings: Settings,
         *,
         is_folder: bool,
-        progress: Progress | None,
+        progress: Progress,
         told: Callable[[Series], None] | None,
     ) -> None:
         self._denoiser, self._settings, self._is_folder = denoiser, settings, is_folder
-        self._progress = progress or (lambda *_: None)
+        self._progress = progress
         self._range = denoiser.mapping.range
         metadata = denoiser.metadata
         low = max(PADDING_HU, self._range[0])

@@ -1,15 +1,12 @@
 """The first stage of an experiment: its records, made from phantoms or LoDoPaB-CT files unless they are there."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from data_prep import lodopab, phantoms, prepare, tfrecords
 from data_prep.config import DataConfig
+from data_prep.progress import Progress, silent
 from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import InputError
-
-# Called as progress(stage, done, total, terms).
-Progress = Callable[[str, int, int, dict[str, float]], None]
 
 
 def prepare_data(
@@ -20,7 +17,7 @@ def prepare_data(
     phantoms_dir: Path,
     input_dir: Path | None,
     allow_leak: bool,
-    progress: Progress | None,
+    progress: Progress = silent,
 ) -> Path:
     """Makes the records in `output_dir`, unless the same ones are there.
 
@@ -43,7 +40,7 @@ def prepare_data(
         if input_dir:
             raise InputError(f"input_dir {input_dir}: not used with source=phantoms; drop one")
         input_dir = phantoms_dir
-        write_phantoms(config, input_dir, _stage(progress, "make phantoms"))
+        write_phantoms(config, input_dir, progress)
     elif input_dir is None:
         raise InputError(f"source={source}: give the folder of its files with --input_dir")
     if output_dir.exists():
@@ -55,12 +52,12 @@ def prepare_data(
         config.data,
         seed=config.seed,
         allow_leak=allow_leak,
-        progress=_stage(progress, "convert to TFRecord"),
+        progress=progress,
     )
     return output_dir
 
 
-def write_phantoms(config: Config, output_dir: Path, progress: Callable[[int, int], None] | None) -> None:
+def write_phantoms(config: Config, output_dir: Path, progress: Progress = silent) -> None:
     """Writes the config's phantoms, unless they are there.
 
     Raises:
@@ -89,7 +86,3 @@ def _check_same(config: Config, data_dir: Path, input_dir: Path) -> None:
             found.append(f"input_dir: {name} is not the file the records were made of")
     if found:
         raise InputError(f"{data_dir}: made with other settings ({'; '.join(found)}); take another workdir")
-
-
-def _stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:
-    return (lambda done, total: progress(stage, done, total, {})) if progress else None

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.progress import Progress, prefixed, silent
 from wgan_vgg import vgg
 from wgan_vgg.checkpoint_reader import newest_step
 from wgan_vgg.config import MODELS, Config, for_model, nested, override
@@ -20,7 +21,7 @@ from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.reporting.report import write_report
 from wgan_vgg.reporting.results import collect
-from wgan_vgg.reproduction.data_stage import Progress, prepare_data
+from wgan_vgg.reproduction.data_stage import prepare_data
 from wgan_vgg.run_dir import ReferencesDir, ReproductionDir, RunDir
 from wgan_vgg.training.train_loop import check_sizes, train
 
@@ -38,7 +39,7 @@ def reproduce(
     source: str = "phantoms",
     input_dir: Path | None = None,
     data_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Runs the experiment, skipping what is already done.
 
@@ -91,8 +92,8 @@ def reproduce(
     for repetition in range(seeds):
         for name, of_seeds in configs.items():
             run, model_config = runs[name][repetition], of_seeds[repetition]
-            stage = f"{name}, seed {model_config.seed}" if seeds > 1 else name
-            train_and_judge(model_config, data, run, place.references, progress, stage)
+            told = prefixed(progress, f"seed {model_config.seed}") if seeds > 1 else progress
+            train_and_judge(model_config, data, run, place.references, told)
             for weights, folder in run.exports(averaged=bool(model_config.training.ema_decay)).items():
                 if exported_step(folder) != newest_step(run):
                     export_saved_model(run, folder, overwrite=True, weights=weights)
@@ -108,8 +109,7 @@ def train_and_judge(
     data: DataSet,
     run: RunDir,
     references: ReferencesDir,
-    progress: Progress | None,
-    name: str,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Trains a run to its end and judges it, as far as that is not done.
 
@@ -118,8 +118,7 @@ def train_and_judge(
       data: its records.
       run: where it is, or begins.
       references: what it is judged beside, see evaluate.
-      progress: told of the training as "train NAME", and of the evaluation.
-      name: see `progress`.
+      progress: told of the training and the evaluation.
 
     Returns:
       The last row of metrics.jsonl, see train.
@@ -127,8 +126,7 @@ def train_and_judge(
     Raises:
       InputError, Diverged: see train and evaluate.
     """
-    stage = f"train {name}"
-    last = train(config, data, run.path, lambda *now: progress(stage, *now) if progress else None)
+    last = train(config, data, run.path, progress)
     judge(config, data, run, run, references, progress)
     return last
 
@@ -139,7 +137,7 @@ def judge(
     run: RunDir,
     results: RunDir,
     references: ReferencesDir,
-    progress: Progress | None,
+    progress: Progress,
 ) -> None:
     """Evaluates a run's generator on the test split, at every dose, into `results`, unless that was done."""
     for split in data.of_every_dose(SPLIT):
@@ -152,7 +150,7 @@ def judge(
                 config,
                 beside=methods.beside_run(run),
                 references=references,
-                progress=lambda *now: progress(*now, {}) if progress else None,
+                progress=progress,
             )
 
 

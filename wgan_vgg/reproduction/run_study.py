@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from data_prep.progress import Progress, prefixed, silent
 from wgan_vgg import vgg
 from wgan_vgg.config import Config
 from wgan_vgg.errors import Diverged
@@ -10,7 +11,7 @@ from wgan_vgg.files import read_json, write_json, write_text
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.reporting.results import describe_data
 from wgan_vgg.reporting.study_tables import study_markdown
-from wgan_vgg.reproduction.data_stage import Progress, prepare_data
+from wgan_vgg.reproduction.data_stage import prepare_data
 from wgan_vgg.reproduction.protocols import STUDIES, variant_configs
 from wgan_vgg.reproduction.reproduce import SPLIT, check_seeds, judge, seeded, train_and_judge
 from wgan_vgg.reproduction.study_rows import Judged, study_row
@@ -26,7 +27,7 @@ def run_study(
     seeds: int = 1,
     source: str = "phantoms",
     input_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Trains one model under every protocol of a study, skipping what is already done.
 
@@ -67,7 +68,7 @@ def run_study(
                 phantoms_dir=place.phantoms,
                 input_dir=input_dir,
                 allow_leak=variants[name].leaks,
-                progress=_stage(progress, name, 0),
+                progress=prefixed(progress, name),
             )
         )
         for name in dict.fromkeys(owners.values())
@@ -79,13 +80,14 @@ def run_study(
     for repetition in range(seeds):
         for name, variant_config in configs.items():
             owner, run = owners[name], place.run(name, repetition)
-            own_config, stage = seeded(variant_config, repetition), _stage(progress, name, repetition)
-            status = _train_and_judge(own_config, data[owner], run, place.references(owner), stage)
+            own_config = seeded(variant_config, repetition)
+            told = prefixed(progress, f"{name}, repetition {repetition}" if repetition else name)
+            status = _train_and_judge(own_config, data[owner], run, place.references(owner), told)
             own = on_first = read_json(run.eval_json(SPLIT))
             if owner != first:
                 results = place.on_other_data(name, repetition)
                 first_config = seeded(configs[first], repetition)
-                judge(first_config, data[first], run, results, place.references(first), stage)
+                judge(first_config, data[first], run, results, place.references(first), told)
                 on_first = read_json(results.eval_json(SPLIT))
             judged[name].append(Judged(own_config, own, on_first, *status))
     rows = [study_row(name, variants[name], judged[name], judged[first], config) for name in configs]
@@ -107,18 +109,12 @@ def run_study(
 
 
 def _train_and_judge(
-    config: Config, data: DataSet, run: RunDir, references: ReferencesDir, progress: Progress | None
+    config: Config, data: DataSet, run: RunDir, references: ReferencesDir, progress: Progress
 ) -> tuple[str, str | None]:
     """Trains and judges a row; returns how its training ended. A diverged one is judged by its last checkpoint."""
     try:
-        last = train_and_judge(config, data, run, references, progress, config.model)
+        last = train_and_judge(config, data, run, references, progress)
     except Diverged as error:
         judge(config, data, run, run, references, progress)
         return "diverged", str(error)
     return "collapsed" if last["collapsed"] else "done", None
-
-
-def _stage(progress: Progress | None, name: str, repetition: int) -> Progress | None:
-    """Stages are told apart by the row that they are of, and the repetition."""
-    of = f"{name}, repetition {repetition}" if repetition else name
-    return (lambda stage, *now: progress(f"{of}: {stage}", *now)) if progress else None

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from data_prep.progress import Progress, silent
 from wgan_vgg import files, models
 from wgan_vgg.checkpoint_reader import checkpoint_prefixes, is_whole, newest_step, step_of
 from wgan_vgg.config import MODELS, Config, nested
@@ -24,7 +25,7 @@ from wgan_vgg.training.multi_step import MAX_STEPS_PER_CALL
 from wgan_vgg.training.resume_check import check_same_config
 from wgan_vgg.training.signals import StopRequest
 from wgan_vgg.training.state import create_state
-from wgan_vgg.training.trainer import Progress, Trainer, best_row, has_ended
+from wgan_vgg.training.trainer import Trainer, best_row, has_ended
 from wgan_vgg.training.warm_start import Source, find_source, take_over
 from wgan_vgg.training_input import training_input
 from wgan_vgg.vgg import describe_weights, smallest_side
@@ -39,7 +40,7 @@ def train(
     config: Config,
     data: DataSet,
     workdir: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     *,
     devices: Devices | None = None,
     max_steps: int | None = None,
@@ -51,7 +52,7 @@ def train(
       config: the run's; its data section gives way to what the records were made with.
       data: records with a train and a test split.
       workdir: the run directory; with several hosts it is on a disk that they share.
-      progress: shown after each step.
+      progress: told of each step, with the terms of the losses now and then.
       devices: what to run on; by default what the machine has.
       max_steps: where this call ends at the latest; the same call with a higher one goes on.
       profile_steps: so many steps, from the second on, are profiled for TensorBoard.

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from data_prep.progress import Progress, silent
 from wgan_vgg.checkpoint_reader import newest_step
 from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import Diverged, InputError, Terminated
@@ -26,8 +27,6 @@ from wgan_vgg.training.signals import StopRequest
 from wgan_vgg.training.state import TrainState
 from wgan_vgg.training.train_step import build_train_step
 
-# Called as progress(step, total, terms); the terms only now and then.
-Progress = Callable[[int, int, dict[str, float]], None]
 _METRICS_EVERY = MAX_STEPS_PER_CALL
 _BLACK = 1.0 - 1e-6  # a sum of shares of 1 is not always 1
 
@@ -65,7 +64,7 @@ class Trainer:
         self._totals = EpochTotals()
         self._step = 0
         self._asked_to_stop = False
-        self._show: Callable[[int, dict[str, float]], None] | None = None
+        self._show: Callable[[int, dict[str, float]], None] = lambda *_: None
         self.rows: list[dict[str, Any]] = []
 
     def restore(self) -> bool:
@@ -93,7 +92,7 @@ class Trainer:
         self._own.write_rows(self.rows)
         self._keep_best()
 
-    def begin(self, progress: Progress | None = None) -> None:
+    def begin(self, progress: Progress = silent) -> None:
         """Initialises a new run, warms its critic up and evaluates step 0."""
         self._own.write_rows([])
         first_batch = next(iter(generator_batches(self._config, self._data, 0)))
@@ -104,11 +103,10 @@ class Trainer:
             check_finite(f"critic warm-up {number}", {"training": values}, self._run)
             if values["stop_requests"]:
                 raise Terminated("stopped in the critic's warm-up, nothing saved yet", self._signal())
-            if progress:
-                progress(number, count, values if number % _METRICS_EVERY == 0 else {})
+            progress("critic warm-up", number, count, values if number % _METRICS_EVERY == 0 else {})
         self._evaluate({"epoch": 0, "step": 0, "seconds": 0.0, "initialisation_means": means})
 
-    def run_epochs(self, stop_at: int, total: int, progress: Progress | None = None, profile_steps: int = 0) -> None:
+    def run_epochs(self, stop_at: int, total: int, progress: Progress = silent, profile_steps: int = 0) -> None:
         """Trains to step `stop_at` of `total`, or to an earlier end.
 
         Raises:
@@ -118,7 +116,8 @@ class Trainer:
         evaluate_every = self._config.evaluation_interval(num_train)
         save_every = self._config.in_steps("training.checkpoint_", num_train) or total
         self._batches = distributed(training_batches(self._config, self._data, self._step), self._strategy)
-        self._show = progress and (lambda step, terms: progress(step, total, terms))
+        stage = f"train {self._config.model}"
+        self._show = lambda step, terms: progress(stage, step, total, terms)
         with Profiler(self._own.tensorboard, self._step + 1, profile_steps) as self._profiler:
             while not (has_ended(self.rows[-1], total) or self._step >= stop_at or self._asked_to_stop):
                 next_row, next_save = ((self._step // every + 1) * every for every in (evaluate_every, save_every))
@@ -172,8 +171,7 @@ class Trainer:
         self._totals.sums = {name: sums.get(name, 0.0) + value for name, value in terms.items()}
         self._totals.steps += 1
         self._totals.black_steps = self._totals.black_steps + 1 if terms["zero_share"] > _BLACK else 0
-        if self._show:
-            self._show(step, terms if step % _METRICS_EVERY == 0 else {})
+        self._show(step, terms if step % _METRICS_EVERY == 0 else {})
 
     def _is_black(self) -> bool:
         """Looked at where all terms are read, however often the run was interrupted."""
