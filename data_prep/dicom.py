@@ -16,7 +16,7 @@ import numpy as np
 
 from data_prep.errors import InputError, NotAnImage, install
 from data_prep.hdf5_slices import MAX_SIDE
-from data_prep.hu import PADDING_HU
+from data_prep.hu import PADDING_HU, HuScale
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -182,7 +182,7 @@ class StoredSlice:
     def hu(self, padding_hu: float) -> np.ndarray:
         """Hounsfield units, float32 (rows, columns), not checked for being finite; padding becomes `padding_hu`."""
         with np.errstate(over="ignore"):
-            hu = (self.slope * self.stored.astype(np.float64) + self.intercept).astype(np.float32)
+            hu = HuScale(self.slope, self.intercept).to_hu(self.stored.astype(np.float64)).astype(np.float32)
         hu[self.padding] = padding_hu
         return hu
 

@@ -47,13 +47,12 @@ def test_from_records_to_a_denoised_file(hdf5_dir, tmp_path):
     assert wgan_vgg.train(config, str(data.path), tmp_path / "run")["step"] == 2
     summary = wgan_vgg.evaluate(tmp_path / "run", data, overrides={"evaluation.baselines": ()})
     exported = wgan_vgg.export(tmp_path / "run", tmp_path / "saved_model")
-    slope, intercept = data.hu_slope, data.manifest["hu_intercept"]
     # LoDoPaB-CT's slices lie transposed; a denoiser takes them upright.
     low_dose, truth = (part.numpy()[..., 0].swapaxes(1, 2) for part in data.first("test", 12))
-    np.save(tmp_path / "low_dose.npy", slope * low_dose + intercept)
+    np.save(tmp_path / "low_dose.npy", data.hu.to_hu(low_dose))
     outcome = wgan_vgg.denoise(tmp_path / "low_dose.npy", str(tmp_path / "denoised.npy"), exported)
     assert outcome.slices == 12
-    denoised = (np.load(tmp_path / "denoised.npy") - intercept) / slope
+    denoised = data.hu.to_values(np.load(tmp_path / "denoised.npy"))
     psnr = np.mean([wgan_vgg.metrics.psnr(*pair) for pair in zip(truth, denoised, strict=True)])
     assert psnr == pytest.approx(summary["methods"]["generator-mse"]["psnr"], abs=0.01)
     by_path = wgan_vgg.load(exported)(str(tmp_path / "low_dose.npy"))

@@ -64,7 +64,7 @@ def test_denoise_hu_has_the_psnr_that_evaluate_says(judged, tmp_path):
     run, data = judged
     serve = tf.saved_model.load(str(export(run, tmp_path / "saved_model", "saved_model"))).signatures["denoise_hu"]
     denoiser, method = Denoiser.load(run.path), methods.from_run(run)
-    slope, intercept = data.hu_slope, data.manifest["hu_intercept"]
+    slope, intercept = data.hu.slope, data.hu.intercept
     axes = (0, 2, 1) if data.description["transposed"] else (0, 1, 2)  # from lying as the records do to upright
     found = {"evaluate": [], "denoise_hu": [], "denoise": []}
     for batch in batches(data, "test"):
@@ -99,7 +99,7 @@ def served(tmp_path_factory):
 REQUESTS = """
 import sys, numpy as np, tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
-with tf.compat.v1.Trainer(graph=tf.Graph()) as session:
+with tf.compat.v1.Session(graph=tf.Graph()) as session:
     model = tf.compat.v1.saved_model.load(session, ["serve"], sys.argv[1])
     for name in ("serving_default", "denoise_hu", "denoise_hu_int16"):
         signature = model.signature_def[name]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from data_prep.hu import HuScale
 from data_prep.tfrecords import load_manifest, low_dose_clip, transposed
 from wgan_vgg.run_dir import RunDir
 
@@ -18,11 +19,10 @@ _RESCALED_WARNING = (
 
 
 @dataclasses.dataclass(frozen=True)
-class HuMapping:
-    """HU = slope * value + intercept, values of the training range being in [0, 1].
+class HuMapping(HuScale):
+    """How upright HU become what a model was trained on, the scale being that of its data.
 
     Attributes:
-      slope, intercept: of the data that the model was trained on.
       clip: what the conversion of these data clipped low-dose values to, in the training range; None: to nothing, so
         that noise went below 0 and above 1, as it does here then.
       rescaled: in training the low-dose image alone was min-max rescaled, see data_prep.low_dose.min_max_rescale.
@@ -31,8 +31,6 @@ class HuMapping:
         tissue: from side to side of a patient.
     """
 
-    slope: float
-    intercept: float
     rescaled: bool = False
     clip: tuple[float, float] | None = None
     transposed: bool = False
@@ -49,11 +47,6 @@ class HuMapping:
             data = load_manifest(Path(data["path"]))
         clip = low_dose_clip(data)
         return cls(data["hu_slope"], data["hu_intercept"], config.data.rescale_low_dose, clip, transposed(data))
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """The HU of 0 and of 1."""
-        return self.intercept, self.intercept + self.slope
 
     @property
     def warnings(self) -> list[str]:
@@ -87,12 +80,12 @@ class HuMapping:
         if self.rescaled:
             low, high = (reduce(hu, axis=(1, 2, 3), keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
             return (hu - low) / tf.maximum(high - low, self.slope * np.finfo(np.float32).tiny)
-        values = (hu - self.intercept) / self.slope
+        values = super().to_values(hu)
         return tf.clip_by_value(values, *self.clip) if self.clip else values
 
     def to_hu(self, values: tf.Tensor) -> tf.Tensor:
         """The generator's float32 output as upright HU."""
-        return self._turned(self.slope * values + self.intercept)
+        return self._turned(super().to_hu(values))
 
     def _turned(self, images: tf.Tensor) -> tf.Tensor:
         """From upright to the training's orientation, or back."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from data_prep import tfrecords
 from data_prep.config import DataConfig
+from data_prep.hu import HuScale
 from wgan_vgg.config import InputConfig
 from wgan_vgg.errors import InputError
 
@@ -87,9 +88,9 @@ class DataSet:
         return height, width
 
     @property
-    def hu_slope(self) -> float:
-        """HU = hu_slope * value + hu_intercept."""
-        return self.manifest["hu_slope"]
+    def hu(self) -> HuScale:
+        """The HU of its images' values."""
+        return HuScale(self.manifest["hu_slope"], self.manifest["hu_intercept"])
 
     @property
     def fingerprint(self) -> str:

@@ -40,5 +40,5 @@ def _photons(config: DataConfig) -> float | tuple[float, ...] | None:
 
 def _noise(data: DataSet) -> list[float]:
     images = data.first("train", _IMAGES)[0].numpy()[..., 0]
-    found = [noise_std(data.hu_slope * image + data.manifest["hu_intercept"]) for image in images]
+    found = [noise_std(data.hu.to_hu(image)) for image in images]
     return [value for value in found if value is not None]

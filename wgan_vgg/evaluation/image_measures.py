@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from scipy import ndimage
 
+from data_prep.hu import HuScale
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation import flat_regions, information_fidelity, metrics, sharpness, structural_similarity
 from wgan_vgg.evaluation.body import body_mask
@@ -20,16 +21,14 @@ def per_image(config: EvaluationConfig) -> list[str]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scale:
-    """HU = slope * value + intercept, and a pixel's side in mm (None: unknown; frequencies are then per pixel)."""
+class Scale(HuScale):
+    """HU of the training range, and a pixel's side in mm (None: unknown; frequencies are then per pixel)."""
 
-    slope: float
-    intercept: float
     pixel_mm: float | None
 
-    def to_hu(self, image: np.ndarray) -> np.ndarray:
+    def to_hu(self, values: np.ndarray) -> np.ndarray:
         """An image of the training range in HU, float64."""
-        return self.slope * image.astype(np.float64) + self.intercept
+        return super().to_hu(values.astype(np.float64))
 
 
 class Truth:

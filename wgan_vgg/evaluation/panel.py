@@ -110,7 +110,7 @@ class Panel:
 def scale_of(data: DataSet) -> Scale:
     """The HU and the pixels of a data set."""
     pixel = data.manifest["pixel_spacing_mm"]
-    return Scale(data.hu_slope, data.manifest["hu_intercept"], None if pixel == tfrecords.UNKNOWN_PATIENT else pixel)
+    return Scale(data.hu.slope, data.hu.intercept, None if pixel == tfrecords.UNKNOWN_PATIENT else pixel)
 
 
 def check_finite(name: str, outputs: np.ndarray, rows: Sequence[Mapping[str, Any]]) -> None:

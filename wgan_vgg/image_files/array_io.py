@@ -12,7 +12,7 @@ from data_prep.geometry import Geometry
 from data_prep.hdf5_slices import new_images, open_images
 from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.label_maps import is_label_map, refuse_label_map
-from wgan_vgg.image_files.slices import Options, Scale, Slices, check_shape, check_size
+from wgan_vgg.image_files.slices import Options, Slices, StoredScale, check_shape, check_size
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +33,11 @@ class NpySlices(Slices):
         check_shape(path, stack_shape(self._array.shape), self._array.dtype)
         self._shape = stack_shape(self._array.shape)
         self.count = self._shape[0]
-        self._scale = Scale.of(self._array.dtype, options.hu_range)
+        self._scale = StoredScale.of(self._array.dtype, options.hu_range)
         refuse_label_map(path, (self._stored(index) for index in range(self.count)))
 
     def read(self, index: int) -> np.ndarray:
-        return self._scale.to_hu(self._stored(index), f"{self.path}: slice {index}")
+        return self._scale.read(self._stored(index), f"{self.path}: slice {index}")
 
     def _stored(self, index: int) -> np.ndarray:
         """Read and not mapped, where slices are stored one after the other: a map of a file that is cut short kills."""
@@ -82,13 +82,13 @@ class NpzSlices(Slices):
         if copied:
             names = [", ".join(map(repr, names)) for names in (self._images, copied)]
             logger.warning("%s: denoised %s; copied as they are, being no such images: %s", path, *names)
-        self._scales = {name: Scale.of(image.dtype, options.hu_range) for name, image in self._images.items()}
+        self._scales = {name: StoredScale.of(image.dtype, options.hu_range) for name, image in self._images.items()}
         self._places = [(name, row) for name, image in self._images.items() for row in range(len(image))]
         self.count = len(self._places)
 
     def read(self, index: int) -> np.ndarray:
         name, row = self._places[index]
-        return self._scales[name].to_hu(self._images[name][row], f"{self.path}: slice {row} of {name!r}")
+        return self._scales[name].read(self._images[name][row], f"{self.path}: slice {row} of {name!r}")
 
     def write(self, index: int, hu: np.ndarray) -> None:
         name, row = self._places[index]
@@ -114,7 +114,7 @@ class Hdf5Slices(Slices):
         self._dataset = open_images(path)
         self._stack.callback(self._dataset.file.close)
         self.count = len(self._dataset)
-        self._scale = Scale(lodopab.HU_SLOPE, lodopab.HU_INTERCEPT, self._dataset.dtype)
+        self._scale = StoredScale(lodopab.HU_SLOPE, lodopab.HU_INTERCEPT, self._dataset.dtype)
         self.spacing_mm = 1000 * Geometry().image_side_m / self._dataset.shape[2]
         self._padding: set[int] = set()
 
@@ -125,7 +125,7 @@ class Hdf5Slices(Slices):
             raise InputError(f"{self.path}: slice {index} cannot be read ({error}); copy the file again") from error
         if not image.any():
             self._padding.add(index)
-        return self._scale.to_hu(image.T if self._transposed else image, f"{self.path}: slice {index}")
+        return self._scale.read(image.T if self._transposed else image, f"{self.path}: slice {index}")
 
     def write(self, index: int, hu: np.ndarray) -> None:
         if index not in self._padding:

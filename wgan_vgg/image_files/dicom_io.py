@@ -14,7 +14,7 @@ import numpy as np
 import wgan_vgg
 from data_prep.dicom import StoredSlice, load_pydicom, naming, padding_range, read_stored
 from wgan_vgg.errors import InputError, NotAnImage
-from wgan_vgg.image_files.slices import Options, Scale, Slices
+from wgan_vgg.image_files.slices import Options, Slices, StoredScale
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -70,7 +70,7 @@ def new_pixels(old: StoredSlice, hu: np.ndarray) -> np.ndarray:
     """What a slice's file is to hold for denoised HU (height, width); padding stays what it was."""
     bits, signed = int(old.dataset.BitsStored), old.raw.dtype.kind == "i"
     low = -(2 ** (bits - 1)) if signed else 0
-    scale = Scale(old.slope, old.intercept, old.raw.dtype, low, low + 2**bits - 1)
+    scale = StoredScale(old.slope, old.intercept, old.raw.dtype, low, low + 2**bits - 1)
     stored = _off_padding(old.dataset, scale.to_stored(hu), scale).astype(old.raw.dtype)
     # What did not change keeps its unused bits too.
     return np.where(old.padding | (stored == old.stored), old.raw, stored)
@@ -95,7 +95,7 @@ def spacing(dataset: "Dataset") -> float | None:
     return math.sqrt(math.prod(values)) if len(values) == 2 and min(values) > 0 else None
 
 
-def _off_padding(dataset: "Dataset", stored: np.ndarray, scale: Scale) -> np.ndarray:
+def _off_padding(dataset: "Dataset", stored: np.ndarray, scale: StoredScale) -> np.ndarray:
     """A measurement must not become padding: values there go just above it, or below where there is no above."""
     low, high = padding_range(dataset, stored.dtype) or (1, 0)
     return np.where((stored >= low) & (stored <= high), high + 1 if high < scale.high else low - 1, stored)

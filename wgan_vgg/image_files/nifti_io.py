@@ -10,7 +10,7 @@ import numpy as np
 
 from wgan_vgg.errors import InputError, install
 from wgan_vgg.image_files.label_maps import refuse_label_map
-from wgan_vgg.image_files.slices import Options, Scale, Slices, check_shape, check_size
+from wgan_vgg.image_files.slices import Options, Slices, StoredScale, check_shape, check_size
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Image
@@ -39,10 +39,10 @@ class NiftiSlices(Slices):
         )
         self.spacing_mm = _spacing(self._image)
         self._fingerprint = options.fingerprint
-        self._scale = Scale(float(proxy.slope), float(proxy.inter), proxy.dtype, low, high)
+        self._scale = StoredScale(float(proxy.slope), float(proxy.inter), proxy.dtype, low, high)
 
     def read(self, index: int) -> np.ndarray:
-        return self._scale.to_hu(self._stored()[:, :, index].T, f"{self.path}: slice {index}")
+        return self._scale.read(self._stored()[:, :, index].T, f"{self.path}: slice {index}")
 
     def write(self, index: int, hu: np.ndarray) -> None:
         self._denoised[:, :, index] = self._scale.to_stored(hu).T

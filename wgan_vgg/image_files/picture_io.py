@@ -7,7 +7,7 @@ import numpy as np
 
 from wgan_vgg.errors import InputError
 from wgan_vgg.image_files.label_maps import refuse_label_map
-from wgan_vgg.image_files.slices import Options, Scale, Slices, check_shape, check_size
+from wgan_vgg.image_files.slices import Options, Slices, StoredScale, check_shape, check_size
 
 
 class _Picture(Slices):
@@ -28,14 +28,14 @@ class _Picture(Slices):
             raise InputError(f"{path}: not a readable picture ({reason}); copy it again or remove it") from error
         refuse_label_map(path, self._pages)
         self.count = len(self._pages)
-        self._scale = Scale.of(self._pages.dtype, options.hu_range)
+        self._scale = StoredScale.of(self._pages.dtype, options.hu_range)
 
     def _load(self) -> np.ndarray:
         """The pages (count, height, width)."""
         raise NotImplementedError
 
     def read(self, index: int) -> np.ndarray:
-        return self._scale.to_hu(self._pages[index], f"{self.path}: page {index}")
+        return self._scale.read(self._pages[index], f"{self.path}: page {index}")
 
     def write(self, index: int, hu: np.ndarray) -> None:
         self._pages[index] = self._scale.to_stored(hu)  # in place: a page is read before it is written

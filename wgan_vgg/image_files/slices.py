@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.hdf5_slices import MAX_SIDE, MAX_SLICES
-from data_prep.hu import PADDING_HU
+from data_prep.hu import PADDING_HU, HuScale
 from wgan_vgg.errors import InputError
 
 _LARGEST = 8 * 2**30  # bytes of a file that is held in memory
@@ -101,17 +101,15 @@ class Slices:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scale:
-    """HU = slope * stored + intercept; stored values are of `dtype`, whole ones rounded and kept in [low, high]."""
+class StoredScale(HuScale):
+    """HU of a file's stored values, which are of `dtype`, whole ones rounded and kept in [low, high]."""
 
-    slope: float
-    intercept: float
     dtype: np.dtype
     low: float = -np.inf
     high: float = np.inf
 
     @classmethod
-    def of(cls, dtype: np.dtype, hu_range: tuple[float, float] | None) -> "Scale":
+    def of(cls, dtype: np.dtype, hu_range: tuple[float, float] | None) -> "StoredScale":
         """For values that are HU themselves, or, with a range, go from its ends: 0 and 1, or 0 and a type's highest."""
         low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-np.inf, np.inf)
         if hu_range is None:
@@ -119,7 +117,7 @@ class Scale:
         top = high if dtype.kind in "iu" else 1.0
         return cls((hu_range[1] - hu_range[0]) / top, hu_range[0], dtype, low, high)
 
-    def to_hu(self, stored: np.ndarray, name: str) -> np.ndarray:
+    def read(self, stored: np.ndarray, name: str) -> np.ndarray:
         """float32 HU.
 
         Raises:
@@ -129,7 +127,7 @@ class Scale:
         wrong = 0
         with np.errstate(over="ignore"):
             for rows in row_blocks(stored):
-                hu[rows] = self.slope * stored[rows].astype(np.float64) + self.intercept
+                hu[rows] = self.to_hu(stored[rows].astype(np.float64))
                 wrong += int(np.count_nonzero(~np.isfinite(hu[rows])))
         if wrong:
             raise InputError(f"{name} has {wrong} NaN or infinite pixels; repair or remove it")
@@ -142,7 +140,7 @@ class Scale:
         """The stored values of HU."""
         stored = np.empty(hu.shape, self.dtype)
         for rows in row_blocks(hu):
-            values = (hu[rows].astype(np.float64) - self.intercept) / self.slope
+            values = self.to_values(hu[rows].astype(np.float64))
             if self.dtype.kind in "iu":
                 # Up to just below the next value, which is cut off: the highest of 64 bits is no float, and would
                 # overflow.
