@@ -24,6 +24,7 @@ SPLITS = ("train", "validation", "test")  # of records; also the names of LoDoPa
 LISTS = {
     "evaluation.windows": ("lung", "soft_tissue", "bone", "brain"),
     "evaluation.baselines": ("gaussian", "tv", "non-local means", "bilateral", "wavelet", "bm3d"),
+    "evaluation.bm3d_fft_sizes": (8, 16, 32),
     "training.monitored_splits": SPLITS,
 }
 GRIDS = (
@@ -72,7 +73,6 @@ POSITIVE = (
     *(
         "evaluation.lesions_per_image",
         "evaluation.tuning_images",
-        "evaluation.bm3d_fft_size",
         "evaluation.sample_slices",
     ),
 )
@@ -97,7 +97,7 @@ def check(config: object, models: tuple[str, ...]) -> None:
     for key, allowed in LISTS.items():
         for value in config_values.get(config, key):
             if value not in allowed:
-                raise InputError(f"{key}={value}: unknown; take some of {', '.join(allowed)}")
+                raise InputError(f"{key}={value}: unknown; take some of {', '.join(map(str, allowed))}")
     for key in GRIDS:
         if not min(config_values.get(config, key), default=0) > 0:
             raise InputError(f"{key}={config_values.get(config, key)}: must be one or more values above 0")
