@@ -409,10 +409,8 @@ MODEL_VALUES = {
 }
 
 
-_REMOVED = (
-    "evaluation.flat_max_gradient_hu",
-    "evaluation.bm3d_fft_size",
-)  # keys of older runs; none decides anything of their training
+# Keys of older runs; none decides anything of their training.
+_REMOVED = ("evaluation.flat_max_gradient_hu", "evaluation.bm3d_fft_size")
 
 
 def of_model(config: Config, name: str) -> Config:
