@@ -26,8 +26,8 @@ from wgan_vgg.input_pipeline import DataSet
 
 Progress = Callable[[int, int], None]
 INSTALL = install("baselines")
-# BM3D with this fft_size has coarser strides and a simpler model of variances (k), too. Measured on 8 slices of real CT,
-# 362x362, filtered backprojection of 4096 photons, at the best sigma each, PSNR and CPU seconds per image: bm3d's own
+# BM3D with this fft_size has coarser strides and a simpler model of variances (k), too. Measured on 8 slices of real CT
+# (362x362, filtered backprojection of 4096 photons) at the best sigma each, PSNR and CPU seconds per image: bm3d's own
 # choices (32, k 4, strides 3 and 3) 39.57 dB, 4.1 s; 16 39.60 dB, 1.9 s; 8 40.00 dB, 1.4 s; 8 with k 1 40.07 dB, 1.3 s;
 # 8 with k 1 and strides 5 and 4 40.10 dB, 0.8 s. On white noise of .03: 32 43.40 dB, 16 43.42 dB, 8 43.11 dB.
 _COARSE_FFT = 8
