@@ -36,7 +36,7 @@ def prepare_dicom(
     low_dose_description: str = "Low Dose Images",
     normal_dose_description: str = "Full Dose Images",
     hu_window: tuple[float, float] = (-1024.0, 3072.0),
-    patch_size: int = 64,
+    patch_size: int = 0,
     max_air_fraction: float = 0.8,
     shards: int = 8,
     strict: bool = False,
@@ -62,7 +62,7 @@ def prepare_dicom(
       low_dose_description, normal_dose_description: the two series in TCIA's layout.
       hu_window: the HU that become 0 and 1; the default is the TF1 repository's.
       patch_size: side in pixels of the patches, taken on a grid from the upper left corner without overlap (what
-        remains at the right and the bottom is left out); 0 keeps whole slices.
+        remains at the right and the bottom is left out), in every split; 0 keeps whole slices.
       max_air_fraction: a patch is left out where a larger part of its normal-dose pixels is below AIR_BELOW_HU (see
         patches): our reading of Yang et al. 2018, section III, who excluded patches that were mostly air.
       shards: files a split.

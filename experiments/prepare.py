@@ -44,7 +44,13 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("low_dose_folder", "quarter_3mm", "DICOM, Mayo layout: the low-dose series", flag_values=values)
     flags.DEFINE_string("normal_dose_folder", "full_3mm", "DICOM, Mayo layout: its partner", flag_values=values)
     flags.DEFINE_list("hu_window", ["-1024", "3072"], "DICOM: the HU that become 0 and 1", flag_values=values)
-    flags.DEFINE_integer("patch_size", 64, "DICOM: side of the patches; 0 keeps whole slices", flag_values=values)
+    flags.DEFINE_integer(
+        "patch_size",
+        0,
+        "DICOM: side of patches, of which test records are then made, too; 0: whole slices, of which training takes "
+        "patches (input.patch_size)",
+        flag_values=values,
+    )
     flags.DEFINE_boolean("strict", False, "DICOM: a malformed file is an error", flag_values=values)
 
 
