@@ -48,8 +48,8 @@ class DataConfig:
     # Of the filtered backprojection: "ram-lak" or "hann"
     reconstruction_filter: str = setting("hann", choices=("ram-lak", "hann"))
     shards: int = setting(8, at_least=1)
-    # DICOM: side of the square patches that become records; 0 keeps whole slices
-    patch_size: int = setting(64, at_least=0)
+    # DICOM: side of patches, of which test records are then made too; 0: whole slices, of which training takes patches.
+    patch_size: int = setting(0, at_least=0)
     # DICOM: a patch with a larger share of air is left out: our reading of Yang et al. 2018, section III, who excluded
     # patches that were mostly air.
     max_air_fraction: float = setting(0.8, at_least=0, at_most=1)

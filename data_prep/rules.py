@@ -15,7 +15,7 @@ class Rule:
 
     Attributes:
       at_least, above, at_most, below: bounds of a number.
-      choices: the words that are allowed.
+      choices: the words or numbers that are allowed.
       some: of several values there must be one or more.
     """
 
@@ -23,7 +23,7 @@ class Rule:
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[object, ...] = ()
     some: bool = False
 
     def check(self, key: str, value: object) -> None:
@@ -32,10 +32,12 @@ class Rule:
         values: Sequence[Any] = value if isinstance(value, tuple) else (value,) if value is not None else ()
         wrong = [one for one in values if self.choices and one not in self.choices]
         if wrong and several:
-            raise InputError(f"{key}={wrong[0]}: unknown; take some of {', '.join(self.choices)}")
+            raise InputError(f"{key}={wrong[0]}: unknown; take some of {', '.join(map(str, self.choices))}")
         if wrong:
-            raise InputError(f"{key}={value!r}: unknown; take one of {', '.join(self.choices)}")
+            raise InputError(f"{key}={value!r}: unknown; take one of {', '.join(map(str, self.choices))}")
         # Comparisons are so written that NaN fails, too.
+        if self.some and several and not values and self.choices:
+            raise InputError(f"{key}={value}: take one or more of {', '.join(map(str, self.choices))}")
         if not all(self._holds(one) for one in values) or (several and self.some and not values):
             must = "must be one or more values, each" if self.some else "each must be" if several else "must be"
             raise InputError(f"{key}={value}: {must} {self._range()}")

@@ -119,7 +119,7 @@ def test_data_settings_of_an_older_manifest_are_as_they_were():
     for name in ("patch_size", "max_air_fraction", "validation_parts"):
         del written[name]
     older = DataConfig.from_manifest(written)
-    assert (older.patch_size, older.max_air_fraction, older.validation_parts) == (64, 0.8, ())
+    assert (older.patch_size, older.max_air_fraction, older.validation_parts) == (0, 0.8, ())
 
 
 def test_unknown_preset():

@@ -22,6 +22,7 @@ from dicom_files import (
 
 from data_prep import prepare_dicom as prepare_module
 from data_prep import tfrecords
+from wgan_vgg.input_pipeline import DataSet
 
 
 @pytest.mark.parametrize(("tcia", "suffix"), [(False, ".IMA"), (False, ".dcm"), (True, ".dcm")])
@@ -146,8 +147,10 @@ def test_prepare_and_train_by_script(mayo: Path, tmp_path: Path, script: Callabl
     source = ["--source=dicom", f"--input_dir={mayo}", f"--output_dir={output_dir}", "--test_patients=L2"]
     status, _, err = script("prepare", *source)
     assert (status, "take --preset=yang2018 or --noise=none" in err) == (2, True)
-    status, out, err = script("prepare", "--preset=yang2018", "--patch_size=0", *source)
-    assert (status, "train: 4 images, patients: 1" in out) == (0, True), err
+    status, out, err = script("prepare", "--preset=yang2018", *source)
+    # Whole slices, of the test split, too; training takes patches of them.
+    assert (status, "train: 4 images, patients: 1" in out, "test: 4 images" in out) == (0, True, True), err
+    assert DataSet.open(output_dir).image_shape == (SIDE, SIDE)
     assert "look through the slices: 12/12" in err
     run = ["--preset=yang2018", "--model=generator-mse", "--batch_size=4", "--epochs=1", "--set=input.patch_size=16"]
     status, out, err = script("train", *run, f"--data_dir={output_dir}", f"--workdir={tmp_path / 'run'}")
@@ -159,7 +162,7 @@ def test_prepare_and_train_by_script(mayo: Path, tmp_path: Path, script: Callabl
     [
         (["--test_patients=L9"], "L9"),
         (["--hu_window=low,high"], "expected two numbers"),
-        (["--test_patients=L2", "--patch_size=0", "--strict"], "broken.IMA: not a readable DICOM image"),
+        (["--test_patients=L2", "--strict"], "broken.IMA: not a readable DICOM image"),
         (["--download=test"], "goes with --source=lodopab"),
     ],
 )

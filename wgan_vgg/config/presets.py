@@ -126,7 +126,6 @@ PRESETS = {
         training=TrainingConfig(
             batch_size=8, epochs=None, steps=64, critic_steps=1, evaluation_epochs=1, init_from="generator-mse"
         ),
-        evaluation=replace(_REPORT.evaluation, bm3d_fft_size=16),
     ),
 }
 
@@ -146,7 +145,8 @@ MODEL_VALUES = {
 }
 
 
-_REMOVED = ("evaluation.flat_max_gradient_hu",)  # keys of older runs; none decides anything of their training
+# Keys of older runs; none decides anything of their training.
+_REMOVED = ("evaluation.flat_max_gradient_hu", "evaluation.bm3d_fft_size")
 
 
 def for_model(config: Config, name: str) -> Config:

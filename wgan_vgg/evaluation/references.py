@@ -56,10 +56,7 @@ def judged_references(
     tuning_key = {
         "data": data.fingerprint,
         "images": [data.tuning_split, config.tuning_images],
-        "grids": {
-            name: {axis: list(values) for axis, values in baselines.BASELINES[name].axes(config, 1.0).items()}
-            for name in names
-        },
+        "grids": {name: _grid(baselines.BASELINES[name], config) for name in names},
         "versions": _versions(),
     }
     photons = data.test_photons.get(split)
@@ -124,6 +121,11 @@ def _judge(
         "responses": {name: values["responses"] for name, values in repeated.items()},
         "rows": panel.rows,
     }
+
+
+def _grid(baseline: baselines.Baseline, config: EvaluationConfig) -> dict[str, list[float]]:
+    """The values among which a baseline is tuned, its noise's deviation being 1."""
+    return {name: list(values) for name, values in (baseline.axes(config, 1.0) | baseline.kinds(config)).items()}
 
 
 def _kept(path: Path, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

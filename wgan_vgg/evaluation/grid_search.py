@@ -1,0 +1,74 @@
+"""Search for the parameters of highest quality on a grid that grows and refines itself."""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+Parameters = dict[str, float]
+_MOST_STEPS = 30  # the first grid is one
+
+
+def search(
+    quality: Callable[[Parameters], float], axes: Mapping[str, Sequence[float]], kinds: Mapping[str, Sequence[float]]
+) -> tuple[Parameters, float]:
+    """The best point of a grid that grows until this has neighbours all around, and is then refined around it.
+
+    Beyond an end of an axis the next value follows by the ratio of its last two. Refined, the best point has neighbours
+    at the geometric means between its own value and those beside it.
+
+    Args:
+      quality: of a point; each is looked at once.
+      axes: the values of every parameter, rising; one alone stays as it is.
+      kinds: parameters whose values have no order; the grid begins with the first of each, the others are tried at
+        the best point.
+
+    Returns:
+      The best point, the first one of equals, and its quality.
+    """
+    axes, names = {name: list(values) for name, values in axes.items()}, (*axes, *kinds)
+    found: dict[tuple[float, ...], float] = {}
+    new = list(itertools.product(*axes.values(), *(values[:1] for values in kinds.values())))
+    refined = False
+    for _ in range(_MOST_STEPS):
+        found |= {point: quality(dict(zip(names, point, strict=True))) for point in new}
+        best = max(found, key=found.__getitem__)
+        new = [point for point in _around(best, axes, kinds) if point not in found]
+        if not new and not refined:
+            refined = True
+            for values, value in zip(axes.values(), best, strict=False):
+                _refine(values, value)
+            new = [point for point in _around(best, axes, {}) if point not in found]
+        if not new:
+            break
+    return dict(zip(names, best, strict=True)), found[best]
+
+
+def _around(
+    point: tuple[float, ...], axes: Mapping[str, list[float]], kinds: Mapping[str, Sequence[float]]
+) -> list[tuple[float, ...]]:
+    """The points that differ from one in a single parameter: by a step of an axis, or in kind."""
+    others = [_neighbours(values, value) for values, value in zip(axes.values(), point, strict=False)]
+    others += [
+        [other for other in values if other != value]
+        for values, value in zip(kinds.values(), point[len(axes) :], strict=False)
+    ]
+    return [(*point[:number], value, *point[number + 1 :]) for number, values in enumerate(others) for value in values]
+
+
+def _neighbours(values: list[float], value: float) -> list[float]:
+    """The values beside one of an axis, which gets a new end where it is the last; none of an axis of one value."""
+    if len(values) == 1:
+        return []
+    if value == values[0]:
+        values.insert(0, value * value / values[1])
+    if value == values[-1]:
+        values.append(value * value / values[-2])
+    place = values.index(value)
+    return [values[place - 1], values[place + 1]]
+
+
+def _refine(values: list[float], value: float) -> None:
+    """Puts the geometric means between a value of an axis and those beside it into the axis."""
+    place = values.index(value)
+    between = [math.sqrt(one * other) for one, other in itertools.pairwise(values[max(0, place - 1) : place + 2])]
+    values[:] = sorted([*values, *between])
