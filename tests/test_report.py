@@ -68,7 +68,7 @@ def test_texts_cannot_break_out_of_the_page():
     assert "<img" not in page
     assert page.count(escaped) == 4, "label, name, cell and paragraph"
     assert "<strong>y</strong>" in page
-    assert f'<i class="swatch" style="background:#123456"></i>{escaped}</th>' in page
+    assert f'<i class="swatch" style="background:#123456"></i>{escaped}</span></th>' in page
     arrays = {name: np.zeros((1, 2, 2), np.float32) for name in ("low_dose", "normal_dose", "denoised")}
     arrays |= {"position": np.array([0]), "patient_id": np.array([evil]), "slice_index": np.array([0])}
     results = {
@@ -103,8 +103,8 @@ def test_every_method_is_in_the_tables_and_the_figures_are_there(reproduction):
     summary = page[page.index('id="summary"') : page.index('id="look"')]
     further = page[page.index("All methods, further measures") : page.index("Table 1: the models")]
     for name in METHODS:
-        assert summary.count(f"</i>{name}</th>") == 1, "quality"
-        assert further.count(f"</i>{name}</th>") == 2, "fidelity, windows"
+        assert summary.count(f"</i>{name}</span></th>") == 1, "quality"
+        assert further.count(f"</i>{name}</span></th>") == 2, "fidelity, windows"
     assert "lung -600/1500 HU" in further
     figures = {"figure1", "figure2", "figure3", "figure4", "figure5", "figure6"}
     figures |= {"differences", "detail", "noise_power", "psnr_by_patient", "distributions"}
@@ -198,7 +198,7 @@ def test_somebody_elses_images(script, data_dir, images, tmp_path):  # noqa: F81
     assert status == 0, err
     page = (tmp_path / "report.html").read_text()
     assert "<b>theirs" not in page
-    assert "</i>&lt;b&gt;theirs&lt;/b&gt;|</th>" in page
+    assert "</i>&lt;b&gt;theirs&lt;/b&gt;|</span></th>" in page
     assert "not computed" in page
     assert "<h3>Training" not in page
     assert not (tmp_path / "figures" / "figure4.svg").exists()

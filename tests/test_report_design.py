@@ -17,6 +17,7 @@ from wgan_vgg.evaluation.references import TRUTH
 from wgan_vgg.evaluation.samples import load_samples
 from wgan_vgg.files import write_json
 from wgan_vgg.reporting import image_figures, markdown, style, tables
+from wgan_vgg.reporting.page_figures import page_figure
 from wgan_vgg.reporting.provenance import provenance_line
 from wgan_vgg.run_dir import RunDir
 
@@ -114,17 +115,16 @@ def test_tables_2_and_3_say_published_ours_and_the_difference():
 def test_ssim_is_wangs_and_the_reports_has_another_name(reproduction):
     results = json.loads((reproduction / "results.json").read_text())
     page = (reproduction / "report.html").read_text()
-    sections = tables.sections(results)
-    found = [block for body in sections.values() for block in markdown.blocks(body) if not isinstance(block, str)]
-    values = results["evaluation"]["methods"]
-    for table in found:
-        headings = [heading for heading in table.header if heading]
-        assert len(set(headings)) == len(headings)
-        for row in table.rows:
-            cells = dict(zip(table.header, row, strict=True))
-            for heading in ("our global SSIM", "global SSIM"):
-                if heading in cells and row[0] in values and len(cells[heading]) == 6:
-                    assert cells[heading] == f"{values[row[0]]['report_ssim']:.4f}"
+    seen = {"SSIM": 0, "global SSIM": 0, "our global SSIM": 0}
+    for block in markdown.blocks("\n\n".join(tables.sections(results).values())):
+        for row in [] if isinstance(block, str) else block.rows:
+            cells = dict(zip(block.header, row, strict=True))
+            means, sample = (of.get(row[0]) for of in (results["evaluation"]["methods"], results["samples"]))
+            for heading in (cells.keys() & seen) if means and sample and row[0] in results["models"] else ():
+                metric = "ssim" if heading == "SSIM" else "report_ssim"
+                assert float(cells[heading]) in (round(means[metric], 4), *(round(sample[metric], d) for d in (4, 6)))
+                seen[heading] += 1
+    assert seen == {"SSIM": 4, "global SSIM": 2, "our global SSIM": 4}, "fidelity; Tables 2 and 3; of two models"
     assert not re.search(r"[Rr]eport's (PSNR|SSIM)", page)
     tiles = page[page.index('<dl class="tiles">') : page.index("</dl>")]
     best = results["sample_baseline"]
@@ -158,6 +158,16 @@ def test_the_detail_is_in_the_soft_tissue_window_where_errors_leave_something_to
     assert str(image_figures.detail_window(near, full, results)) == "soft tissue window [-160, 240] HU"
     assert image_figures.detail_window(far, full, results) == full
     assert image_figures.detail_window(near, full, rescaled) == full
+
+
+def test_images_are_drawn_by_pixel_only_where_these_are_large(tmp_path):
+    for name, side in (("figure3", 64), ("figure5", 362)):
+        figure, axes = style.new_figure(1, 1, 4, 4)
+        style.show_ct(axes[0, 0], np.eye(side), style.named_window("lung"), "")
+        style.save_figure(figure, tmp_path, name, "")
+        content = page_figure(tmp_path / f"{name}.svg", "").content
+        assert content.count("<image") == 1
+        assert content.count("image-rendering:pixelated") == (side == 64)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,18 @@ def test_the_figures_text_is_of_one_size_whole_and_apart(opened, width):
             assert across < 1 or along < 4, f"{figure['name']}: {one} lies on {other}"  # boxes have leading
 
 
+def test_names_take_at_most_half_of_a_phones_table_and_methods_do_not_break(opened):
+    page = opened(360)
+    boxes = page.locator("main :not(details) > .scroller tbody th").evaluate_all(
+        "cells => cells.map((cell) => [cell.textContent, cell.clientWidth, cell.closest('.scroll').clientWidth,"
+        " cell.firstElementChild?.getClientRects()[0].height ?? 0])"
+    )
+    assert {"noisy input", "generator-mse", "VGG weights of the perceptual distance"} <= {box[0] for box in boxes}
+    for name, width, frame, height in boxes:
+        assert 30 < width < frame / 2, name
+        assert name not in ("noisy input", "generator-mse") or height < 30, f"{name} on two lines"
+
+
 def test_tables_keep_their_first_column_and_show_that_there_is_more(opened):
     page = opened(360)
     frame = page.locator("#summary .scroll").first

@@ -11,6 +11,10 @@ from wgan_vgg.reporting.style import HALF, INK
 
 _PIXELS_PER_POINT = 96 / 72  # of CSS
 _POINTS_PER_INCH = 72
+# matplotlib has all images drawn pixel by pixel. That is right where a pixel is large; where it is about a pixel of the
+# screen some would be left out, or be drawn twice, and noise would look another.
+_IMAGE = re.compile(r'(transform="matrix\((?P<points>[\d.]+) [^>]*?) style="image-rendering:[^"]*"')
+_PIXELATED = 2.0  # CSS pixels at least
 # Where the page is a little too narrow a figure shrinks so far that its text, of 13 pixels, has 12; then it scrolls.
 _SHRINKS_TO = 12 / 13
 
@@ -44,6 +48,7 @@ def page_figure(svg: Path, caption: str) -> PageFigure:
     points = float(re.search(r' width="([\d.]+)pt"', root)[1])
     content = re.sub(r"<metadata>.*?</metadata>", "", content, flags=re.DOTALL).replace(INK, "currentColor")
     content = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{svg.stem}-", content)
+    content = _IMAGE.sub(lambda image: image[0] if _is_pixelated(image["points"]) else image[1], content)
     shown = caption.partition("\n")[0]
     return PageFigure(
         name=svg.stem,
@@ -55,3 +60,8 @@ def page_figure(svg: Path, caption: str) -> PageFigure:
         min_width=round(points * _PIXELS_PER_POINT * _SHRINKS_TO),
         wide=points > HALF * _POINTS_PER_INCH,
     )
+
+
+def _is_pixelated(points: str) -> bool:
+    """Whether a pixel of an image is drawn as such, being that large."""
+    return float(points) * _PIXELS_PER_POINT >= _PIXELATED
