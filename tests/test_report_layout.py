@@ -58,30 +58,28 @@ def test_tables_keep_their_first_column_and_show_that_there_is_more(opened):
     page = opened(360)
     frame = page.locator("#summary .scroll").first
     frame.scroll_into_view_if_needed()
-    cue = "element => getComputedStyle(element.parentElement, '::after')"
-    name = frame.locator("tbody th").first
+    name, cell = frame.locator("tbody th").first, frame.locator("tbody td").first
+    at_right = "element => getComputedStyle(element.parentElement, '::after')"
+    at_left = "element => getComputedStyle(element, '::after')"
 
     def shown():
-        page.wait_for_timeout(300)  # the cue fades
-        shadow = name.evaluate("th => getComputedStyle(th).boxShadow")
-        return float(frame.evaluate(f"{cue}.opacity")), name.bounding_box()["x"], shadow
+        page.wait_for_timeout(300)  # cues fade
+        cues = float(name.evaluate(f"{at_left}.opacity")), float(frame.evaluate(f"{at_right}.opacity"))
+        return cues, name.bounding_box()["x"]
 
-    opacity, left, shadow = shown()
-    assert (opacity, shadow) == (1, "none")
-    assert frame.evaluate(f"{cue}.backgroundImage").startswith("linear-gradient")
+    for element, cue in ((name, at_left), (frame, at_right)):
+        assert element.evaluate(f"{cue}.backgroundImage").startswith("linear-gradient")
+        assert float(element.evaluate(f"{cue}.width").removesuffix("px")) > 10
+    cues, left = shown()
+    assert cues == (0, 1)
     assert frame.get_attribute("tabindex") == "0"
-    cell = frame.locator("tbody td").first
     before = cell.bounding_box()["x"]
     frame.evaluate("element => element.scrollTo(60, 0)")
-    opacity, pinned, shadow = shown()
-    assert opacity == 1
-    assert pinned == left
-    assert shadow != "none"
+    assert shown() == ((1, 1), left), "pinned, with more on both sides"
     assert cell.bounding_box()["x"] == pytest.approx(before - 60, abs=1)
     assert not name.evaluate(COVERED), "the pinned column lies above the others"
     frame.evaluate("element => element.scrollTo(element.scrollWidth, 0)")
-    opacity, pinned, shadow = shown()
-    assert (opacity, pinned) == (0, left), "at the end there is no more"
+    assert shown() == ((1, 0), left), "at the end there is no more at the right"
     wide = opened(1280).locator("#summary .scroll").first
-    assert float(wide.evaluate(f"{cue}.opacity")) == 0, "nothing is hidden"
+    assert float(wide.evaluate(f"{at_right}.opacity")) == 0, "nothing is hidden"
     assert wide.get_attribute("tabindex") is None
