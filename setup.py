@@ -39,6 +39,7 @@ setup(
         "h5py",
         "scikit-image>=0.26",
         "absl-py",
+        "jinja2",
         "matplotlib",
         "tensorboard",
         *SAFETENSORS,  # of the models that ship with the package

@@ -1,6 +1,7 @@
 """Hounsfield units: the linear scale from stored values, air, and the windows in which radiologists look."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 AIR_HU = -1000.0
@@ -15,6 +16,11 @@ class HuScale:
 
     slope: float
     intercept: float
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> "HuScale":
+        """The scale of a data set, from its manifest or from what evaluations and runs keep of that."""
+        return HuScale(manifest["hu_slope"], manifest["hu_intercept"])
 
     def to_hu(self, values: Any) -> Any:
         """Values, numpy arrays or tensors, in HU; of the values' type."""

@@ -73,8 +73,8 @@ _HELP = {
     "dose": "with noise=poisson, of slices as they are: a share of their own dose, by adding noise; give --photons, "
     "then those of the normal dose",
     "electronic_noise": "with dose: standard deviation of a ray's electronic noise, in counts",
-    "patch_size": "DICOM: side of patches, of which test records are then made too; 0: whole slices, of which training takes "
-    "patches",
+    "patch_size": "DICOM: side of patches, of which test records are then made too; 0: whole slices, of which "
+    "training takes patches",
     "epochs": "passes of generator updates over the training images",
     "steps": "generator updates instead of epochs",
     "batch_size": "images a batch, over all replicas together",

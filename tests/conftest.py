@@ -159,3 +159,36 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from deployed import write_run
 
     return write_run(tmp_path_factory.mktemp("network")).path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium."""
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        pytest.skip("no Chromium is installed")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: Any, reproduction: Path) -> Iterator[Callable[..., Any]]:
+    """Opens report.html from disk; there must be no error in its console, and nothing else that it asks for."""
+    complaints, address = [], (reproduction / "report.html").as_uri()
+
+    def open_page(width: int = 1280, scheme: str = "light") -> Any:
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: complaints.append(request.url) if request.url != address else None)
+        page.goto(address)
+        page.wait_for_selector("#viewer:not([hidden])")
+        return page
+
+    yield open_page
+    for context in browser.contexts:
+        context.close()
+    assert complaints == []

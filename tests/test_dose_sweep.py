@@ -14,6 +14,7 @@ from data_prep import lodopab, low_dose, repeated_scans
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
 from data_prep.prepare import prepare_lodopab
+from data_prep.progress import silent
 from wgan_vgg import config
 from wgan_vgg.config import EvaluationConfig, nested
 from wgan_vgg.evaluation import baselines
@@ -127,7 +128,7 @@ def test_doses_that_make_no_sense_are_refused(values, message):
 def test_a_reproduction_knows_its_own_records_again_also_those_of_earlier_versions(hdf5_dir, tmp_path):
     settings = dataclasses.replace(config.preset("demo"), data=SWEEP)
     assert config.from_dict(json.loads(json.dumps(nested.to_dict(settings)))) == settings
-    arguments = {"phantoms_dir": tmp_path, "input_dir": hdf5_dir, "allow_leak": False, "progress": None}
+    arguments = {"phantoms_dir": tmp_path, "input_dir": hdf5_dir, "allow_leak": False}
     out = prepare_data(settings, tmp_path / "records", "lodopab", **arguments)
     path = out / "manifest.json"
     manifest = json.loads(path.read_text())
@@ -197,7 +198,7 @@ QUICK = {
 def test_a_run_is_judged_and_reported_at_every_dose(script, bodies, tmp_path):
     data, run = DataSet.open(bodies), identity_run(tmp_path / "generator-mse", **DataSet.open(bodies).description)
     settings = config.override(run.load_config(), QUICK)
-    judge(settings, data, run, run, run.references, None)
+    judge(settings, data, run, run, run.references, silent)
     assert script("report", f"--workdir={run.path}")[0] == 0
     results = collect({"generator-mse": [run]}, "test")
     assert "4, 1, 64 photons per ray; tested at 4" in results["caption"]
@@ -220,7 +221,7 @@ def test_a_run_is_judged_and_reported_at_every_dose(script, bodies, tmp_path):
     assert matplotlib.image.imread(run.path / "figures" / "dose.png")[..., :3].std() > 0.02
     assert "PSNR and detectability against dose" in (run.path / "report.html").read_text()
     before = files_with_times(run.evaluations)
-    judge(settings, data, run, run, run.references, None)
+    judge(settings, data, run, run, run.references, silent)
     assert files_with_times(run.evaluations) == before, "what is done is not done again"
     flags = [f"--set={key}={value}".replace(" ", "") for key, value in QUICK.items()]
     status, out, err = script("evaluate", f"--workdir={run.path}", f"--data_dir={bodies}", *flags)

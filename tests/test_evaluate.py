@@ -16,7 +16,6 @@ from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.reporting import network_figures
-from wgan_vgg.reporting.style import COLOURS
 from wgan_vgg.run_dir import RunDir
 
 CONFIG = EvaluationConfig()
@@ -202,10 +201,3 @@ def test_network_figures_count_the_layers_of_the_built_models():
         *("n64s1", "n64s2", "n128s1", "n128s2", "n256s1", "n256s2"),
         *("FC 1024", "FC 1"),
     ]
-
-
-def test_every_model_has_a_colour_of_its_own():
-    from wgan_vgg.config import MODELS
-
-    assert set(MODELS) < set(COLOURS)
-    assert len(set(COLOURS.values())) == len(COLOURS)

@@ -35,7 +35,7 @@ from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.models import build_generator
-from wgan_vgg.reporting.page_data import page_json
+from wgan_vgg.reporting.page_data import page_data
 from wgan_vgg.reporting.results import collect
 from wgan_vgg.run_dir import RunDir
 
@@ -244,7 +244,7 @@ def test_samples_are_upright(judged, tmp_path, said, upright):
 def test_the_page_shows_slices_upright(judged):
     runs = {"generator-mse": [judged]}
     results = collect(runs, "test")
-    viewer = json.loads(page_json({"generator-mse": load_samples(judged, "test")}, results, []))["viewer"]
+    viewer = page_data({"generator-mse": load_samples(judged, "test")}, results, [])["viewer"]
     pixels = np.frombuffer(zlib.decompress(base64.b64decode(viewer["pixels"])), "<i2")
     images = pixels.reshape(len(viewer["slices"]), len(viewer["methods"]), 32, 32).astype(float)
     for name in ("noisy input", "normal dose"):

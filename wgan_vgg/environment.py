@@ -1,5 +1,6 @@
 """What a run ran on, for environment.json."""
 
+import datetime
 import importlib.metadata
 import os
 import platform
@@ -16,9 +17,10 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "scikit-image")
 
 
 def describe_environment() -> dict[str, Any]:
-    """The command with its flags, versions, devices and the state of the source tree."""
+    """The date, the command with its flags, versions, devices and the state of the source tree."""
     return {
         "wgan_vgg": wgan_vgg.__version__,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "python": platform.python_version(),
         "platform": platform.platform(),

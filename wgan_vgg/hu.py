@@ -49,6 +49,11 @@ class HuMapping(HuScale):
         return cls(data["hu_slope"], data["hu_intercept"], config.data.rescale_low_dose, clip, transposed(data))
 
     @property
+    def scale(self) -> HuScale:
+        """The scale alone: values as they are, in the orientation that they have."""
+        return HuScale(self.slope, self.intercept)
+
+    @property
     def warnings(self) -> list[str]:
         """What a user of the model must know."""
         return [_RESCALED_WARNING] if self.rescaled else []

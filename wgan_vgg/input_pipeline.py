@@ -90,7 +90,7 @@ class DataSet:
     @property
     def hu(self) -> HuScale:
         """The HU of its images' values."""
-        return HuScale(self.manifest["hu_slope"], self.manifest["hu_intercept"])
+        return HuScale.from_manifest(self.manifest)
 
     @property
     def fingerprint(self) -> str:

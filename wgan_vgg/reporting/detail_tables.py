@@ -7,7 +7,7 @@ from typing import Any
 from wgan_vgg.evaluation.noise_texture import SMALLEST_SIDE
 from wgan_vgg.evaluation.references import TRUTH
 from wgan_vgg.evaluation.structural_similarity import SMALLEST_MULTISCALE
-from wgan_vgg.reporting.markdown import DASH, markdown_table, number, with_interval
+from wgan_vgg.reporting.markdown import BATCH_PSNR, DASH, GLOBAL_SSIM, markdown_table, number, with_interval
 
 Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
 _FURTHER = (  # heading, metric, digits
@@ -40,7 +40,7 @@ def further_table(evaluation: Evaluation) -> str:
 
 def fidelity_table(evaluation: Evaluation) -> str:
     """What tells a faithful image from a smooth one, with the truth's own values, and the report's two metrics."""
-    header = ["", "bias HU", "std HU", "texture", "VGG distance", "report's PSNR", "report's SSIM"]
+    header = ["", "bias HU", "std HU", "texture", "VGG distance", BATCH_PSNR, GLOBAL_SSIM]
     truth = evaluation["truth"]
     rows = [[TRUTH, "0", number(truth["std_hu"], 1), "0", "0", DASH, "1"]]
     for name, means in evaluation["methods"].items():
@@ -112,8 +112,8 @@ def _about_fidelity(evaluation: Evaluation) -> str:
         "Bias and standard deviation in squares of tissue without a step, less a quadratic surface. Texture: share of "
         f"the noise power at other frequencies than the normal dose's, 0 to 1, {noise}; a dash where the squares are "
         f"below {SMALLEST_SIDE} pixels. VGG distance: mean squared difference of features, {distance}. The report's "
-        f"own definitions: over batches of {evaluation['report_batch_size']}, PSNR of the batch's MSE, one global SSIM "
-        "with C1 = .01 and C2 = .03."
+        f"own definitions, over batches of {evaluation['report_batch_size']}: {BATCH_PSNR}, of the batch's MSE; "
+        f"{GLOBAL_SSIM}, one window over the batch, C1 = .01 and C2 = .03."
     )
 
 

@@ -8,10 +8,9 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from wgan_vgg.reporting.dose_tables import Dose, lesions_of, shown_methods
-from wgan_vgg.reporting.style import method_style, new_figure, save_figure
+from wgan_vgg.reporting.style import FULL, HALF, legend_above, method_style, new_figure, save_figure
 
 _COLUMNS = 3
-_DASHES = ("-", "--", ":", "-.")  # baselines have one colour
 
 
 def against_dose(results: Mapping[str, Any], folder: Path) -> str | None:
@@ -23,13 +22,13 @@ def against_dose(results: Mapping[str, Any], folder: Path) -> str | None:
     panels |= {f"d', {name}": lambda dose, name=name: dose["lesions"].get(name, {}) for name in lesions_of(doses)}
     columns = min(_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
-    figure, axes = new_figure(rows, columns, max(4.6, 3.0 * columns), 2.5 * rows + 0.8)
+    figure, axes = new_figure(rows, columns, FULL if columns > 1 else HALF, 3.2 * rows + 0.8)
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
     for ax, (label, values) in zip(axes.flat, panels.items(), strict=False):
         _draw(ax, doses, values)
         ax.set_ylabel(label)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    legend_above(figure, 4 if columns > 1 else 2)
     confidence = f"{doses[0]['confidence']:.0%}"
     text = f"PSNR and d' of a channelized Hotelling observer at each dose, {confidence} intervals over patients"
     return save_figure(figure, folder, "dose", f"{text}\n{results['caption']}")
@@ -47,9 +46,7 @@ def _draw(ax: Axes, doses: Sequence[Dose], values: Callable[[Dose], Mapping[str,
         means = [one["mean"] for _, one in points]
         bounded = all(one["low"] is not None for _, one in points)
         bars = [[abs(one[end] - one["mean"]) for _, one in points] for end in ("low", "high")] if bounded else None
-        filters = [one for one in methods if one in baselines]
-        dashes = _DASHES[filters.index(name) % len(_DASHES)] if name in filters else "-"
-        style = method_style(name, baselines) | {"linestyle": dashes, "linewidth": 1.2, "markersize": 5, "capsize": 2}
+        style = method_style(name, baselines) | {"linewidth": 1.2, "markersize": 5, "capsize": 2}
         ax.errorbar([photons * shift for photons, _ in points], means, bars, label=name, **style)
     ax.set_xscale("log", base=2)
     ax.set_xticks([dose["photons"] for dose in doses], [f"{dose['photons']:,.0f}" for dose in doses])

@@ -8,10 +8,11 @@ import numpy as np
 
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.references import TRUTH
-from wgan_vgg.reporting.style import INK, method_style, new_figure, save_figure
+from wgan_vgg.reporting.style import FULL, HALF, INK, legend_above, log_scale, method_style, new_figure, save_figure
 
 Results = Mapping[str, Any]
 
+_HEIGHT = 4.4  # inches
 _NAMES_LENGTH = 30  # characters that fit beneath an axis side by side
 _MANY_PATIENTS = 40  # more than can be named beneath an axis
 
@@ -29,16 +30,16 @@ def noise_power(results: Results, folder: Path) -> str | None:
     if not curves:
         return None
     power_unit, frequency_unit = evaluation["noise_power"]["unit"].split(", ")
-    figure, axes = new_figure(1, 1, 4.6, 4.0)
+    figure, axes = new_figure(1, 1, HALF, _HEIGHT)
     ax = axes[0, 0]
     for name, curve in curves.items():
-        style = method_style(name, evaluation["baselines"]) | {"linestyle": "--" if name == TRUTH else "-"}
-        ax.plot(curve["frequency"], curve["power"], markersize=4, label=name, **style)
-    ax.set_yscale("log")
+        style = method_style(name, evaluation["baselines"])
+        ax.plot(curve["frequency"], curve["power"], markersize=5, label=name, **style)
+    log_scale(ax)
     ax.set_xlabel(f"frequency ({frequency_unit})")
     ax.set_ylabel(f"noise power ({power_unit.replace('^2', '²')})")
     ax.grid(alpha=0.3)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    legend_above(figure, 3)
     text = "radial mean of the noise-power spectrum in the truth's flattest squares, over all images"
     return save_figure(figure, folder, "noise_power", f"{text}\n{results['caption']}")
 
@@ -50,11 +51,11 @@ def psnr_by_patient(results: Results, folder: Path) -> str | None:
         return None
     values = {name: evaluation["patient_values"][name]["psnr"] for name in _shown(results)}
     patients = sorted(values[NOISY], key=lambda patient: values[NOISY][patient])
-    figure, axes = new_figure(1, 1, 4.6, 4.0)
+    figure, axes = new_figure(1, 1, HALF, _HEIGHT)
     ax = axes[0, 0]
     for name, of_patient in values.items():
         style = method_style(name, evaluation["baselines"])
-        ax.plot(range(len(patients)), [of_patient[p] for p in patients], "-", lw=0.8, ms=5, label=name, **style)
+        ax.plot(range(len(patients)), [of_patient[p] for p in patients], lw=0.8, ms=5, label=name, **style)
     if len(patients) <= _MANY_PATIENTS:
         ax.set_xticks(range(len(patients)), patients, rotation=90 if sum(map(len, patients)) > _NAMES_LENGTH else 0)
     else:
@@ -62,7 +63,7 @@ def psnr_by_patient(results: Results, folder: Path) -> str | None:
     ax.set_xlabel(f"patient (n = {evaluation['patients']})")
     ax.set_ylabel("PSNR (dB)")
     ax.grid(alpha=0.3)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    legend_above(figure, 3)
     text = "mean PSNR of each patient's images, patients ordered by that of the noisy input"
     return save_figure(figure, folder, "psnr_by_patient", f"{text}\n{results['caption']}")
 
@@ -71,7 +72,7 @@ def distributions(results: Results, rows: Sequence[Mapping[str, Any]], folder: P
     """Box plots of every method's PSNR and SSIM over the images."""
     evaluation = results["evaluation"]
     methods = list(evaluation["methods"])
-    figure, axes = new_figure(1, 2, 7.2, 0.28 * len(methods) + 1.2)
+    figure, axes = new_figure(1, 2, FULL, 0.3 * len(methods) + 1.0)
     for ax, metric, label in zip(axes[0], ("psnr", "ssim"), ("PSNR (dB)", "SSIM"), strict=True):
         columns = [[row[metric] for row in rows if row["method"] == name] for name in methods]
         finite = [[value for value in column if value is not None and np.isfinite(value)] for column in columns]

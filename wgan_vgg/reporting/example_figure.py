@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Rectangle
 
-from data_prep.hu import WINDOWS
 from wgan_vgg import pretrained
 from wgan_vgg.evaluation import baselines, metrics
 from wgan_vgg.inference.denoiser import load
-from wgan_vgg.reporting.style import INK, save_figure
+from wgan_vgg.reporting.style import FULL, named_window, new_figure, save_figure, show_ct
 
-_WINDOW = "soft_tissue"
+_WINDOW = named_window("soft_tissue")
+_FEWEST_PANELS = 4  # that share the full width
 _INSET = (105, 60, 75)  # first row, first column and side of the detail: gall bladder, liver, bowel
 
 
@@ -28,29 +28,25 @@ def example_figure(folder: Path) -> str:
     images = {"low dose": low_dose}
     for name, entry in pretrained.index().items():
         denoiser = load(name)
-        slope, intercept = denoiser.mapping.slope, denoiser.mapping.intercept
+        scale = denoiser.mapping.scale
         baseline = entry.get("best_baseline")
         if baseline and baseline["name"] not in images and not baselines.missing([baseline["name"]]):
-            values = ((low_dose - intercept) / slope)[np.newaxis].astype(np.float32)
+            values = scale.to_values(low_dose)[np.newaxis].astype(np.float32)
             with baselines.workers() as pool:
                 denoised = baselines.apply(baseline["name"], baseline["parameters"], values, pool)[0]
-            images[baseline["name"]] = slope * denoised + intercept
+            images[baseline["name"]] = scale.to_hu(denoised)
         images[name] = denoiser(low_dose)
     images["normal dose"] = normal_dose
-    figure, axes = plt.subplots(2, len(images), figsize=(2.6 * len(images), 5.4), layout="constrained", squeeze=False)
+    panel = FULL / max(_FEWEST_PANELS, len(images))
+    figure, axes = new_figure(2, len(images), panel * len(images), 2 * panel + 0.4)
     top, left, side = _INSET
     for (whole, detail), (name, image) in zip(axes.T, images.items(), strict=True):
-        shown = metrics.in_window(image, _WINDOW)
-        whole.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="none")
-        whole.add_patch(plt.Rectangle((left, top), side, side, fill=False, edgecolor="white", linewidth=0.8))
-        whole.set_title(f"{name}\n{_quality(normal_dose, image, slope)}", color=INK, fontsize=8)
-        detail.imshow(shown[top : top + side, left : left + side], cmap="gray", vmin=0, vmax=1, interpolation="none")
-        for ax in (whole, detail):
-            ax.set_axis_off()
-    level, width = WINDOWS[_WINDOW]
+        show_ct(whole, image, _WINDOW, f"{name}\n{_quality(normal_dose, image, scale.slope)}")
+        whole.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor="white", linewidth=0.8))
+        show_ct(detail, image[top : top + side, left : left + side], _WINDOW, "")
     about = (
-        f"real CT (CC BY 4.0, see wgan_vgg/pretrained/example.md), simulated dose; soft tissue window: level {level}, "
-        f"width {width} HU. Models that ship with the package, trained on other patients. Not for diagnostic use."
+        f"real CT (CC BY 4.0, see wgan_vgg/pretrained/example.md), simulated dose; {_WINDOW}. "
+        "Models that ship with the package, trained on other patients; no result of these runs. Not for diagnostic use."
     )
     return save_figure(figure, folder, "pretrained", about)
 

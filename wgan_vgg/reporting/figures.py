@@ -14,22 +14,24 @@ from wgan_vgg.reporting.results import Runs, image_rows
 from wgan_vgg.reporting.style import figure_style
 from wgan_vgg.run_dir import RunDir
 
-# By file name; the order is the page's.
+# By file name; the order is the page's: first the report's own, then ours. What the models that ship with the package
+# make of a real slice is last, since it is no result of these runs.
 TITLES = {
-    "figure5": "Figure 5: the slice with the most detail",
-    "detail": "A detail of it",
-    "pretrained": "A real slice, denoised by the models that ship with the package",
-    "differences": "What each method changes: its image minus the truth",
-    "dose": "PSNR and detectability against dose",
-    "psnr_by_patient": "PSNR of each patient",
-    "distributions": "PSNR and SSIM of all images",
-    "noise_power": "Noise-power spectra",
-    "figure3": "Figure 3: a noisy and a real image",
-    "figure4": "Figure 4: losses over the epochs",
-    "figure6": "Figure 6: PSNR and SSIM over the epochs",
     "figure1": "Figure 1: the generator",
     "figure2": "Figure 2: the critic",
+    "figure3": "Figure 3: a noisy and a real image",
+    "figure4": "Figure 4: losses over the epochs",
+    "figure5": "Figure 5: the slice with the most detail",
+    "detail": "A detail of it",
+    "figure6": "Figure 6: PSNR and SSIM over the epochs",
+    "differences": "What each method changes: its image minus the truth",
+    "noise_power": "Noise-power spectra",
+    "psnr_by_patient": "PSNR of each patient",
+    "distributions": "PSNR and SSIM of all images",
+    "dose": "PSNR and detectability against dose",
+    "pretrained": "A real slice, denoised by the models that ship with the package",
 }
+REPORT_FIGURES = (*(f"figure{number}" for number in range(1, 7)), "detail")
 
 
 def write_figures(runs: Runs, results: Mapping[str, Any], folder: Path, split: str) -> dict[str, str]:
@@ -72,12 +74,12 @@ def _draw_training(runs: Mapping[str, RunDir], results: Mapping[str, Any], folde
     epochs = {model: run.rows() for model, run in runs.items()}
     generator = models.build_generator(configs[0].generator)
     captions = {
-        "figure1": network_figures.draw_network(generator, folder, "figure1", "Generator: n filters, s stride"),
+        "figure1": network_figures.draw_network(generator, folder, "figure1", "generator"),
         "figure4": training_figures.losses_over_epochs(epochs, folder, results["caption"]),
         "figure6": training_figures.metrics_over_epochs(epochs, folder, results["caption"]),
     }
     if any(config.spec.adversarial for config in configs):
         shape = crop_shape(configs[0].input, tuple(results["data"]["image_shape"]))
         critic = models.build_critic(configs[0].critic, configs[0].generator.trained_shape(shape))
-        captions["figure2"] = network_figures.draw_network(critic, folder, "figure2", "Critic: n filters, s stride")
+        captions["figure2"] = network_figures.draw_network(critic, folder, "figure2", "critic")
     return captions

@@ -1,8 +1,28 @@
-"""Cells and tables of Markdown."""
+"""Cells and tables of Markdown, written for results.md and read again for the page."""
 
+import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 DASH = "–"
+# What the report calls PSNR and SSIM: of a batch's MSE, and with one window over the whole batch. In tables that have
+# PSNR and SSIM proper, of each image and of Wang et al. 2004, they stand under these names.
+BATCH_PSNR, GLOBAL_SSIM = "batch PSNR", "global SSIM"
+_BETWEEN_CELLS = re.compile(r"(?<!\\)\|")  # a cell's own | is escaped
+_NUMBER = re.compile(rf"[{DASH}+-]?[<\d .]|{DASH}$|$")  # what is set flush right
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table whose first column names its rows; `**` in another cell is strong."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Of each column, whether all its cells are numbers, dashes or empty."""
+        return [all(_NUMBER.match(row[i]) for row in self.rows) for i in range(len(self.header))]
 
 
 def number(value: float | None, digits: int) -> str:
@@ -34,3 +54,15 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
 
     return "\n".join([line(header), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)])
+
+
+def blocks(markdown: str) -> list[str | Table]:
+    """What stands between empty lines: tables that markdown_table wrote, and paragraphs; there is nothing else."""
+    return [_table(block) if block.startswith("|") else block for block in markdown.split("\n\n")]
+
+
+def _table(block: str) -> Table:
+    header, _, *rows = (
+        [cell.strip().replace("\\|", "|") for cell in _BETWEEN_CELLS.split(line)[1:-1]] for line in block.split("\n")
+    )
+    return Table(header, rows)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_prep.hu import HuScale
 from data_prep.tfrecords import sha256
 from wgan_vgg import pretrained
 from wgan_vgg.config import Config, nested, preset
@@ -87,8 +88,8 @@ def _card(
         "How to use it": (
             f"    python -m experiments.denoise --model={name} --input=SERIES --output=FOLDER\n\n"
             f'    wgan_vgg.load("{name}")(hu)\n\n'
-            f"Pixels in HU, upright, of any image size; the network{turned} takes values {taken}, with HU = "
-            f"{hu['slope']:g} * value {hu['intercept']:+g}."
+            f"Pixels in HU, upright, of any image size; the network{turned} takes values {taken}, with "
+            f"{HuScale(hu['slope'], hu['intercept'])}."
         ),
         "Data": data_note.strip(),
         "Training": _training(run),

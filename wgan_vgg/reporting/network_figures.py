@@ -6,7 +6,7 @@ import keras
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from wgan_vgg.reporting.style import INK, new_figure, save_figure
+from wgan_vgg.reporting.style import FULL, INK, new_figure, save_figure
 
 _ACTIVATIONS = {"relu": "ReLU", "sigmoid": "sigmoid", "linear": ""}
 _BOXES_A_ROW = 9
@@ -27,14 +27,14 @@ def describe_layers(model: keras.Model) -> list[tuple[str, str]]:
 
 
 def draw_network(model: keras.Model, folder: Path, name: str, title: str) -> str:
-    """Draws one model as a chain of boxes, one a layer."""
+    """Draws one model as a chain of boxes, one for each layer."""
     boxes = describe_layers(model)
     rows = [boxes[i : i + _BOXES_A_ROW] for i in range(0, len(boxes), _BOXES_A_ROW)]
-    figure, axes = new_figure(len(rows), 1, 11.0, 2.2 * len(rows) + 0.5)
+    figure, axes = new_figure(len(rows), 1, FULL, 1.3 * len(rows))
     for ax, row in zip(axes[:, 0], rows, strict=True):
         _draw_row(ax, row)
-    axes[0, 0].set_title(f"{title} ({model.count_params():,} parameters)")
-    return save_figure(figure, folder, name, "drawn from the built Keras model")
+    about = f"{title}: n filters, s stride; {model.count_params():,} parameters; drawn from the built Keras model"
+    return save_figure(figure, folder, name, about)
 
 
 def _draw_row(ax: Axes, boxes: list[tuple[str, str]]) -> None:
@@ -43,7 +43,7 @@ def _draw_row(ax: Axes, boxes: list[tuple[str, str]]) -> None:
         ax.add_patch(
             FancyBboxPatch((i + 0.12, 0.1), 0.72, 0.8, boxstyle="round,pad=0.03", fc=colours[kind], ec="#333333")
         )
-        ax.text(i + 0.48, 0.5, label, ha="center", va="center", fontsize=9, color="#111111")
+        ax.text(i + 0.48, 0.5, label, ha="center", va="center", color="#111111")
         if i:
             ax.annotate("", (i + 0.09, 0.5), (i - 0.13, 0.5), arrowprops={"arrowstyle": "->", "color": INK})
     ax.set_xlim(0, _BOXES_A_ROW)

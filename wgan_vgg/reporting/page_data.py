@@ -1,7 +1,6 @@
 """What report.html holds for its script: slices in HU, and every image's metrics."""
 
 import base64
-import json
 import math
 import zlib
 from collections.abc import Mapping, Sequence
@@ -9,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.hu import WINDOWS
+from data_prep.hu import WINDOWS, HuScale
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.samples import slice_name
-from wgan_vgg.reporting.image_figures import Samples, methods_on_slice
-from wgan_vgg.reporting.style import WINDOW_HU, method_style
+from wgan_vgg.reporting.image_figures import Samples, full_window, methods_on_slice
+from wgan_vgg.reporting.style import method_style
 
 # Of 16-bit pixels before compression; of larger images fewer slices are embedded, at least one.
 PIXEL_BYTES = 3 * 2**20
@@ -28,10 +27,15 @@ _COLUMNS = {  # of the table of images: label and digits
 }
 
 
-def page_json(samples: Samples, results: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    """All of it as JSON that may stand within a <script>: no `<` is in it."""
-    value = {"viewer": _viewer(samples, results), "images": _images(results, rows), "colours": _colours(results)}
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+def page_data(samples: Samples, results: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """All of it, as values of JSON."""
+    return {"viewer": _viewer(samples, results), "images": _images(results, rows), "colours": colours(results)}
+
+
+def colours(results: Mapping[str, Any]) -> dict[str, str]:
+    """By method."""
+    evaluation = results["evaluation"]
+    return {name: method_style(name, evaluation["baselines"])["color"] for name in evaluation["methods"]}
 
 
 def _viewer(samples: Samples, results: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,11 +46,11 @@ def _viewer(samples: Samples, results: Mapping[str, Any]) -> dict[str, Any]:
     methods = list(methods_on_slice(samples, baseline))
     slices = min(slices, max(1, PIXEL_BYTES // (2 * len(methods) * height * width)))
     stack = np.stack([list(methods_on_slice(samples, baseline, index).values()) for index in range(slices)])
-    hu = np.rint(results["data"]["hu_slope"] * stack.astype(np.float64) + results["data"]["hu_intercept"])
+    hu = np.rint(HuScale.from_manifest(results["data"]).to_hu(stack.astype(np.float64)))
     limits = np.iinfo(np.int16)
     pixels = np.clip(hu, limits.min, limits.max).astype("<i2")
-    low, high = WINDOW_HU
-    windows = {"full": ((low + high) / 2, high - low)} | WINDOWS
+    full = full_window(samples, results)
+    windows = {full.name: ((full.low + full.high) / 2, full.high - full.low)} | WINDOWS
     return {
         "methods": methods,
         "height": height,
@@ -77,11 +81,6 @@ def _images(results: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> di
             for method in results["evaluation"]["methods"]
         },
     }
-
-
-def _colours(results: Mapping[str, Any]) -> dict[str, str]:
-    evaluation = results["evaluation"]
-    return {name: method_style(name, evaluation["baselines"])["color"] for name in evaluation["methods"]}
 
 
 def _number(value: float | None) -> float | None:

@@ -13,6 +13,7 @@ from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.files import read_json
 from wgan_vgg.reporting import dose_tables, tables
 from wgan_vgg.reporting.combined import combined
+from wgan_vgg.reporting.provenance import provenance_line
 from wgan_vgg.reporting.verdict import verdict
 from wgan_vgg.run_dir import ReproductionDir, RunDir
 
@@ -62,10 +63,12 @@ def collect(runs: Runs, split: str) -> Results:
     data, evaluation = first["data"], combined(summaries, config)
     doses, missing = _at_every_dose(runs, split, data, config)
     weights = [vgg.describe_weights(one.vgg) for one in configs if one.spec.content == "vgg"]
+    caption = "; ".join([describe_data(data), *weights[:1]])
     return {
         "preset": config.preset if configs else None,
         "seeds": sorted({one.seed for one in configs}),
-        "caption": "; ".join([describe_data(data), *weights[:1]]),
+        "caption": caption,
+        "provenance": provenance_line(runs, summaries, caption),
         "data": data,
         "test_images": first["images"],
         "test_patients": first["patients"],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_prep.tfrecords import UNKNOWN_PATIENT
-from wgan_vgg.reporting.markdown import markdown_table, number, with_interval
+from wgan_vgg.reporting.markdown import BATCH_PSNR, GLOBAL_SSIM, markdown_table, number, with_interval
 
 Study = Mapping[str, Any]  # the content of study.json
 Row = Mapping[str, Any]
@@ -32,7 +32,7 @@ def study_markdown(study: Study) -> str:
 
 def protocol_table(study: Study) -> str:
     """One row for each protocol; noisy input -> model."""
-    header = ["", "report's PSNR", "report's SSIM", "PSNR", "SSIM", "RMSE HU", "above noisy, dB"]
+    header = ["", BATCH_PSNR, GLOBAL_SSIM, "PSNR", "SSIM", "RMSE HU", "above noisy, dB"]
     header += ["on the first row's data", "minus the first row's, dB"]
     rows = [
         [row["title"], *(_arrow(row, name) for name in ("report_psnr", "report_ssim", "psnr", "ssim", "rmse_hu"))]
@@ -48,11 +48,9 @@ def metric_table(study: Study) -> str:
     """The first row's images under both definitions of PSNR and of SSIM."""
     first = study["rows"][0]
     rows = []
-    for label, name in (("PSNR", "psnr"), ("SSIM", "ssim")):
-        for definition, key in (("of each image", name), ("report's", f"report_{name}")):
-            rows.append(
-                [f"{label}, {definition}", *(number(first[of][key], _DIGITS[key]) for of in ("noisy", "model"))]
-            )
+    metrics = {"PSNR": "psnr", BATCH_PSNR: "report_psnr", "SSIM": "ssim", GLOBAL_SSIM: "report_ssim"}
+    for label, key in metrics.items():
+        rows.append([label, *(number(first[of][key], _DIGITS[key]) for of in ("noisy", "model"))])
     return markdown_table(["", "noisy input", study["model"]], rows)
 
 
@@ -88,19 +86,20 @@ def _about_protocol(study: Study) -> str:
     left_out = "".join(f" Left out, the model has no critic: {title}." for title in study["left_out"])
     return (
         "Each cell: noisy input → model, on the row's own test images; a change of the protocol may change the input "
-        "itself. Report's PSNR and SSIM, as published: PSNR of a batch's MSE, one global SSIM. PSNR, SSIM, RMSE: of "
-        "each image, data range 1, SSIM of Wang et al. 2004; above noisy: in that PSNR. On the first row's data: PSNR "
-        "of the row's network on the test images of the first row, where one that learnt to undo a rescaling undoes "
-        "what is not there; minus the first row's: "
-        "paired by patient and seed. Seen in training: test patients who also occur there. A dash: a min-max rescaled "
+        f"itself. As published by the report: {BATCH_PSNR}, of a batch's MSE, and {GLOBAL_SSIM}, one window over the "
+        "batch. PSNR, SSIM, RMSE: of each image, data range 1, SSIM of Wang et al. 2004; above noisy: in that PSNR. On "
+        "the first row's data: PSNR of the row's network on the test images of the first row, where one that learnt to "
+        "undo a rescaling undoes what is not there; minus the first row's: paired by patient and seed. Seen in "
+        "training: test patients who also occur there. A dash: a min-max rescaled "
         f"input has no HU.{left_out}"
     )
 
 
 def _about_metric(study: Study) -> str:
     return (
-        f"The first row of the table above. Report's: over batches of {study['report_batch_size']} images, PSNR of the "
-        "batch's MSE, and SSIM with one window over the whole batch, C1 = .01 and C2 = .03, not squared."
+        "The first row of the table above. PSNR and SSIM: of each image. The report's own, over batches of "
+        f"{study['report_batch_size']} images: {BATCH_PSNR}, of the batch's MSE; {GLOBAL_SSIM}, one window over the "
+        "whole batch, C1 = .01 and C2 = .03, not squared."
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.reporting.comparison_tables import honest_markdown
 from wgan_vgg.reporting.dose_tables import dose_markdown
-from wgan_vgg.reporting.markdown import DASH, duration, markdown_table, number
+from wgan_vgg.reporting.markdown import BATCH_PSNR, DASH, GLOBAL_SSIM, duration, markdown_table, number
 from wgan_vgg.run_dir import held_out_split
 
 # Report, Tables 2 and 3: SSIM, PSNR. The first SSIM of Table 2 is illegible in the report.
@@ -60,7 +60,7 @@ HONEST, SEEDS, DOSES, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
 
 def results_markdown(results: Results) -> str:
     """results.md from the content of results.json."""
-    parts = [f"# {title(results)}", results["verdict"], results["caption"]]
+    parts = [f"# {title(results)}", results["verdict"], results["provenance"]]
     parts += [f"**Warning:** {text}" for text in results["warnings"]]
     for heading, body in sections(results).items():
         parts += [f"## {heading}", body]
@@ -87,9 +87,9 @@ def sections(results: Results) -> dict[str, str]:
             f"{results['test_images']} images, patients: {results['test_patients']}.",
             test_table(results),
             "Difference: by the report's own definitions, ours minus published. PSNR and SSIM: per image, data "
-            "range 1, unclipped, SSIM of Wang et al. 2004. RMSE in HU. The report's own definitions: over batches of "
-            f"{results['report_batch_size']}, PSNR of the batch's MSE, one global SSIM with C1 = .01 and C2 = .03. "
-            "A dash: not published, illegible, or not defined.",
+            "range 1, unclipped, SSIM of Wang et al. 2004. RMSE in HU. The report's own definitions, over batches of "
+            f"{results['report_batch_size']}: {BATCH_PSNR}, of the batch's MSE; {GLOBAL_SSIM}, one window over the "
+            "batch, C1 = .01 and C2 = .03. A dash: not published, illegible, or not defined.",
         ],
     }
     if any(model["last_epoch"] for model in models.values()):
@@ -181,7 +181,8 @@ def training_table(results: Results) -> str:
     return markdown_table(header, rows)
 
 
-_COMPARED = ("published SSIM", "published PSNR", "report's SSIM", "report's PSNR", "SSIM difference", "PSNR difference")
+_COMPARED = [f"{whose} {what}" for whose in ("published", "our") for what in (GLOBAL_SSIM, BATCH_PSNR)]
+_COMPARED += [f"{what} difference" for what in (GLOBAL_SSIM, BATCH_PSNR)]
 
 
 def _compared(

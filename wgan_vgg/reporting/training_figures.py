@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from wgan_vgg.config import MODELS
-from wgan_vgg.reporting.style import method_style, new_figure, save_figure
+from wgan_vgg.reporting.style import FULL, HALF, legend_above, log_scale, method_style, new_figure, save_figure
 from wgan_vgg.run_dir import held_out_split
 
 Epochs = Mapping[str, list[dict[str, Any]]]  # by model, the rows of metrics.jsonl
@@ -25,25 +25,29 @@ def losses_over_epochs(epochs: Epochs, folder: Path, caption: str) -> str:
     shown = [panel for panel in panels if panel[3]]
     columns = min(2, len(shown))
     count = -(-len(shown) // columns)
-    figure, axes = new_figure(count, columns, 3.6 * columns, 2.7 * count + 0.3)
+    figure, axes = new_figure(count, columns, HALF, 1.5 * count + 0.4)
     for ax in axes.flat[len(shown) :]:
         ax.set_axis_off()
     for ax, (name, label, scale, models) in zip(axes.flat, shown, strict=False):
         for model in models:
             _curve(ax, epochs[model], _shown_split(epochs), name, model, "-")
         _finish(ax, label, scale)
+    for ax in axes[:-1].flat:
+        ax.set_xlabel("")  # that of the row below is in sight
+    legend_above(figure, 4)
     return save_figure(figure, folder, "figure4", f"{_shown_split(epochs)} images, at each evaluation\n{caption}")
 
 
 def metrics_over_epochs(epochs: Epochs, folder: Path, caption: str) -> str:
     """Figure 6: PSNR and SSIM on the training images over the epochs; dashed, on held-out images."""
     split = _shown_split(epochs)
-    figure, axes = new_figure(1, 2, 7.2, 3.2)
+    figure, axes = new_figure(1, 2, FULL, 3.4)
     for ax, (name, label) in zip(axes.flat, (("psnr", "PSNR (dB)"), ("ssim", "SSIM")), strict=True):
         for model, rows in epochs.items():
             _curve(ax, rows, "train", name, model, "-")
             _curve(ax, rows, split, name, model, "--")
         _finish(ax, label, "linear")
+    legend_above(figure, 4)
     return save_figure(figure, folder, "figure6", f"solid: training images, dashed: {split} images\n{caption}")
 
 
@@ -52,12 +56,12 @@ def _shown_split(epochs: Epochs) -> str:
 
 
 def _curve(ax: Axes, rows: list[dict[str, Any]], split: str, name: str, model: str, line: str) -> None:
-    style = method_style(model, {})
+    style = method_style(model, {}) | {"linestyle": line, "linewidth": 1.5 if line == "-" else 1}
     if line == "--":
-        style = {"color": style["color"], "linewidth": 1}
+        style["marker"] = ""
     label = model if line == "-" else None
     points = [(row["epoch"], row[split][name]) for row in rows if split in row]
-    ax.plot(*zip(*points, strict=True), line, markersize=4, label=label, **style)
+    ax.plot(*zip(*points, strict=True), markersize=4, label=label, **style)
 
 
 def _finish(ax: Axes, label: str, scale: str) -> None:
@@ -65,5 +69,5 @@ def _finish(ax: Axes, label: str, scale: str) -> None:
     ax.set_ylabel(label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(alpha=0.3)
-    ax.set_yscale(scale)
-    ax.legend()
+    if scale == "log":
+        log_scale(ax)

@@ -1,4 +1,5 @@
 // The before/after viewer: two methods' images of one slice, both in HU, under one window.
+const PIXELATED = 256; // a wider image's pixels are about the screen's: without smoothing some would be drawn twice
 const viewer = {
   slice: 0, left: 0, right: 0, level: 0, width: 1,
   pixels: null, // Int16Array of (slices, methods, height, width)
@@ -84,6 +85,7 @@ async function startViewer() {
   viewer.pixels = await unpack(DATA.viewer.pixels);
   byId("canvas").width = width;
   byId("canvas").height = height;
+  byId("canvas").style.imageRendering = width <= PIXELATED ? "pixelated" : "auto";
   addOptions(byId("slice"), slices.map((slice) => slice.name));
   addOptions(byId("left"), methods);
   addOptions(byId("right"), methods);
