@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 # An earlier pydicom can be made to write outside its folder. Of the decoders, pylibjpeg-libjpeg is under the GPL 3.
 DICOM = ["pydicom>=3.0.2", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"]
-DOWNLOAD = ["pooch"]
+DOWNLOAD = ["requests"]
 BASELINES = ["PyWavelets", "bm3d"]  # bm3d is free for non-commercial use only
 ONNX = ["tf2onnx>=1.17"]
 NIFTI = ["nibabel"]

@@ -1,4 +1,4 @@
-"""LoDoPaB-CT from Zenodo (record 3384092, CC BY 4.0): resumable, checked by md5, unpacked with distrust.
+"""LoDoPaB-CT from Zenodo (record 3384092, CC BY 4.0): resumable, checked by md5, unpacked safely.
 
 `NAME.part` (being fetched) -> `NAME` (its md5 is right) -> all members unpacked under temporary names -> renamed
 -> entry in the receipt -> archive deleted. A kill anywhere costs at most the step it hits.
@@ -63,7 +63,7 @@ def download_lodopab(
       One line that says where the checksums came from.
 
     Raises:
-      InputError: unknown part, pooch missing, disk too small or full, folder not writable or in use, server out of
+      InputError: unknown part, requests missing, disk too small or full, folder not writable or in use, server out of
         reach, wrong checksum, or an archive that is broken or holds anything but the part's HDF5 files.
     """
     wrong = [part for part in parts if part not in PARTS]
@@ -77,14 +77,14 @@ def download_lodopab(
         if not _missing(output_dir, names):
             sources = sorted({entry["checksums"] for name, entry in _read_receipt(output_dir).items() if name in names})
             return f"nothing to download, {output_dir} has it all; checksums from {' and '.join(sources)}"
-        _, requests = transfer.import_libraries()
+        requests = transfer.import_requests()
         output_dir.mkdir(parents=True, exist_ok=True)
         taken = f"output_dir {output_dir}: another download into it is running; wait for its end"
         with staging.locked(output_dir, taken), requests.Session() as session:
             return _download(session, output_dir, names, base_url.rstrip("/"), progress)
     except OSError as error:
         why = f"the disk {staging.disk(output_dir)} is full" if error.errno == errno.ENOSPC else error.strerror or error
-        raise InputError(f"output_dir {output_dir}: {why}; mend that, and the same command goes on") from error
+        raise InputError(f"output_dir {output_dir}: {why}; free some space or choose another folder; the same command resumes") from error
 
 
 def _download(session: Any, output_dir: Path, names: Sequence[str], base_url: str, progress: Progress) -> str:
@@ -104,7 +104,7 @@ def _download(session: Any, output_dir: Path, names: Sequence[str], base_url: st
 
 def _remote_files(session: Any, base_url: str, names: Sequence[str]) -> tuple[dict[str, transfer.RemoteFile], str]:
     """What is known of each file, and the line that says from where."""
-    _, requests = transfer.import_libraries()
+    requests = transfer.import_requests()
     urls = {name: f"{base_url}/{RECORD}/files/{name}?download=1" for name in names}
     try:
         response = session.get(f"{base_url}/api/{RECORD}", timeout=transfer.TIMEOUT)

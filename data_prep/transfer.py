@@ -1,7 +1,8 @@
-"""Bringing one file over a bad line, and unpacking one zip that nobody vouches for: what download.py is made of."""
+"""A resumable download of one file, and safe unpacking of one zip: what download.py is made of."""
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import re
 import stat
@@ -26,18 +27,17 @@ BUSY = (408, 425, 429)  # besides 5xx, the answers after which the same request 
 UNKNOWN_SIZE_LIMIT = 16 << 20  # where no size is known: a server that sends on and on is cut off here
 
 
-def import_libraries() -> tuple[ModuleType, ModuleType]:
-    """pooch and requests, which are needed for nothing but downloads.
+def import_requests() -> ModuleType:
+    """requests, which is needed for nothing but downloads.
 
     Raises:
-      InputError: they are not installed.
+      InputError: it is not installed.
     """
     try:
-        import pooch
-        import requests  # which pooch brings
+        import requests
     except ImportError as error:
-        raise InputError(f"downloading needs pooch: {install('download')}") from error
-    return pooch, requests
+        raise InputError(f"downloading needs requests: {install('download')}") from error
+    return requests
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,9 +78,9 @@ def fetch(session: Any, remote: RemoteFile, path: Path, progress: Progress) -> N
     """
     theirs = path.exists()
     candidate = path if theirs else _whole_download(session, remote, path, progress)
-    pooch, _ = import_libraries()
     progress(f"checking {path.name}", 0, size_of(candidate))
-    actual = pooch.file_hash(str(candidate), alg="md5")
+    with candidate.open("rb") as file:
+        actual = hashlib.file_digest(file, "md5").hexdigest()
     if actual == remote.md5:
         candidate.replace(path)
         return
@@ -92,7 +92,7 @@ def fetch(session: Any, remote: RemoteFile, path: Path, progress: Progress) -> N
 
 
 def _whole_download(session: Any, remote: RemoteFile, path: Path, progress: Progress) -> Path:
-    _, requests = import_libraries()
+    requests = import_requests()
     part, failures = partial(path), 0
     while True:
         # Without a size there is no telling whether the remains are the whole file; such files are small.
@@ -117,7 +117,7 @@ def _whole_download(session: Any, remote: RemoteFile, path: Path, progress: Prog
 
 
 def _stream(session: Any, remote: RemoteFile, part: Path, start: int, progress: Callable[[int], None]) -> None:
-    _, requests = import_libraries()
+    requests = import_requests()
     # identity: a compressed transfer would make nonsense of the range and of the count of bytes
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     with session.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT) as response:

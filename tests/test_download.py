@@ -205,9 +205,9 @@ def test_unknown_part(tmp_path, parts):
     assert not (tmp_path / "data").exists()
 
 
-def test_without_pooch_one_line_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(InputError, match=r'^downloading needs pooch: pip install -e "\.\[download\]"$'):
+def test_without_requests_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "requests", None)
+    with pytest.raises(InputError, match=r'^downloading needs requests: pip install -e "\.\[download\]"$'):
         download_lodopab(tmp_path / "data", ["test"])
     assert not (tmp_path / "data").exists()
 

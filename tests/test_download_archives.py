@@ -103,7 +103,7 @@ def test_disk_that_fills_up_meanwhile(zenodo, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(transfer.os, "fsync", full)
-        with pytest.raises(InputError, match=r"the disk /.* is full; mend that, and the same command goes on"):
+        with pytest.raises(InputError, match=r"the disk /.* is full; free some space or choose another folder; the same command resumes"):
             fetch(zenodo, tmp_path)
         assert names(tmp_path) == {CSV, ZIP, download.RECEIPT}
     fetch(zenodo, tmp_path)
@@ -119,7 +119,7 @@ def test_second_run_into_the_same_folder_is_refused(zenodo, tmp_path):
 KILLER = """
 import os, signal, sys
 from pathlib import Path
-import pooch, requests  # once, and not in each child
+import requests  # once, and not in each child
 from data_prep import download, transfer
 
 url, root = sys.argv[1], Path(sys.argv[2])
