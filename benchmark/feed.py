@@ -31,8 +31,8 @@ def input_rows(
       sizes: records of the split; each with the middle of `shards`, and the middle size with each number of shards.
       shards: files.
       rounds: how often.
-      eaten: images a second that the fastest training step of this run takes; None where none was timed.
-      progress: told how far it is.
+      eaten: images per second that the fastest training step of this run takes; None where none was timed.
+      progress: called after each part.
     """
     cases = list(
         dict.fromkeys(

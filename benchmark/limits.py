@@ -38,7 +38,7 @@ class ConvolutionPeak:
 
 def _convolution(images: tf.Tensor, kernel: tf.Tensor) -> Callable[[], object]:
     convolve = tf.function(lambda images, kernel: tf.nn.conv2d(images, kernel, 1, "SAME"), autograph=False)
-    function = convolve.get_concrete_function(images, kernel)  # once a shape: called, it would warn of retracing
+    function = convolve.get_concrete_function(images, kernel)  # once per shape: called, it would warn of retracing
     return lambda: function(images, kernel)[0, 0, 0, 0].numpy()
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark says: one row a thing measured."""
+"""A benchmark's rows: one for each measured thing."""
 
 import dataclasses
 

@@ -37,7 +37,7 @@ def measure(
       records, shards: of the splits that are read, see feed.input_rows.
       rounds: how often each thing is timed.
       peer: time PyTorch and onnxruntime, too; torch was imported before TensorFlow.
-      progress: told how far it is.
+      progress: called after each part.
     """
     eaten = None
     torch_peer = None

@@ -1,4 +1,4 @@
-"""Timing several things in turn, so that what else the machine does meets all of them alike."""
+"""Timing several functions in turn, so that other load on the machine affects all of them equally."""
 
 import dataclasses
 import gc
@@ -37,7 +37,7 @@ def time_in_turn(
     pause: float = 0.0,
     progress: Progress = silent,
 ) -> dict[Name, Timing]:
-    """Calls each function once a round, after `warmups` rounds that do not count.
+    """Calls each function once per round, after `warmups` rounds that do not count.
 
     Each must return only when its work is done: a TensorFlow result has to be read by it.
 
@@ -45,7 +45,7 @@ def time_in_turn(
       functions: what to time, by name.
       rounds, warmups: how often.
       pause: seconds before each call.
-      progress: told of every round.
+      progress: called in every round.
     """
     seconds: dict[Name, list[float]] = {name: [] for name in functions}
     for number in range(warmups + rounds):

@@ -37,7 +37,7 @@ def training_rows(
       models, precisions: what to time.
       rounds: how often.
       peer: torch_peer.Peer, to be timed beside PEER_MODEL in both memory formats; None without.
-      progress: told of the rounds.
+      progress: called after each round.
     """
     side = config.data.image_size
     strategy = tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0")

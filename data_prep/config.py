@@ -44,7 +44,7 @@ class DataConfig:
     # LoDoPaB-CT: mean count of an unattenuated ray of its own geometry (noise "poisson"), see Geometry.counts. Several:
     # one dose for each training and validation slice, all for each test slice, see dose_sweep.
     photons: float | tuple[float, ...] = setting(4096.0, at_least=1)
-    projection_coarseness: int = setting(1, at_least=1)  # 1 of so many of LoDoPaB's 1000 angles and 513 detectors
+    projection_coarseness: int = setting(1, at_least=1)  # subsampling factor of LoDoPaB's 1000 angles and 513 detectors
     # Of the filtered backprojection: "ram-lak" or "hann"
     reconstruction_filter: str = setting("hann", choices=("ram-lak", "hann"))
     shards: int = setting(8, at_least=1)

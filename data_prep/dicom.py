@@ -285,7 +285,7 @@ def _check_image(dataset: "Dataset", path: Path) -> None:
     samples = int(dataset.get("SamplesPerPixel") or 1)
     photometric = str(dataset.get("PhotometricInterpretation"))
     if samples != 1 or not photometric.startswith("MONOCHROME"):
-        raise InputError(f"{path}: {photometric} with {samples} samples a pixel, expected MONOCHROME2 with 1")
+        raise InputError(f"{path}: {photometric} with {samples} samples per pixel, expected MONOCHROME2 with 1")
     allocated, bits, high = (int(dataset[name].value) for name in ("BitsAllocated", "BitsStored", "HighBit"))
     if not 1 <= bits <= allocated or high != bits - 1:
         raise InputError(f"{path}: BitsAllocated {allocated}, BitsStored {bits}, HighBit {high} do not fit together")

@@ -2,7 +2,7 @@
 
 Two layouts are known: the Mayo 2016 challenge's, INPUT/PATIENT/quarter_3mm|full_3mm/**/*.IMA|*.dcm, and that of
 TCIA's LDCT-and-Projection-data (Moen et al., Med Phys 48, 902-911, 2021), INPUT/PATIENT/STUDY/SERIES/*.dcm, where the
-series are told apart by their SeriesDescription. A normal-dose series alone may also be the only one of its patient.
+series are distinguished by their SeriesDescription. A normal-dose series alone may also be the only one of its patient.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ LOW, NORMAL = "low-dose", "normal-dose"
 
 @dataclasses.dataclass(frozen=True)
 class SeriesNames:
-    """How the two series of a patient are told apart: by folder (Mayo) or by SeriesDescription (TCIA).
+    """How the two series of a patient are distinguished: by folder (Mayo) or by SeriesDescription (TCIA).
 
     A description matches where it occurs in the SeriesDescription, in small or capital letters.
     """
@@ -85,7 +85,7 @@ class Skipped:
 
 
 def tried(read: Callable[[Input], Output], item: Input) -> Output | InputError:
-    """read(item), or the InputError that it raised: lets a parallel map go on past a malformed file."""
+    """read(item), or the InputError that it raised: lets a parallel map continue past a malformed file."""
     try:
         return read(item)
     except InputError as error:

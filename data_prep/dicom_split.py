@@ -38,7 +38,7 @@ def split_patients(
             raise InputError(f"{name}={sorted(unknown)[0]}: no such patient; {listed}")
     one_for_all = set.intersection(*ids.values()) if ids else set()
     if one_for_all:
-        logger.warning("PatientID is %s in every folder, so patients are told apart by folder", min(one_for_all))
+        logger.warning("PatientID is %s in every folder, so patients are distinguished by folder", min(one_for_all))
     test = [folder for folder in patients if {folder, *ids[folder]} & set(test_patients)]
     train = [folder for folder in patients if folder not in test]
     if validation_patients is None:

@@ -84,7 +84,9 @@ def download_lodopab(
             return _download(session, output_dir, names, base_url.rstrip("/"), progress)
     except OSError as error:
         why = f"the disk {staging.disk(output_dir)} is full" if error.errno == errno.ENOSPC else error.strerror or error
-        raise InputError(f"output_dir {output_dir}: {why}; free some space or choose another folder; the same command resumes") from error
+        raise InputError(
+            f"output_dir {output_dir}: {why}; free some space or choose another folder; the same command resumes"
+        ) from error
 
 
 def _download(session: Any, output_dir: Path, names: Sequence[str], base_url: str, progress: Progress) -> str:

@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this": scripts print it as one line and exit with 2."""
+"""The exception that means "the user can correct this": scripts print it as one line and exit with 2."""
 
 
 def install(extra: str) -> str:

@@ -19,7 +19,7 @@ Model = Callable[[SliceRef, np.ndarray, np.ndarray], np.ndarray]
 
 
 def random_stream(seed: int, ref: SliceRef, *more: int) -> np.random.Generator:
-    """The generator of one slice's noise: each slice of each part has its own; `more` tells one slice's apart."""
+    """The random generator of one slice's noise; `more` separates several of one slice."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(PARTS.index(ref.part), ref.index, *more)))
 
 
@@ -50,7 +50,7 @@ class PoissonNoise:
       photons: mean count of an unattenuated ray of LoDoPaB's own geometry, see Geometry.counts.
       seed: decides the counts, together with the slice.
       geometry, filter_name: see projection.
-      stream: tells this noise from that of other models on the same slice.
+      stream: separates this noise from that of other noise models on the same slice.
     """
 
     photons: float

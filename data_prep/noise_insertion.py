@@ -26,7 +26,7 @@ class NoiseInsertion:
     Attributes:
       dose: that share, in (0, 1].
       photons: mean count of an unattenuated ray at the normal dose, in LoDoPaB's geometry, see Geometry.counts.
-      electronic_noise: standard deviation of a ray's count besides, likewise.
+      electronic_noise: standard deviation of a ray's electronic noise, in counts.
       filter_name: of the reconstruction, see projection.
     """
 

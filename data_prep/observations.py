@@ -79,15 +79,15 @@ def write_observations(
 ) -> None:
     """Writes `observation_PART_NNN.hdf5` beside each ground-truth file, each whole by a rename; padding rows are zero.
 
-    A file that is there and was made of the same arguments is kept, so that a killed run goes on with the next one.
+    A file that is there and was made of the same arguments is kept, so that a killed run resumes with the next one.
 
     Args:
       hdf5_dir: folder of `ground_truth_PART_NNN.hdf5`.
       photons: mean count of an unattenuated ray of LoDoPaB's own geometry, see Geometry.counts.
       seed: decides the noise, together with each slice's part and index.
       geometry: where the rays run.
-      progress: told of each slice.
-      workers: threads, which do not change the arrays; by default one a core.
+      progress: called after each slice.
+      workers: threads, which do not change the arrays; by default one per core.
 
     Raises:
       InputError: an argument is out of range, slices are not square, an observation file is there that was made

@@ -17,7 +17,7 @@ InsertNoise = Callable[[SlicePair, np.ndarray], np.ndarray]
 
 
 class Findings(NamedTuple):
-    """What a look at a pair of slices found: numbers of the patches to keep, and their pixels outside the window."""
+    """The first pass over a pair of slices: numbers of the patches to keep, and their pixels outside the window."""
 
     kept: list[int]
     clipped: int

@@ -87,11 +87,11 @@ def body_wall(rng: np.random.Generator, build: Build) -> list[Solid]:
 
 
 def ribs(rng: np.random.Generator, build: Build) -> list[Solid]:
-    """Twelve pairs that sink from the spine to the front and end in gristle; shoulder blades; breast bone."""
+    """Twelve pairs that sink from the spine to the front and end in cartilage; shoulder blades; breast bone."""
     a, b = build.cavity
     first, sink = rng.uniform(-0.75, -0.55), rng.uniform(0.55, 0.85)
     bones: list[tuple[np.ndarray, float]] = []
-    gristle = []
+    cartilage = []
     for number in range(12):
         # Radians round the wall from the back; the lower ribs end ever earlier.
         angles = np.linspace(0.32, 2.75 - 0.22 * max(number - 6, 0), 16)
@@ -100,7 +100,7 @@ def ribs(rng: np.random.Generator, build: Build) -> list[Solid]:
         for side in (-1, 1):
             points = np.stack([side * (a + 0.03) * x, (b + 0.03) * y, depths], axis=1)
             bones.append((points[:13], 0.036))
-            gristle.append(path("gristle", 105, points[12:], 0.034))
+            cartilage.append(path("cartilage", 105, points[12:], 0.034))
     angles = np.array([0.75, 1.2])  # shoulder blades lie on the ribs
     x, y = (a + 0.085) * np.sin(angles) ** (2 / build.roundness), (b + 0.085) * np.cos(angles) ** (2 / build.roundness)
     for side in (-1, 1):
@@ -108,7 +108,7 @@ def ribs(rng: np.random.Generator, build: Build) -> list[Solid]:
         bones += [(points, 0.028) for points in blades]
     breast_bone = [("bone", 550.0, 0.0), ("marrow", 0.7 * build.marrow, 0.016)]
     return [
-        joined(gristle),
+        joined(cartilage),
         joined([path("bone", 650, points, radius) for points, radius in bones]),
         joined([path("marrow", build.marrow, points, radius - 0.016, texture=20) for points, radius in bones]),
         *layers(breast_bone, (0, -b - 0.02, 0.3), (0.12, 0.04, 0.55)),

@@ -35,17 +35,17 @@ def lungs(rng: np.random.Generator, build: Build) -> list[Solid]:
 
 
 def mediastinum(rng: np.random.Generator, build: Build) -> list[Solid]:
-    """Fat between the lungs; windpipe and its two branches; gullet."""
+    """Fat between the lungs; trachea and its two branches; oesophagus."""
     _, b = build.cavity
     y = build.spine - 0.22
     fork = (-0.02, y - 0.02, rng.uniform(0.2, 0.28))
     airways = [[(-0.03, y - 0.02, -0.3), fork], *([fork, (side * 0.3, y, fork[2] + 0.16)] for side in (-1, 1))]
-    gullet = [(0.02, y + 0.07, -0.2), (0.02, y + 0.07, 0.4), (0.06, y + 0.03, 0.8), (0.2, y - 0.12, 0.98)]
+    oesophagus = [(0.02, y + 0.07, -0.2), (0.02, y + 0.07, 0.4), (0.06, y + 0.03, 0.8), (0.2, y - 0.12, 0.98)]
     return [
         Ellipsoid("mediastinum", FAT_HU, (0.02, -0.1 * b, 0), (0.17, 0.8 * b, 1.0), blur=0.02),
         joined([path("airway wall", 20, airway, (0.065, 0.052)) for airway in airways]),
         joined([path("airway", -985, airway, (0.052, 0.038), texture=4) for airway in airways]),
-        path("gullet", 38, gullet, 0.036),
+        path("oesophagus", 38, oesophagus, 0.036),
     ]
 
 

@@ -151,7 +151,7 @@ def path(name: str, hu: float, points: Sequence[Point], radii: float | Sequence[
 
 
 def joined(tubes: Sequence[Tubes]) -> Tubes:
-    """One solid of many alike."""
+    """One solid of several similar ones."""
     parts = {field: np.concatenate([getattr(tube, field) for tube in tubes]) for field in ("starts", "ends", "radii")}
     return dataclasses.replace(tubes[0], **parts)
 

@@ -90,7 +90,7 @@ def write_phantoms(
       patients: how many patients each part has, such as {"train": 24, "test": 8}; numbered through the parts.
       slices_per_patient: least and most slices of one patient.
       seed: decides everything.
-      progress: told of each slice.
+      progress: called after each slice.
       workers: threads that render; by default one, since more take turns at the interpreter and gain next to nothing.
 
     Raises:

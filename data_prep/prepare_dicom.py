@@ -69,7 +69,7 @@ def prepare_dicom(
       hu_window: the HU that become 0 and 1; the default is the TF1 repository's.
       strict: a malformed file is an error, instead of being named, counted and skipped with its partner.
       workers: see tfrecords.write_dataset.
-      progress: told of each pair of slices in the first pass, and of each record in the second.
+      progress: called after each pair of slices in the first pass, and of each record in the second.
 
     Returns:
       The manifest.

@@ -1,4 +1,4 @@
-"""How long jobs tell how far they are: one way for all of them."""
+"""Reporting progress: one protocol for every long job."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,9 +19,9 @@ def silent(stage: str, done: int, total: int, terms: Mapping[str, float] = NO_TE
 
 
 def prefixed(progress: Progress, prefix: str) -> Progress:
-    """Tells the stages of one part of a job from those of another one."""
+    """Reports every stage under a prefix, which distinguishes the parts of a job."""
 
-    def told(stage: str, done: int, total: int, terms: Mapping[str, float] = NO_TERMS, /) -> None:
+    def report(stage: str, done: int, total: int, terms: Mapping[str, float] = NO_TERMS, /) -> None:
         progress(f"{prefix}: {stage}", done, total, terms)
 
-    return told
+    return report

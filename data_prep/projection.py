@@ -95,7 +95,7 @@ def filtered_backprojection(
     Args:
       observation: float32 (num_angles, num_detectors) in LoDoPaB's unit, see low_dose_observation.
       geometry: where the rays ran.
-      size: pixels a side of the result, which covers the geometry's image square.
+      size: side of the result in pixels, which covers the geometry's image square.
       filter_name: "ram-lak" (a ramp up to the detectors' Nyquist frequency) or "hann" (that times a Hann window).
 
     Returns:

@@ -100,10 +100,10 @@ def write_dataset(
       output_dir: where the data set appears, whole, at the end; must not exist or be empty.
       splits: what each split is made of, in order.
       make_record: turns one item into a Record; called from several threads.
-      shards: files a split, at most one a record.
+      shards: files per split, at most one per record.
       description: what the manifest says besides shards and counts.
-      workers: threads; by default one a core.
-      progress: told of each record.
+      workers: threads; by default one per core.
+      progress: called after each record.
 
     Returns:
       The manifest.
@@ -221,7 +221,7 @@ def own_digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _check_own(data_dir: Path, manifest: Mapping[str, Any]) -> None:
-    """Raises InputError where the manifest or a file it vouches for was altered; those of old vouch for nothing."""
+    """Raises InputError where the manifest or a file that it lists was altered; older manifests list none."""
     said = manifest.get(_OWN_DIGEST)
     if said is None and "files" not in manifest:
         return

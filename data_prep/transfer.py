@@ -111,7 +111,7 @@ def _whole_download(session: Any, remote: RemoteFile, path: Path, progress: Prog
         if failures > RETRIES:
             raise InputError(
                 f"{remote.url}: broken off ({why}), also after {RETRIES} retries; {kept} of "
-                f"{remote.size or 'unknown'} bytes are kept in {part}, and the same command goes on from there"
+                f"{remote.size or 'unknown'} bytes are kept in {part}, and the same command resumes from there"
             )
         time.sleep(BACK_OFF * 2 ** (failures - 1))
 

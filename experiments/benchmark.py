@@ -31,7 +31,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("models", list(REPORT_MODELS), "whose training steps", flag_values=values)
     flags.DEFINE_list("precisions", list(PRECISIONS), f"of {', '.join(PRECISIONS)}", flag_values=values)
     flags.DEFINE_list("sides", ["64", "362", "512"], "of the images to infer on, in pixels", flag_values=values)
-    flags.DEFINE_list("batches", ["1", "8"], "images a call of the inference", flag_values=values)
+    flags.DEFINE_list("batches", ["1", "8"], "images per call of the inference", flag_values=values)
     flags.DEFINE_list("records", ["1000", "10000", "50000"], "in the splits that are read", flag_values=values)
     flags.DEFINE_list("shards", ["1", "8", "100"], "files of the splits that are read", flag_values=values)
     flags.DEFINE_integer("rounds", 5, "how often each is timed, in turn; the median counts", flag_values=values)

@@ -46,7 +46,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_float("strength", 1.0, "1: the network's output, 0: the input, between: mixed", flag_values=values)
     flags.DEFINE_string("weights", "raw", "of a run directory: raw, average or best", flag_values=values)
     flags.DEFINE_string("input", None, "file or folder", flag_values=values)
-    flags.DEFINE_string("output", None, "file or folder; a folder goes on where it was left", flag_values=values)
+    flags.DEFINE_string("output", None, "file or folder; rerun to resume a folder", flag_values=values)
     flags.DEFINE_list(
         "hu_range",
         None,

@@ -22,16 +22,16 @@ def define(values: flags.FlagValues) -> None:
     """The script's flags."""
     flags.DEFINE_string("workdir", None, "run directory", flag_values=values)
     flags.DEFINE_string(
-        "saved_model", None, "a SavedModel of anybody's, instead of a run: its serving_default", flag_values=values
+        "saved_model", None, "a third-party SavedModel, instead of a run: its serving_default", flag_values=values
     )
     flags.DEFINE_string(
         "images",
         None,
-        "folder of anybody's denoised images, instead of a run: <patient_id>_<slice_index>.npy, float32, in the data "
+        "folder of third-party denoised images, instead of a run: <patient_id>_<slice_index>.npy, float32, in the data "
         "set's range, lying as its records do",
         flag_values=values,
     )
-    flags.DEFINE_boolean("best", False, "judge the run's best checkpoint, too", flag_values=values)
+    flags.DEFINE_boolean("best", False, "evaluate the run's best checkpoint, too", flag_values=values)
     flags.DEFINE_string("name", None, "what tables call it (default: its folder's name)", flag_values=values)
     flags.DEFINE_string("output_dir", None, "where its results go, as in a run directory", flag_values=values)
     flags.DEFINE_string("data_dir", None, "folder of records", flag_values=values)
@@ -39,7 +39,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list(
         "windows", None, "HU windows for PSNR and SSIM: lung, soft_tissue, bone, brain", flag_values=values
     )
-    flags.DEFINE_list("baselines", None, "baselines to judge beside it, all by default", flag_values=values)
+    flags.DEFINE_list("baselines", None, "baselines to evaluate beside it, all by default", flag_values=values)
     flags.DEFINE_string(
         "vgg_weights", None, "weights of the perceptual distance: imagenet, random, a file, or none", flag_values=values
     )

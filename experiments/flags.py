@@ -65,7 +65,7 @@ _HELP = {
     "noise": "gaussian, poisson, observations (LoDoPaB's stored sinograms), none (real low-dose scans)",
     "photons": "mean count of an unattenuated ray at full projections, for noise=poisson and --write_observations; "
     "several, with commas: a data set of all these doses",
-    "projection_coarseness": "1 of so many of LoDoPaB's 1000 angles and 513 detectors, at the same dose",
+    "projection_coarseness": "subsampling factor of LoDoPaB's 1000 angles and 513 detectors, at the same dose",
     "reconstruction_filter": "of the filtered backprojection: ram-lak or hann",
     "train_parts": "LoDoPaB's parts that training slices are taken from: train, validation, test, with commas",
     "validation_parts": "the same for validation slices; may be training's, whose patients are then held out",
@@ -77,9 +77,9 @@ _HELP = {
     "training takes patches",
     "epochs": "passes of generator updates over the training images",
     "steps": "generator updates instead of epochs",
-    "batch_size": "images a batch, over all replicas together",
+    "batch_size": "images per batch, over all replicas",
     "init_from": "begin with the weights of a run, of a file, or pretrained:NAME",
-    "critic_steps": "critic updates a generator update",
+    "critic_steps": "critic updates per generator update",
     "generator_lr": "Adam's learning rate for the generator",
     "critic_lr": "Adam's learning rate for the critic",
     "content_weight": "weight of the MSE or VGG loss beside the adversarial one (lambda_1)",
@@ -92,7 +92,7 @@ _HELP = {
     "critic_warmup_steps": "critic updates before the first step",
     "ema_decay": "of a moving average of the generator's weights, kept beside them; 0: none",
     "best_metric": "by which checkpoints/best is chosen: validation/psnr, validation/ssim, train/mse ...",
-    "early_stopping_epochs": "the run ends when best_metric has not improved for so many",
+    "early_stopping_epochs": "the run ends when best_metric has not improved for this many epochs",
     "checkpoint_steps": "steps between checkpoints, besides the one at each evaluation",
     "evaluation_steps": "steps between evaluations; by default an epoch or 200 steps, whichever is longer",
     "patches_per_image": "patches of each image in one pass over the data",
@@ -140,7 +140,9 @@ def define_devices(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "steps_per_call", 1, "steps without Python between them, up to 10, on one device", flag_values=values
     )
-    flags.DEFINE_integer("virtual_devices", 0, "split the CPU into so many devices, to try it out", flag_values=values)
+    flags.DEFINE_integer(
+        "virtual_devices", 0, "split the CPU into this many devices, to try distribution", flag_values=values
+    )
 
 
 def read_evaluation(values: flags.FlagValues, config: Config) -> Config:
@@ -208,7 +210,7 @@ def check_written(values: flags.FlagValues, name: str, ending: str) -> None:
     """Checks the path that a flag, if given, says is to be written at the end.
 
     Raises:
-      InputError: it is of another kind, a folder or a device, or lies where nothing can be written.
+      InputError: it has another ending, is a folder or a device, or lies where nothing can be written.
     """
     if not values[name].value:
         return
@@ -223,7 +225,7 @@ def check_written(values: flags.FlagValues, name: str, ending: str) -> None:
 
 
 def quiet_tensorflow() -> None:
-    """Imports TensorFlow without the notices that its C++ part writes to stderr before it can be told not to."""
+    """Imports TensorFlow without the notices that its C++ part writes to stderr before it can be silenced."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as notices:
         stderr = os.dup(2)
@@ -270,7 +272,7 @@ def launch(
     except (InputError, flags.Error) as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on where this was", INTERRUPTED)
+        _fail("interrupted; rerun to resume", INTERRUPTED)
     except Diverged as error:
         _fail(str(error), FAILED_TRAINING)
     except WorkerLost as error:

@@ -29,7 +29,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "data_dir",
         None,
-        "records it will be judged on, if they have another range of HU; of --layout=wgan-vgg those it was trained on",
+        "records to evaluate it on, if they have another range of HU; of --layout=wgan-vgg those it was trained on",
         flag_values=values,
     )
     flags.DEFINE_boolean("overwrite", False, "replace an older import", flag_values=values)

@@ -1,4 +1,4 @@
-"""Makes a trained and judged run one of the models that ship with the package: its weights, its card, its entry.
+"""Makes a trained and evaluated run one of the models that ship with the package: its weights, its card, its entry.
 
 python -m experiments.publish --workdir=RUN --name=generator-mse-lodopab --about="one line" --data_note=docs/real_ct.md
 """

@@ -1,4 +1,4 @@
-"""The report's whole experiment: data, the four models, tables, figures, SavedModels; repeated, it goes on.
+"""The report's whole experiment: data, the four models, tables, figures, SavedModels; rerun to resume.
 
 python -m experiments.reproduce --preset=demo --workdir=FOLDER
 python -m experiments.reproduce --preset=report --source=lodopab --input_dir=HDF5_FILES --workdir=FOLDER

@@ -32,7 +32,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("data_dir", None, "folder of records", flag_values=values)
     flags.DEFINE_string("workdir", None, "run directory", flag_values=values)
     flags.DEFINE_integer("max_steps", None, "end, saved, at this step at the latest", flag_values=values)
-    flags.DEFINE_integer("profile", 0, "profile so many steps for TensorBoard", flag_values=values)
+    flags.DEFINE_integer("profile", 0, "profile this many steps for TensorBoard", flag_values=values)
     define_devices(values)
 
 

@@ -165,7 +165,7 @@ def test_a_baseline_whose_package_is_missing_is_left_out_by_name(data, monkeypat
     monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: None if name in ("bm3d", "pywt") else True)
     assert baselines.missing(CONFIG.baselines) == ["wavelet", "bm3d"]
     config = EvaluationConfig(baselines=("gaussian", "bm3d"), tuning_images=2, perceptual=False)
-    result = references.judged_references(data, "test", config, None, ReferencesDir(tmp_path), None)
+    result = references.evaluated_references(data, "test", config, None, ReferencesDir(tmp_path), None)
     assert list(result["methods"]) == ["noisy input", "gaussian"]
     assert result["missing"] == ["bm3d"]
 
@@ -173,19 +173,19 @@ def test_a_baseline_whose_package_is_missing_is_left_out_by_name(data, monkeypat
 def test_references_are_made_once_a_data_set_and_anew_for_other_settings(data, tmp_path, monkeypatch):
     folder = ReferencesDir(tmp_path)
     made = []
-    judge, tune = references._judge, baselines.tune
-    monkeypatch.setattr(references, "_judge", lambda *args: made.append("judge") or judge(*args))
+    evaluate, tune = references._evaluate_all, baselines.tune
+    monkeypatch.setattr(references, "_evaluate_all", lambda *args: made.append("evaluate") or evaluate(*args))
     monkeypatch.setattr(baselines, "tune", lambda *args, **more: made.append("tune") or tune(*args, **more))
-    first = references.judged_references(data, "test", FEW, None, folder, None)
-    assert made == ["tune", "judge"]
-    assert references.judged_references(data, "test", FEW, None, folder, None) == first
-    assert made == ["tune", "judge"]
+    first = references.evaluated_references(data, "test", FEW, None, folder, None)
+    assert made == ["tune", "evaluate"]
+    assert references.evaluated_references(data, "test", FEW, None, folder, None) == first
+    assert made == ["tune", "evaluate"]
     windows = EvaluationConfig(baselines=FEW.baselines, tuning_images=4, perceptual=False, windows=("lung",))
-    references.judged_references(data, "test", windows, None, folder, None)
-    assert made == ["tune", "judge", "judge"], "other metrics need no other tuning"
+    references.evaluated_references(data, "test", windows, None, folder, None)
+    assert made == ["tune", "evaluate", "evaluate"], "other metrics need no other tuning"
     grid = EvaluationConfig(baselines=FEW.baselines, tuning_images=4, perceptual=False, tv_weight=(1.0,))
-    references.judged_references(data, "train", grid, None, folder, None)
-    assert made[3:] == ["tune", "judge"]
+    references.evaluated_references(data, "train", grid, None, folder, None)
+    assert made[3:] == ["tune", "evaluate"]
 
 
 def test_perceptual_distance_is_of_the_named_layer_and_weights():

@@ -24,7 +24,7 @@ from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.reporting import dose_tables
 from wgan_vgg.reporting.results import collect
 from wgan_vgg.reproduction.data_stage import prepare_data
-from wgan_vgg.reproduction.reproduce import judge
+from wgan_vgg.reproduction.reproduce import evaluate_run
 from wgan_vgg.training_input import training_input
 
 PHOTONS = (4.0, 1.0, 64.0)  # at 1/8 of the angles and detectors 63 times as many a ray
@@ -198,7 +198,7 @@ QUICK = {
 def test_a_run_is_judged_and_reported_at_every_dose(script, bodies, tmp_path):
     data, run = DataSet.open(bodies), identity_run(tmp_path / "generator-mse", **DataSet.open(bodies).description)
     settings = config.override(run.load_config(), QUICK)
-    judge(settings, data, run, run, run.references, silent)
+    evaluate_run(settings, data, run, run, run.references, silent)
     assert script("report", f"--workdir={run.path}")[0] == 0
     results = collect({"generator-mse": [run]}, "test")
     assert "4, 1, 64 photons per ray; tested at 4" in results["caption"]
@@ -221,7 +221,7 @@ def test_a_run_is_judged_and_reported_at_every_dose(script, bodies, tmp_path):
     assert matplotlib.image.imread(run.path / "figures" / "dose.png")[..., :3].std() > 0.02
     assert "PSNR and detectability against dose" in (run.path / "report.html").read_text()
     before = files_with_times(run.evaluations)
-    judge(settings, data, run, run, run.references, silent)
+    evaluate_run(settings, data, run, run, run.references, silent)
     assert files_with_times(run.evaluations) == before, "what is done is not done again"
     flags = [f"--set={key}={value}".replace(" ", "") for key, value in QUICK.items()]
     status, out, err = script("evaluate", f"--workdir={run.path}", f"--data_dir={bodies}", *flags)

@@ -103,7 +103,10 @@ def test_disk_that_fills_up_meanwhile(zenodo, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(transfer.os, "fsync", full)
-        with pytest.raises(InputError, match=r"the disk /.* is full; free some space or choose another folder; the same command resumes"):
+        with pytest.raises(
+            InputError,
+            match=r"the disk /.* is full; free some space or choose another folder; the same command resumes",
+        ):
             fetch(zenodo, tmp_path)
         assert names(tmp_path) == {CSV, ZIP, download.RECEIPT}
     fetch(zenodo, tmp_path)

@@ -1,4 +1,4 @@
-"""Flat regions, noise texture, HU windows and the judge against closed forms, each of which a wrong version misses."""
+"""Flat regions, noise texture, HU windows and the accumulator against closed forms that wrong versions miss."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from scipy import ndimage
 from data_prep import phantoms
 from wgan_vgg.config import EvaluationConfig, sections
 from wgan_vgg.evaluation import baselines, flat_regions, metrics, noise_texture
+from wgan_vgg.evaluation.accumulator import Accumulator
 from wgan_vgg.evaluation.image_measures import Scale, Truth, measure
-from wgan_vgg.evaluation.judge import Judge
 
 SCALE = Scale(4072.001, -1001.001, 2.0)
 CONFIG = EvaluationConfig()
@@ -128,13 +128,13 @@ def test_the_rules_know_every_window_and_baseline():
     assert sections.BASELINES == tuple(baselines.BASELINES) == CONFIG.baselines
 
 
-def judged(image, truth, *, in_hu=True, config=CONFIG):
-    """An image's row, and what the judge makes of two patients who have this image alone."""
-    judge, seen = Judge(SCALE, config, in_hu=in_hu), Truth(truth, SCALE, config)
+def measured_by(image, truth, *, in_hu=True, config=CONFIG):
+    """An image's row, and the summary of two patients who have this image alone."""
+    collected, seen = Accumulator(SCALE, config, in_hu=in_hu), Truth(truth, SCALE, config)
     measured = measure(seen, image, in_hu=in_hu)
     for patient in ("p", "q"):
-        judge.add(seen, image, patient, measured)
-    return measured.values, judge.judgement()
+        collected.add(seen, image, patient, measured)
+    return measured.values, collected.summary()
 
 
 def disc(size=256):
@@ -143,13 +143,13 @@ def disc(size=256):
     return np.where(np.hypot(x, y) < 0.4 * size, 0.26, 0.0) + texture
 
 
-def test_the_judge_tells_a_shift_from_a_blur():
+def test_a_shift_is_distinguished_from_a_blur():
     truth = disc()
-    shifted, pooled = judged(truth + 10 / SCALE.slope, truth)
+    shifted, pooled = measured_by(truth + 10 / SCALE.slope, truth)
     assert (shifted["rmse_hu"], shifted["bias_hu"]) == (pytest.approx(10.0), pytest.approx(10.0))
     assert shifted["std_hu"] == pytest.approx(0.002 * SCALE.slope, rel=0.15)
     assert pooled["means"]["texture_distance"] == pytest.approx(0.0, abs=1e-9)
-    blurred, smooth = judged(ndimage.gaussian_filter(truth, 1.5), truth)
+    blurred, smooth = measured_by(ndimage.gaussian_filter(truth, 1.5), truth)
     assert abs(blurred["bias_hu"]) < 2.0
     assert blurred["std_hu"] < shifted["std_hu"] / 3
     assert smooth["means"]["texture_distance"] > 0.3
@@ -160,7 +160,7 @@ def test_the_judge_tells_a_shift_from_a_blur():
 
 def test_noise_power_is_of_the_judged_image_and_in_mm():
     truth = disc()
-    pooled = judged(truth + np.random.default_rng(4).normal(0, 0.02, truth.shape), truth)[1]
+    pooled = measured_by(truth + np.random.default_rng(4).normal(0, 0.02, truth.shape), truth)[1]
     step = 1 / (16 * SCALE.pixel_mm)
     np.testing.assert_allclose(pooled["noise_power"]["frequency"], np.arange(1, 9) * step)
     # White noise of 81 HU and pixels of 2 mm.
@@ -169,7 +169,7 @@ def test_noise_power_is_of_the_judged_image_and_in_mm():
 
 def test_a_rescaled_image_has_no_hu():
     truth = disc()
-    values, pooled = judged(truth * 2, truth, in_hu=False, config=EvaluationConfig(windows=("lung",)))
+    values, pooled = measured_by(truth * 2, truth, in_hu=False, config=EvaluationConfig(windows=("lung",)))
     undefined = ("rmse_hu", "bias_hu", "std_hu", "rmse_hu_body", "psnr_lung", "ssim_lung")
     assert [values[name] for name in undefined] == [None] * 6
     assert [pooled["means"][name] for name in undefined] == [None] * 6
@@ -180,6 +180,6 @@ def test_a_rescaled_image_has_no_hu():
 
 def test_an_image_with_nothing_flat_and_no_edge_still_has_a_psnr():
     truth = np.zeros((16, 16))
-    values, pooled = judged(truth + 0.1, truth)
+    values, pooled = measured_by(truth + 0.1, truth)
     assert values["psnr"] == pytest.approx(20.0)
     assert (values["bias_hu"], pooled["edges"][-1]["mean"], pooled["noise_power"]) == (None, None, None)

@@ -201,7 +201,7 @@ def test_lodopabs_files_are_denoised_as_they_lie_and_shown_upright(tmp_path):
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
-    """A trained and judged run on records whose first axis is dark to bright, their second one dark."""
+    """A trained and evaluated run on records whose first axis is dark to bright, their second one dark."""
     from experiments.evaluate import main as evaluate_main
     from experiments.train import main as train_main
 

@@ -15,7 +15,7 @@ from test_train import tiny
 
 from data_prep.prepare import prepare_lodopab
 from wgan_vgg.evaluation import samples
-from wgan_vgg.evaluation.panel import Batch
+from wgan_vgg.evaluation.evaluator import Batch
 from wgan_vgg.evaluation.samples import load_samples, spread_over_patients
 from wgan_vgg.reporting import page_data, report_page
 from wgan_vgg.reporting.image_figures import most_detailed_part

@@ -132,9 +132,9 @@ def test_the_study_tells_what_its_runs_evaluations_say(script, two_test_files, f
     assert list(rows) == list(FEW)
     first_run = place.run("report").load_config()
     for name, row in rows.items():
-        judged = read_json(place.run(name).eval_json("test"))["methods"]
-        assert row["noisy"] == {metric: judged["noisy input"][metric] for metric in MEANS}
-        assert row["model"] == {metric: judged["wgan-mse"][metric] for metric in MEANS}
+        evaluated = read_json(place.run(name).eval_json("test"))["methods"]
+        assert row["noisy"] == {metric: evaluated["noisy input"][metric] for metric in MEANS}
+        assert row["model"] == {metric: evaluated["wgan-mse"][metric] for metric in MEANS}
         changed = nested.differences(nested.to_dict(first_run), nested.to_dict(place.run(name).load_config()))
         assert changed == CHANGES[name]
         assert (row["images"]["test"], row["patients"]["test"]) == (6, 6)
@@ -157,7 +157,9 @@ def test_the_study_tells_what_its_runs_evaluations_say(script, two_test_files, f
     assert (status, err.count("\n"), "model: wgan-mse -> wgan" in err) == (2, 1, True)
 
 
-@pytest.mark.parametrize(("rate", "status_text"), [("10", "**collapsed**"), ("1e38", "**diverged**, judged at step 0")])
+@pytest.mark.parametrize(
+    ("rate", "status_text"), [("10", "**collapsed**"), ("1e38", "**diverged**, evaluated at step 0")]
+)
 def test_a_failed_row_is_named_the_others_go_on_and_the_status_is_3(
     script, two_test_files, few_rows, tmp_path, rate, status_text
 ):

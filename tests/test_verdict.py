@@ -46,14 +46,15 @@ def test_an_interval_that_ends_at_0_decides_nothing(bound):
 
 
 def test_what_cannot_be_told_is_said():
-    assert "Cannot be told, no interval: a." in verdict(evaluation(a=(BEATS, NONE)))
-    assert "Cannot be told, no interval: a." in verdict(evaluation(a=(BEATS, None)))
+    assert "Undecided, no interval: a." in verdict(evaluation(a=(BEATS, NONE)))
+    assert "Undecided, no interval: a." in verdict(evaluation(a=(BEATS, None)))
     assert (
-        verdict(evaluation((), a=())) == "No baseline was judged, so nothing is known of whether a network beats them."
+        verdict(evaluation((), a=()))
+        == "No baseline was evaluated, so nothing is known of whether a network beats them."
     )
     unknown = evaluation(a=(BEATS, BEATS))
     unknown["statistics"]["against_baselines"] = {}
-    assert "cannot be told: the patients are unknown" in verdict(unknown)
+    assert "is unknown: the patients are unknown" in verdict(unknown)
     assert verdict(evaluation(("tv",), ["bm3d"], a=(BEATS,))).endswith("Not installed, so not compared: bm3d.")
 
 
@@ -75,7 +76,7 @@ def test_lesions_that_a_network_hides_are_named():
         "detectability": observed,
     }
     assert verdict(found).endswith(
-        "harder to see after a (4 mm, 40 HU); easier after b (4 mm, 40 HU); the rest cannot be told apart."
+        "harder to see after a (4 mm, 40 HU); easier after b (4 mm, 40 HU); the rest are not distinguishable."
     )
     table = lesion_tables.detectability_table(found)
     assert "1.00* [0.50, 1.50] | 1.00 [0.50, 1.50]" in next(

@@ -42,7 +42,7 @@ def test_evaluate_judges_them_side_by_side(script, averaged_run, data_dir):
     flags = (f"--workdir={averaged_run.path}", f"--data_dir={data_dir}", "--best", "--baselines=", "--vgg_weights=none")
     status, out, err = script("evaluate", *flags)
     assert status == 0, err
-    judged = json.loads(averaged_run.eval_json("test").read_text())["methods"]
+    evaluated = json.loads(averaged_run.eval_json("test").read_text())["methods"]
     low_dose, normal_dose = DataSet.open(data_dir).first("test", 12)
     for name, weights in (
         ("generator-mse", "raw"),
@@ -52,7 +52,7 @@ def test_evaluate_judges_them_side_by_side(script, averaged_run, data_dir):
         assert name in out
         outputs = load_generator(averaged_run, weights)(low_dose).numpy()[..., 0]
         psnrs = [metrics.psnr(t, o) for t, o in zip(normal_dose.numpy()[..., 0], outputs, strict=True)]
-        assert judged[name]["psnr"] == pytest.approx(np.mean(psnrs), abs=1e-3)
+        assert evaluated[name]["psnr"] == pytest.approx(np.mean(psnrs), abs=1e-3)
 
 
 def test_export_takes_them_by_name(script, averaged_run, data_dir, tmp_path):

@@ -71,7 +71,7 @@ def train(
       data: records, or their folder.
       workdir: the run directory.
       devices: what it runs on; by default all GPUs.
-      progress: told of each step.
+      progress: called after each step.
 
     Returns:
       The last row of metrics.jsonl.

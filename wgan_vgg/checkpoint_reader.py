@@ -86,7 +86,7 @@ def load_generator(run: RunDir, weights: str = "raw") -> keras.Model:
     if weights not in WEIGHTS:
         raise InputError(f"weights={weights}: unknown; take one of {', '.join(WEIGHTS)}")
     if weights == "average" and not config.training.ema_decay:
-        raise InputError(f"weights=average: {run.path} was trained without; train with --ema_decay=0.999 or alike")
+        raise InputError(f"weights=average: {run.path} was trained without; train with --ema_decay=0.999, say")
     generator = build_generator(config.generator)
     name = "average" if weights == "average" else "generator"
 

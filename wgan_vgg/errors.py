@@ -1,4 +1,4 @@
-"""Every error that a user is told of in one line, without a traceback.
+"""Every error that a user sees as one line, without a traceback.
 
 InputError and NotAnImage are data_prep's, which knows nothing of this package.
 """
@@ -13,7 +13,7 @@ class Diverged(Exception):
 
 
 class Terminated(Exception):
-    """A signal asked the run to stop; its state was saved, the same command goes on."""
+    """A signal asked the run to stop; its state was saved; rerun to resume."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

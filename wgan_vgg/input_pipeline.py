@@ -78,7 +78,7 @@ class DataSet:
 
     @property
     def tuning_split(self) -> str:
-        """Where choices are made that the test split is to judge: validation or, in records without, training."""
+        """Where choices are made, which the test split must not influence: validation or, without it, training."""
         return "validation" if "validation" in self.splits else "train"
 
     @property
@@ -94,7 +94,7 @@ class DataSet:
 
     @property
     def fingerprint(self) -> str:
-        """Tells data sets apart: the sha256 of the shards' own sha256."""
+        """Identifies a data set: the sha256 of the shards' own sha256."""
         shards = [shard["sha256"] for split in self.manifest["splits"].values() for shard in split["shards"]]
         return hashlib.sha256("".join(shards).encode()).hexdigest()
 

@@ -43,14 +43,14 @@ class _Folder:
 
 
 class ReferencesDir(_Folder):
-    """What models are judged beside: the tuned baselines, and the judged references of each split."""
+    """What models are evaluated beside: the tuned baselines, and the evaluated references of each split."""
 
     def tuned(self, photons: float | None) -> Path:
         """The tuned baselines; of data of several doses those for one of them."""
         return self.path / ("baselines.json" if photons is None else f"baselines_{photons:.0f}.json")
 
     def split(self, split: str) -> Path:
-        """The judged references of a split."""
+        """The evaluated references of a split."""
         return self.path / f"{split}.json"
 
     def repeats(self, split: str) -> Path:
@@ -59,7 +59,7 @@ class ReferencesDir(_Folder):
 
 
 class ReportDir(_Folder):
-    """What is made for people to look at."""
+    """What is made for readers."""
 
     def __init__(self, workdir: Path) -> None:
         super().__init__(workdir)
@@ -106,7 +106,7 @@ class StudyDir(_Folder):
         return self.path / "data" / variant
 
     def references(self, variant: str) -> ReferencesDir:
-        """What is judged beside the runs on those records."""
+        """What is evaluated beside the runs on those records."""
         return ReferencesDir(self.path / "references" / variant)
 
     def on_other_data(self, variant: str, repetition: int = 0) -> "RunDir":
@@ -119,7 +119,7 @@ def _repeated(name: str, repetition: int) -> str:
 
 
 def held_out_split(row: Mapping[str, Any]) -> str:
-    """The split of a row of metrics.jsonl that tells how the run does on other patients.
+    """The split of a row of metrics.jsonl that shows the result on other patients.
 
     In the report's curves that is test; elsewhere validation; in data without one only training is left.
     """

@@ -1,4 +1,4 @@
-"""What a network is trained on, in a scanner's terms: so that a deployed one can tell when it gets something else."""
+"""What a network is trained on, in a scanner's terms: so that a deployed one can detect other input."""
 
 import statistics
 from typing import Any

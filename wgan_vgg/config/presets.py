@@ -114,7 +114,7 @@ PRESETS = {
         evaluation=EvaluationConfig(),
     ),
     # Phantoms on 2 CPU cores in minutes. The data protocol, the losses and the generator's rate are the report's;
-    # training is 64 steps at batch 8, with one critic update a step and a critic rate at which the fragile
+    # training is 64 steps at batch 8, with one critic update per step and a critic rate at which the fragile
     # wgan-mse lives (at 2e-4 / 2e-4 its generator went black), and VGG has random weights, so that the demo
     # needs no network and is the same everywhere. reproduce --preset=demo; expected: see results.md of the run.
     "demo": replace(
@@ -158,7 +158,7 @@ def for_model(config: Config, name: str) -> Config:
 
 
 def preset(name: str, overrides: Mapping[str, object] | None = None) -> Config:
-    """The preset of that name, perhaps with "section.field" keys set anew, such as {"training.steps": 100}.
+    """The preset of that name, perhaps with "section.field" keys overridden, such as {"training.steps": 100}.
 
     Raises:
       InputError: no such preset, or see override.

@@ -31,7 +31,7 @@ class PhantomConfig:
 
     train_patients: int = setting(16, at_least=1)
     validation_patients: int = setting(4, at_least=0)
-    test_patients: int = setting(12, at_least=1)  # so many that a paired test over patients can tell: 2^-11 at least
+    test_patients: int = setting(12, at_least=1)  # enough for a paired test over patients: p >= 2^-11
     min_slices: int = setting(8, at_least=1)
     max_slices: int = setting(10, at_least=1)
 
@@ -62,7 +62,7 @@ class GeneratorConfig:
     input_std: float = setting(1.0, above=0, below=math.inf)
 
     def trained_shape(self, patch_shape: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of what the generator makes of a training patch."""
+        """Height and width of the generator's output for a training patch."""
         lost = 2 * self.layers if self.padding == "valid" else 0
         return patch_shape[0] - lost, patch_shape[1] - lost
 
@@ -138,7 +138,9 @@ class TrainingConfig:
     init_tries: int = setting(20, at_least=1)
     init_mean_ratio: float = 0.1  # acceptable: mean G(z) >= this * mean z on the first batch
     collapse_ratio: float = 0.01  # a generator whose mean output falls below this * mean truth is dead
-    collapse_steps: int | None = setting(50, at_least=1)  # so is one whose output was all zero for so long on end
+    collapse_steps: int | None = setting(
+        50, at_least=1
+    )  # so is one whose output was all zero for this many consecutive steps
     collapse_epochs: float | None = setting(None, above=0)
     critic_warmup_steps: int | None = setting(None, at_least=1)  # critic updates before the first step (report 5.3)
     critic_warmup_epochs: float | None = setting(None, above=0)
@@ -166,7 +168,7 @@ class EvaluationConfig:
     windows: tuple[str, ...] = setting(("soft_tissue", "lung"), choices=tuple(WINDOWS))
     flat_regions: int = setting(8, at_least=1)  # squares an image, for bias, standard deviation and noise texture
     flat_divisor: int = setting(16, at_least=1)  # a square's side is the image's divided by this,
-    flat_smallest_side: int = setting(8, at_least=1)  # and at least so many pixels
+    flat_smallest_side: int = setting(8, at_least=1)  # and at least this many pixels
     flat_min_hu: float = -300.0  # all of a square is above it: tissue; air is clipped, so it has no noise in the truth
     flat_max_step_hu: float = 50.0  # the highest step between tissues that a square may hold
     # Spread over the patients, scanned again where the low dose is simulated; 0: none

@@ -1,6 +1,6 @@
 """Denoisers without training, each tuned on the validation split: what a network has to beat.
 
-All are scikit-image's and scipy's but two: the bilateral filter, for a reason told there, and BM3D (Dabov et al. 2007),
+All are scikit-image's and scipy's but two: the bilateral filter (see `_bilateral`) and BM3D (Dabov et al. 2007),
 which is its authors' `bm3d`: free for NON-COMMERCIAL use only. It and PyWavelets (wavelet) come with the extra
 `baselines`.
 """
@@ -153,7 +153,7 @@ def tune(
       data: whose tuning split is taken.
       names: of the baselines.
       config: how many images, and where the grids begin.
-      progress: told of each baseline.
+      progress: called after each baseline.
       scan: makes the low dose of those images; by default it is the records' own. Where these have several doses, the
         baselines are tuned for one of them on the same slices as for the others.
 

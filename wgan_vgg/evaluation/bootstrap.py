@@ -62,11 +62,11 @@ def hierarchical_interval(
 ) -> Interval | None:
     """Interval of the mean over trained networks (seeds) and patients, both being drawn anew with replacement.
 
-    Every network has judged every patient, so seeds and patients are drawn independently of each other, and a resample
-    is the table of the drawn rows and columns (Owen 2007, the pigeonhole bootstrap). It is studentized by the standard
-    error of a two-way layout of random effects, (MS_seeds + MS_patients - MS_residual) / (seeds * patients). Simulated
-    coverage of 95 % at 8 to 30 patients: 3 and 5 seeds 91 to 97 % (quantiles of the resamples' means: 74 to 93 %);
-    2 seeds, for which Satterthwaite's t is taken, 88 to 94 %.
+    Every network was evaluated on every patient, so seeds and patients are drawn independently of each other, and a
+    resample is the table of the drawn rows and columns (Owen 2007, the pigeonhole bootstrap). It is studentized by the
+    standard error of a two-way layout of random effects, (MS_seeds + MS_patients - MS_residual) / (seeds * patients).
+    Simulated coverage of 95 % at 8 to 30 patients: 3 and 5 seeds 91 to 97 % (quantiles of the resamples' means: 74 to
+    93 %); 2 seeds, for which Satterthwaite's t is taken, 88 to 94 %.
 
     Args:
       scores: (seeds, patients).
@@ -89,7 +89,7 @@ def hierarchical_interval(
         return mean, mean
     ends = None
     if rows >= MIN_RESAMPLED_SEEDS:
-        # Another seed for the columns: as many of them as rows would be drawn alike.
+        # Another seed for the columns: of equal counts both would be drawn identically.
         draws = _draws(seed, rows, resamples), _draws(seed + 1, columns, resamples)
         means, drawn_squares = _two_way(table - mean, *draws)
         ends = _studentized(means, _variance(drawn_squares) / table.size, error, confidence)

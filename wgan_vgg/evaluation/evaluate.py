@@ -14,12 +14,12 @@ from data_prep.hu import WINDOWS
 from data_prep.progress import Progress, silent
 from wgan_vgg.config import Config, nested
 from wgan_vgg.evaluation import baselines, metrics, perceptual, repeats, statistics
+from wgan_vgg.evaluation.evaluator import Batch, Evaluator, batches
 from wgan_vgg.evaluation.image_measures import per_image
 from wgan_vgg.evaluation.methods import Method
 from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.evaluation.panel import Batch, Panel, batches
 from wgan_vgg.evaluation.parallel import workers
-from wgan_vgg.evaluation.references import TRUTH, judged_references
+from wgan_vgg.evaluation.references import TRUTH, evaluated_references
 from wgan_vgg.evaluation.samples import RULE, Samples
 from wgan_vgg.files import write_json, write_text, write_via
 from wgan_vgg.input_pipeline import DataSet
@@ -44,15 +44,15 @@ def evaluate(
     """Judges a method on a split, beside the noisy input and the tuned baselines.
 
     Args:
-      method: what is judged.
+      method: what is evaluated.
       results: its eval/ is written.
-      data: the records to judge on.
+      data: the records to evaluate on.
       split: which part of them.
       config: the evaluation's choices, the VGG weights and the seed of the bootstrap.
-      beside: other weights of the same run, judged with it.
-      references: where the judged references are kept for other models too; by default in `results`.
+      beside: other weights of the same run, evaluated with it.
+      references: where the evaluated references are kept for other models too; by default in `results`.
       save_images: folder for the low-dose, normal-dose and denoised arrays, if wanted.
-      progress: told of each batch, and of the baselines.
+      progress: called after each batch, and of the baselines.
 
     Returns:
       The summary, as written to eval/<split>.json.
@@ -65,23 +65,25 @@ def evaluate(
     distance = perceptual.build(config.evaluation, config.vgg)
     references = references or results.references
     scans = repeats.scan_again(data, split, config.evaluation, references.repeats(split))
-    judged_before = judged_references(data, split, config.evaluation, distance, references, scans, progress)
-    of_noisy = [row for row in judged_before["rows"] if row["method"] == NOISY]
+    references_found = evaluated_references(data, split, config.evaluation, distance, references, scans, progress)
+    of_noisy = [row for row in references_found["rows"] if row["method"] == NOISY]
     samples = Samples([row["patient_id"] for row in of_noisy], config.evaluation.sample_slices)
-    tuned = judged_before["baselines"]
+    tuned = references_found["baselines"]
     baseline = statistics.best_baseline(tuned)
     with workers() as pool:
-        panel = Panel(data, config.evaluation, distance, {one.name: True for one in (method, *beside)}, pool)
-        _judge(method, beside, data, split, panel, samples, save_images, progress)
+        evaluator = Evaluator(data, config.evaluation, distance, {one.name: True for one in (method, *beside)}, pool)
+        _evaluate_all(method, beside, data, split, evaluator, samples, save_images, progress)
         arrays = samples.arrays()
         if baseline:
             arrays["baseline"] = baselines.apply(baseline, tuned[baseline]["parameters"], arrays["low_dose"], pool)
-    repeated = {one.name: scans.judge(one.name, one.denoise) for one in (method, *beside) if scans and one.any_image}
-    judged = judged_before["methods"] | panel.judgements({name: one["spectra"] for name, one in repeated.items()})
-    responses = judged_before["responses"] | {name: one["responses"] for name, one in repeated.items()}
+    repeated = {one.name: scans.evaluate(one.name, one.denoise) for one in (method, *beside) if scans and one.any_image}
+    evaluated = references_found["methods"] | evaluator.summaries(
+        {name: one["spectra"] for name, one in repeated.items()}
+    )
+    responses = references_found["responses"] | {name: one["responses"] for name, one in repeated.items()}
     patients = data.description["patients"][split]
-    patient_values = {name: values["patients"] for name, values in judged.items()}
-    noise_power = {name: values["noise_power"] for name, values in judged.items()}
+    patient_values = {name: values["patients"] for name, values in evaluated.items()}
+    noise_power = {name: values["noise_power"] for name, values in evaluated.items()}
     known_pixel = isinstance(data.manifest["pixel_spacing_mm"], float)
     summary = {
         "model": method.name,
@@ -95,11 +97,11 @@ def evaluate(
         "data_range": metrics.DATA_RANGE,
         "windows": {name: WINDOWS[name] for name in config.evaluation.windows},
         "perceptual": distance and distance.description,
-        "baselines": judged_before["baselines"],
-        "missing_baselines": judged_before["missing"],
-        "beside": list(judged_before["methods"]),
-        "truth": judged_before["truth"]["means"],
-        "methods": {name: values["means"] for name, values in judged.items()},
+        "baselines": references_found["baselines"],
+        "missing_baselines": references_found["missing"],
+        "beside": list(references_found["methods"]),
+        "truth": references_found["truth"]["means"],
+        "methods": {name: values["means"] for name, values in evaluated.items()},
         "statistics": patient_statistics({n: [v] for n, v in patient_values.items()}, tuned, patients, config),
         "patient_values": patient_values,
         "repeats": scans and scans.describe(),
@@ -107,36 +109,38 @@ def evaluate(
         "detectability": lesion_statistics({name: [one] for name, one in responses.items()}, config),
         "edges": {
             "contrasts_hu": list(config.evaluation.edge_contrasts_hu),
-            "methods": {TRUTH: judged_before["truth"]["edges"]} | {name: one["edges"] for name, one in judged.items()},
+            "methods": {TRUTH: references_found["truth"]["edges"]}
+            | {name: one["edges"] for name, one in evaluated.items()},
         },
         "noise_power": {
             "unit": "HU^2 mm^2, cycles/mm" if known_pixel else "HU^2 pixel^2, cycles/pixel",
-            "methods": {TRUTH: judged_before["truth"]["noise_power"], **noise_power},
+            "methods": {TRUTH: references_found["truth"]["noise_power"], **noise_power},
         },
-        "sample": _sample_metrics(samples.most_detailed, method.name, judged_before["rows"]) | {"baseline": baseline},
+        "sample": _sample_metrics(samples.most_detailed, method.name, references_found["rows"])
+        | {"baseline": baseline},
     }
     columns = ["patient_id", "slice_index", "source", "method", *per_image(config.evaluation)]
-    write_text(results.eval_csv(split), _csv(columns, judged_before["rows"] + panel.rows))
+    write_text(results.eval_csv(split), _csv(columns, references_found["rows"] + evaluator.rows))
     write_via(results.eval_samples(split), lambda file: np.savez_compressed(file, **arrays))
     write_json(results.eval_json(split), summary)
     return summary
 
 
-def _judge(
+def _evaluate_all(
     method: Method,
     beside: Sequence[Method],
     data: DataSet,
     split: str,
-    panel: Panel,
+    evaluator: Evaluator,
     samples: Samples,
     save_images: Path | None,
     progress: Progress,
 ) -> None:
-    """Lets the methods denoise a split, batch by batch; `panel` and `samples` take what they make of it."""
+    """Lets the methods denoise a split, batch by batch; `evaluator` and `samples` take their outputs."""
     done = 0
     for batch in batches(data, split):
         denoised = method.denoise(batch)
-        panel.add(batch, {method.name: denoised} | {other.name: other.denoise(batch) for other in beside})
+        evaluator.add(batch, {method.name: denoised} | {other.name: other.denoise(batch) for other in beside})
         samples.add(batch, denoised)
         if save_images:
             _save(save_images, batch, denoised)

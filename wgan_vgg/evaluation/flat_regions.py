@@ -1,4 +1,4 @@
-"""Squares in which the truth is flat: where an image's mean HU and noise can be told from anatomy."""
+"""Squares in which the truth is flat: where an image's mean HU and noise can be separated from anatomy."""
 
 import functools
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def find_flat_regions(
     """Squares without a step of anatomy, none overlapping another, in an order that the noise has no part in.
 
     Taking the flattest ones first would take those where the noise happens to be least. So every place whose blurred
-    image is flat enough is as good as any other, and they are drawn by chance, always alike.
+    image is flat enough is as good as any other, and they are drawn at random with a fixed seed.
 
     Args:
       truth_hu: the normal-dose image in HU (height, width).

@@ -1,4 +1,4 @@
-"""What is measured in one image against its truth: the values of a row, and what only averages can tell."""
+"""What is measured in one image against its truth: the values of a row, and what only averages determine."""
 
 import dataclasses
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from wgan_vgg.evaluation.local_statistics import Local, gaussian_window, local_mean
 
-_GRAY_LEVELS = 255  # the published constants are for images of so many
+_GRAY_LEVELS = 255  # of the images that the published constants are for
 _EYE_NOISE = 2.0  # variance of the visual system's own noise, sigma_nsq
 _SIDES = (17, 9, 5, 3)  # of the window at each scale, a gaussian of standard deviation side / 5
 _NOTHING = 1e-10  # below it a variance is 0

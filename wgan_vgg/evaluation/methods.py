@@ -1,4 +1,4 @@
-"""What can be judged: a run's generator, a SavedModel of anybody's, or anybody's denoised images."""
+"""What can be evaluated: a run's generator, a third-party SavedModel, or third-party denoised images."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from wgan_vgg.checkpoint_reader import load_generator, saved_step
 from wgan_vgg.config import MODELS
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.baselines import BASELINES
+from wgan_vgg.evaluation.evaluator import Batch, batches
 from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.evaluation.panel import Batch, batches
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
 
@@ -51,7 +51,7 @@ def from_run(run: RunDir, weights: str = "raw") -> Method:
 
 
 def beside_run(run: RunDir, *, best: bool = False) -> list[Method]:
-    """What is judged beside a run's newest weights: their moving average where it has one, the best if asked for."""
+    """What is evaluated beside a run's newest weights: their moving average where it has one, the best if asked for."""
     others = ["average"] if run.load_config().training.ema_decay else []
     return [from_run(run, weights) for weights in [*others, *(["best"] if best else [])]]
 
@@ -99,7 +99,7 @@ def from_saved_model(folder: Path, name: str) -> Method:
 
 
 def from_images(folder: Path, name: str, data: DataSet, split: str) -> Method:
-    """Denoised images, one `<patient_id>_<slice_index>.npy` each; all are looked at before any is judged.
+    """Denoised images, one `<patient_id>_<slice_index>.npy` each; all are looked at before any is evaluated.
 
     They are float32 (height, width), in the range and the orientation of the records.
 
@@ -114,7 +114,9 @@ def from_images(folder: Path, name: str, data: DataSet, split: str) -> Method:
         for row in batch.rows:
             path = _path(folder, row)
             if path in expected:
-                raise InputError(f"{path}: two records of the {split} split have this name; they cannot be told apart")
+                raise InputError(
+                    f"{path}: two records of the {split} split have this name; they cannot be distinguished"
+                )
             expected.add(path)
             _read_image(path, data.image_shape)
     for path in sorted(folder.glob("*.npy")):
@@ -149,7 +151,7 @@ def _read_image(path: Path, shape: tuple[int, int]) -> np.ndarray:
         found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else "an archive of arrays"
         raise InputError(f"{path}: {found}, expected float32 {shape}; write it so")
     if not np.all(np.isfinite(image)):
-        raise InputError(f"{path}: {np.count_nonzero(~np.isfinite(image))} NaN or infinite pixels; mend it")
+        raise InputError(f"{path}: {np.count_nonzero(~np.isfinite(image))} NaN or infinite pixels; correct it")
     if np.abs(image).max() > _LARGEST:
         raise InputError(f"{path}: values up to {np.abs(image).max():g}, expected the data set's [0, 1]; not HU")
     return image

@@ -1,6 +1,6 @@
 """Noise-power spectra, and how far one image's noise texture is from another's.
 
-The spectrum tells a faithful image from a smooth one: a denoiser that blurs leaves noise of low frequency only,
+The spectrum distinguishes a faithful image from a smooth one: a denoiser that blurs leaves noise of low frequency only,
 however small.
 """
 

@@ -1,10 +1,10 @@
-"""Model observers: how well a lesion of known place and shape can be told from noise and tissue.
+"""Model observers: how well a lesion of known place and shape can be detected in noise and tissue.
 
 Both weigh a square's pixels by a template and call the lesion present where the sum is high. The channelized Hotelling
 observer sees a few bands of frequency, as the eye does, and knows how noise varies in them; the non-prewhitening one
 takes the expected lesion itself as its template. Of both,
     d' = (mean with lesion - mean without) / sqrt(mean of the two variances)
-(Barrett and Myers 2004, Foundations of Image Science, 13.2). A patient is judged by the template that the other
+(Barrett and Myers 2004, Foundations of Image Science, 13.2). A patient is evaluated by the template that the other
 patients make, since an observer looks better than it is on what it has learnt from.
 """
 
@@ -36,7 +36,7 @@ def channels(side: int) -> np.ndarray:
 def responses(
     present: np.ndarray, absent: np.ndarray, repeated: np.ndarray, patients: Sequence[str]
 ) -> dict[str, Responses] | None:
-    """What both observers make of squares with and without the lesion, in lesions: 1 is the difference it makes.
+    """Both observers' responses to squares with and without the lesion, in lesions: 1 is the difference it makes.
 
     Args:
       present, absent: (squares, side, side) with the same noise, so that their difference is the lesion as it is seen.
@@ -76,7 +76,7 @@ def detectability(
 
     d' is no mean, so that a bootstrap's d' are biased upwards; the jackknife's Student interval is not. Of several
     seeds the mean d', whose error also has their spread. Simulated coverage of 95 %, one seed: 94 to 96 % at 8 to 24
-    patients with 2 or 4 lesions each, d' 1 and 3, alike or differing.
+    patients with 2 or 4 lesions each, d' 1 and 3, equal or different between patients.
 
     Args:
       found: by method, once for each seed.
@@ -139,7 +139,7 @@ def _sums(values: Mapping[str, Sequence[float]]) -> list[float]:
 
 
 def _d_prime(sums: np.ndarray) -> np.ndarray:
-    """d' from sums (..., 6); 0 where there is nothing to tell apart."""
+    """d' from sums (..., 6); 0 where both classes are equal."""
     counts, totals, squares = (sums[..., [part, part + 3]] for part in range(3))
     means = totals / counts
     variances = np.maximum(squares / counts - means**2, 0.0) * counts / np.maximum(counts - 1, 1)

@@ -1,6 +1,6 @@
-"""What every model is judged beside: the noisy input, the tuned baselines, and the truth's own noise and edges.
+"""What every model is evaluated beside: the noisy input, the tuned baselines, and the truth's own noise and edges.
 
-They do not depend on the model, so they are judged once a data set and kept in a JSON file.
+They do not depend on the model, so they are evaluated once per data set and kept in a JSON file.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ from data_prep.progress import Progress, silent
 from data_prep.repeated_scans import scanner
 from wgan_vgg.config import EvaluationConfig, nested
 from wgan_vgg.evaluation import baselines
+from wgan_vgg.evaluation.accumulator import Accumulator
+from wgan_vgg.evaluation.evaluator import Batch, Evaluator, batches, scale_of
 from wgan_vgg.evaluation.image_measures import measure_truth, per_image
-from wgan_vgg.evaluation.judge import Judge
 from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.evaluation.panel import Batch, Panel, batches, scale_of
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
 from wgan_vgg.evaluation.repeats import Repeats
@@ -31,7 +31,7 @@ from wgan_vgg.run_dir import ReferencesDir
 TRUTH = "normal dose"
 
 
-def judged_references(
+def evaluated_references(
     data: DataSet,
     split: str,
     config: EvaluationConfig,
@@ -43,8 +43,8 @@ def judged_references(
     """The references of a split, from the folder if they are there for the same data and settings.
 
     Returns:
-      `rows` of the CSV; `methods`: the judgements of the noisy input and of each baseline (see Judge.judgement);
-      `responses`: by method, what observers see of repeated scans (see Repeats.judge), empty without `repeats`;
+      `rows` of the CSV; `methods`: the summaries of the noisy input and of each baseline (see Accumulator.summary);
+      `responses`: by method, what observers see of repeated scans (see Repeats.evaluate), empty without `repeats`;
       `truth`: its means, edges and noise power; `baselines`: what tuning chose; `missing`: those left out, their
       packages not being installed.
 
@@ -72,15 +72,15 @@ def judged_references(
     key = {**tuning_key, "split": split, "evaluation": nested.to_dict(config)}
     key["perceptual"] = perceptual and perceptual.description
     key["metrics"] = per_image(config)  # of an older version there are fewer
-    judged = _kept(
+    evaluated = _kept(
         folder.split(split),
         key,
-        lambda: _judge(data, split, config, perceptual, chosen, repeats, progress),
+        lambda: _evaluate_all(data, split, config, perceptual, chosen, repeats, progress),
     )
-    return judged | {"baselines": chosen, "missing": missing}
+    return evaluated | {"baselines": chosen, "missing": missing}
 
 
-def _judge(
+def _evaluate_all(
     data: DataSet,
     split: str,
     config: EvaluationConfig,
@@ -94,8 +94,8 @@ def _judge(
     total, done = data.size(split), 0
     repeated: dict[str, dict[str, Any]] = {}
     with workers() as pool:
-        panel = Panel(data, config, perceptual, methods, pool)
-        of_truth = Judge(scale_of(data), config, in_hu=True)
+        evaluator = Evaluator(data, config, perceptual, methods, pool)
+        of_truth = Accumulator(scale_of(data), config, in_hu=True)
 
         def denoise(name: str, batch: Batch) -> np.ndarray:
             if name == NOISY:
@@ -103,23 +103,23 @@ def _judge(
             return baselines.apply(name, chosen[name]["parameters"], batch.low_dose, pool)
 
         for batch in batches(data, split):
-            truths = panel.add(batch, {name: denoise(name, batch) for name in methods})
+            truths = evaluator.add(batch, {name: denoise(name, batch) for name in methods})
             for row, truth in zip(batch.rows, truths, strict=True):
                 of_truth.add(truth, truth.image, row["patient_id"], measure_truth(truth))
             done += len(batch.rows)
             progress("evaluate baselines", done, total)
         if repeats:
-            repeated = {name: repeats.judge(name, functools.partial(denoise, name)) for name in methods}
-    own = of_truth.judgement()
+            repeated = {name: repeats.evaluate(name, functools.partial(denoise, name)) for name in methods}
+    own = of_truth.summary()
     return {
         "truth": {
             "means": {"std_hu": own["means"]["std_hu"]},
             "edges": own["edges"],
             "noise_power": own["noise_power"],
         },
-        "methods": panel.judgements({name: values["spectra"] for name, values in repeated.items()}),
+        "methods": evaluator.summaries({name: values["spectra"] for name, values in repeated.items()}),
         "responses": {name: values["responses"] for name, values in repeated.items()},
-        "rows": panel.rows,
+        "rows": evaluator.rows,
     }
 
 

@@ -1,4 +1,4 @@
-"""Some slices scanned three times: as they are, once more, and with lesions; and what a method makes of them.
+"""Some slices scanned three times: as they are, once more, and with lesions; and what a method does with them.
 
 Only data whose low dose is simulated can be scanned again. The first and the last scan have the same noise.
 """
@@ -13,8 +13,8 @@ import numpy as np
 from data_prep.repeated_scans import Scanner, scanner
 from wgan_vgg.config import EvaluationConfig, nested
 from wgan_vgg.evaluation import flat_regions, lesions, noise_texture, observers
+from wgan_vgg.evaluation.evaluator import Batch, batch_size, batches, check_finite, scale_of
 from wgan_vgg.evaluation.image_measures import Scale, find_regions
-from wgan_vgg.evaluation.panel import Batch, batch_size, batches, check_finite, scale_of
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.samples import spread_over_patients
 from wgan_vgg.files import write_via
@@ -44,8 +44,8 @@ class Repeats:
     scale: Scale
     config: EvaluationConfig
 
-    def judge(self, name: str, denoise: Callable[[Batch], np.ndarray]) -> dict[str, Any]:
-        """What a method makes of the scans.
+    def evaluate(self, name: str, denoise: Callable[[Batch], np.ndarray]) -> dict[str, Any]:
+        """A method's results on the scans.
 
         Returns:
           `spectra`: noise_texture.Spectra of its noise; `responses`: by lesion, as observers.responses.
@@ -172,7 +172,7 @@ def statistics(
     """observers.detectability of each lesion by observer; None where an observer could not be built of a method.
 
     Args:
-      responses: by method, once for each seed, see Repeats.judge.
+      responses: by method, once for each seed, see Repeats.evaluate.
       reference: see observers.detectability.
       confidence: of the intervals.
     """

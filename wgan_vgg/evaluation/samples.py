@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from data_prep import tfrecords
+from wgan_vgg.evaluation.evaluator import Batch
 from wgan_vgg.evaluation.metrics import gradient_energy
-from wgan_vgg.evaluation.panel import Batch
 from wgan_vgg.run_dir import RunDir, read_json
 
 RULE = "the slice whose truth has the highest mean squared gradient"
@@ -60,7 +60,7 @@ def spread_over_patients(patients: Sequence[str], count: int) -> list[int]:
 
 
 def load_samples(run: RunDir, split: str) -> dict[str, np.ndarray]:
-    """See Samples.arrays; besides, `baseline`, if any: what the baseline that was best in tuning makes of them.
+    """See Samples.arrays; besides, `baseline`, if any: the output of the baseline that was best in tuning.
 
     The images are upright, however the records lie.
     """

@@ -79,7 +79,7 @@ def paired_p_value(first: PatientScores, second: PatientScores) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979): the p-values adjusted for there being so many of them."""
+    """Holm's step-down correction (1979): p-values adjusted for multiple testing."""
     order = np.argsort(p_values)
     adjusted = np.empty(len(p_values))
     factors = np.arange(len(p_values), 0, -1)
@@ -88,7 +88,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def best_baseline(tuned: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The baseline that every network is compared with: the best in tuning, so not chosen on the images judged."""
+    """The baseline that every network is compared with: the best in tuning, so not chosen on the images evaluated."""
     return max(tuned, key=lambda name: tuned[name]["psnr"], default=None)
 
 

@@ -82,7 +82,7 @@ def import_generator(
       source: see tensor_files.read_tensors.
       output_dir: the run directory; appears whole.
       layout: one of LAYOUTS, or OWN; by default by what the file holds.
-      data_dir: records on which it will be judged; the network's range and orientation are converted to theirs, by
+      data_dir: records on which it will be evaluated; the network's range and orientation are converted to theirs, by
         default they stay what it was trained on. Of layout OWN the records it was trained on: saved anew, the file lost
         its range.
       overwrite: replace an older import.

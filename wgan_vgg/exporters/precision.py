@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 # What each format is written in besides float32.
 PRECISIONS = {"saved_model": ("bfloat16",), "tflite": ("float16", "int8")}
-_IMAGES = 32  # to calibrate on, and as many others to judge by
+_IMAGES = 32  # to calibrate on, and as many others to measure on
 _MUCH_HU = 5.0  # on average: a cost worth a warning
 _HIGH_PERCENTILE = 99.9
 
@@ -51,7 +51,7 @@ def find_samples(precision: str, folder: Path, mapping: HuMapping, hu_range: tup
 
     Args:
       precision: for errors.
-      folder: records, of which training images calibrate and others judge; or a folder of DICOM or other image files,
+      folder: records, of which training images calibrate and others measure; or a folder of DICOM or other image files,
         whose slices do so by turns.
       mapping: of the model.
       hu_range: of image files that do not say it themselves, see settings.Settings.

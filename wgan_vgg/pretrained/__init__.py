@@ -15,7 +15,7 @@ _INDEX = _FOLDER / "index.json"  # name -> {"file", "sha256", "about", "best_bas
 
 
 def index() -> dict[str, dict[str, Any]]:
-    """What there is: by name the file, its sha256, a line about it, the best tuned baseline it was judged beside."""
+    """What there is: by name the file, its sha256, a line about it, the best tuned baseline it was evaluated beside."""
     return json.loads(_INDEX.read_text())
 
 

@@ -55,7 +55,7 @@ def combined(summaries: Mapping[str, Sequence[Summary]], config: Config) -> dict
 
 
 def _by_method(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, list[Summary]]:
-    """The summaries of each method: of one that all models are judged beside a single one, of a model's all seeds'."""
+    """The summaries of each method: one for what all models are evaluated beside, all seeds' for a model."""
     first = next(iter(summaries.values()))[0]
     methods = {name: [first] for name in first["methods"] if name in first["beside"]}
     for of_seeds in summaries.values():

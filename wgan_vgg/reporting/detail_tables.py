@@ -39,7 +39,7 @@ def further_table(evaluation: Evaluation) -> str:
 
 
 def fidelity_table(evaluation: Evaluation) -> str:
-    """What tells a faithful image from a smooth one, with the truth's own values, and the report's two metrics."""
+    """Measures that distinguish a faithful image from a smooth one, and the report's two metrics."""
     header = ["", "bias HU", "std HU", "texture", "VGG distance", BATCH_PSNR, GLOBAL_SSIM]
     truth = evaluation["truth"]
     rows = [[TRUTH, "0", number(truth["std_hu"], 1), "0", "0", DASH, "1"]]

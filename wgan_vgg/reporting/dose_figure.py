@@ -35,7 +35,7 @@ def against_dose(results: Mapping[str, Any], folder: Path) -> str | None:
 
 
 def _draw(ax: Axes, doses: Sequence[Dose], values: Callable[[Dose], Mapping[str, Any]]) -> None:
-    """One curve for each method, its points a little apart so that their intervals are told from each other."""
+    """One curve for each method, its points a little apart so that their intervals do not overlap."""
     methods, baselines = shown_methods(doses), doses[0]["baselines"]
     for number, name in enumerate(methods):
         points = [(dose["photons"], values(dose)[name]) for dose in doses if name in values(dose)]

@@ -16,8 +16,8 @@ def of_dose(photons: float, evaluation: Evaluation) -> dict[str, Any]:
 
     Returns:
       `photons`; `baselines`: the tuned ones; `best_baseline`: of these the best in tuning at this dose; `confidence`;
-      `psnr`: by method, mean over patients, `low` and `high`; `lesions`: name of each lesion that could be judged, and
-      by method d' of the channelized Hotelling observer likewise.
+      `psnr`: by method, mean over patients, `low` and `high`; `lesions`: by name of each lesion that could be
+      evaluated and by method, d' of the channelized Hotelling observer.
     """
     statistics, found = evaluation["statistics"], evaluation["detectability"]
     kinds = (evaluation["repeats"] or {"lesions": []})["lesions"]
@@ -45,7 +45,7 @@ def shown_methods(doses: Sequence[Dose]) -> list[str]:
 
 
 def lesions_of(doses: Sequence[Dose]) -> list[str]:
-    """The lesions that were judged at some dose."""
+    """The lesions that were evaluated at some dose."""
     return list(dict.fromkeys(name for dose in doses for name in dose["lesions"]))
 
 

@@ -1,4 +1,4 @@
-"""Figures of the judgement: noise power, each patient's PSNR, the distribution over the images."""
+"""Figures of the summary: noise power, each patient's PSNR, the distribution over the images."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from wgan_vgg.reporting.style import FULL, HALF, INK, legend_above, log_scale, m
 Results = Mapping[str, Any]
 
 _HEIGHT = 4.4  # inches
-_NAMES_LENGTH = 30  # characters that fit beneath an axis side by side
-_MANY_PATIENTS = 40  # more than can be named beneath an axis
+_NAMES_LENGTH = 30  # characters that fit below an axis side by side
+_MANY_PATIENTS = 40  # more than can be named below an axis
 
 
 def noise_power(results: Results, folder: Path) -> str | None:
@@ -98,6 +98,6 @@ def distributions(results: Results, rows: Sequence[Mapping[str, Any]], folder: P
 
 
 def _shown(results: Results) -> list[str]:
-    """The noisy input, the best baseline and the models: all eleven curves would not be told apart."""
+    """The noisy input, the best baseline and the models: eleven curves would not be distinguishable."""
     best = results["sample_baseline"]
     return [name for name in results["evaluation"]["methods"] if name in (NOISY, best, *results["models"])]

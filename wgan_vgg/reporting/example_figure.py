@@ -1,4 +1,4 @@
-"""What the models that ship with the package make of a real slice at low dose: all else here may be phantoms."""
+"""A real slice at low dose, denoised by the models that ship with the package: other figures may show phantoms."""
 
 from pathlib import Path
 

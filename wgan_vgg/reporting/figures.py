@@ -15,7 +15,7 @@ from wgan_vgg.reporting.style import figure_style
 from wgan_vgg.run_dir import RunDir
 
 # By file name; the order is the page's: first the report's own, then ours. What the models that ship with the package
-# make of a real slice is last, since it is no result of these runs.
+# output for a real slice is last, since it is no result of these runs.
 TITLES = {
     "figure1": "Figure 1: the generator",
     "figure2": "Figure 2: the critic",

@@ -59,7 +59,7 @@ def detectability_verdict(evaluation: Evaluation) -> str:
     return (
         "Lesions inserted, channelized Hotelling observer against the noisy input: "
         f"harder to see after {', '.join(worse) or 'none'}; easier after {', '.join(better) or 'none'}; "
-        "the rest cannot be told apart."
+        "the rest are not distinguishable."
     )
 
 
@@ -69,7 +69,7 @@ def lesion_name(lesion: Mapping[str, float]) -> str:
 
 
 def _lesions(evaluation: Evaluation) -> dict[int, str]:
-    """Those that were judged, by their number."""
+    """Those that were evaluated, by their number."""
     return {
         number: lesion_name(lesion)
         for number, lesion in enumerate((evaluation["repeats"] or {"lesions": []})["lesions"])

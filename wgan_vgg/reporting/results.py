@@ -110,7 +110,9 @@ def _check_alike(runs: Runs, summaries: Mapping[str, Sequence[Mapping[str, Any]]
             if not {"data", "responses", "beside", "edges"} <= set(summary):
                 raise InputError(f"{run.eval_json(split)}: of an older version; evaluate it again")
             if summary["data"] != first["data"] or summary["settings"] != first["settings"]:
-                raise InputError(f"{run.path}: judged on other data or otherwise than the others; evaluate it again")
+                raise InputError(
+                    f"{run.path}: evaluated on other data or with other settings than the others; evaluate it again"
+                )
 
 
 def image_rows(runs: Runs, split: str) -> list[dict[str, Any]]:

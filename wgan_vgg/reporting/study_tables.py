@@ -20,7 +20,7 @@ def study_markdown(study: Study) -> str:
         "## One change of the protocol at a time",
         protocol_table(study),
         _about_protocol(study),
-        "## One change of the metric: the same images, judged in two ways",
+        "## One change of the metric: the same images, measured in two ways",
         metric_table(study),
         _about_metric(study),
         "## What the rows change",
@@ -114,7 +114,7 @@ def _seen(row: Row) -> str:
 
 def _status(row: Row) -> str:
     if row["status"] == "diverged":
-        return f"**diverged**, judged at step {row['step']}"
+        return f"**diverged**, evaluated at step {row['step']}"
     return "**collapsed**" if row["status"] == "collapsed" else ""
 
 

@@ -22,8 +22,8 @@ from wgan_vgg.files import write_via
 
 INK = "#222222"  # text and axes; the report's page turns it into the text colour of its theme
 # Colour and marker; a method has the same in every figure and on the page. Models have Okabe and Ito's palette, which
-# colour-blind readers tell apart. The baselines' colours are as far from these and from each other as could be found:
-# CIEDE2000 differences of 9.6 at least, to normal, red-, green- and blue-blind eyes alike.
+# colour-blind readers can distinguish. The baselines' colours are as far from these and from each other as could be
+# found: CIEDE2000 differences of 9.6 at least, to normal, red-, green- and blue-blind eyes.
 _MODELS = {
     NOISY: ("#7f7f7f", "x"),
     "generator-mse": ("#0072B2", "o"),
@@ -40,7 +40,7 @@ _BASELINES = {
     "wavelet": ("#c8a39e", "<"),
     "bm3d": ("#ad2d4a", ">"),
 }
-_OTHER = ("#56B4E9", "*")  # Okabe and Ito's last: somebody else's method
+_OTHER = ("#56B4E9", "*")  # Okabe and Ito's last: a third-party method
 
 # Inches. The page shows figures at their own size, an inch being 96 of its pixels: two half ones side by side fill it.
 FULL, HALF = 12.2, 5.9
@@ -138,7 +138,7 @@ def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Fi
 
 
 def save_figure(figure: Figure, folder: Path, name: str, caption: str) -> str:
-    """Writes name.svg, transparent and without the caption; name.png and name.pdf, on white, the caption beneath.
+    """Writes name.svg, transparent and without the caption; name.png and name.pdf, on white, the caption below.
 
     Args:
       figure: closed afterwards.

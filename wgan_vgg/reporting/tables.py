@@ -73,7 +73,7 @@ def title(results: Results) -> str:
 
 
 def sections(results: Results) -> dict[str, str]:
-    """The Markdown beneath each heading of results.md; models that were not trained here have no training."""
+    """The Markdown under each heading of results.md; models that were not trained here have no training."""
     models = results["models"]
     parts = {
         HONEST: [honest_markdown(results["evaluation"])],

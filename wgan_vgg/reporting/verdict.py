@@ -1,4 +1,4 @@
-"""What the comparison with the baselines comes to, in words: who beats all of them, and who loses to which."""
+"""The result of the comparison with the baselines, in words: who beats all of them, and who loses to which."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from wgan_vgg.reporting.lesion_tables import detectability_verdict
 
 Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
 _BEATS_ALL = "Beats every baseline"
-_UNDECIDED = "Cannot be told, no interval"
+_UNDECIDED = "Undecided, no interval"
 
 
 def verdict(evaluation: Evaluation) -> str:
@@ -20,9 +20,9 @@ def verdict(evaluation: Evaluation) -> str:
     missing = evaluation["missing_baselines"]
     left_out = f" Not installed, so not compared: {', '.join(missing)}." if missing else ""
     if not evaluation["baselines"]:
-        return f"No baseline was judged, so nothing is known of whether a network beats them.{left_out}"
+        return f"No baseline was evaluated, so nothing is known of whether a network beats them.{left_out}"
     if not compared:
-        return f"Whether a network beats a baseline cannot be told: the patients are unknown.{left_out}"
+        return f"Whether a network beats a baseline is unknown: the patients are unknown.{left_out}"
     outcomes: dict[str, list[str]] = {}
     for network in next(iter(compared.values())):
         outcome = _outcome({baseline: of_networks[network] for baseline, of_networks in compared.items()})

@@ -28,7 +28,7 @@ def prepare_data(
       phantoms_dir: see `source`.
       input_dir: the LoDoPaB-CT files, for source "lodopab".
       allow_leak: let test patients occur in training.
-      progress: told of both stages.
+      progress: called in both stages.
 
     Returns:
       `output_dir`.

@@ -62,8 +62,8 @@ COMMON = {
     "evaluation.perceptual": False,
     "evaluation.windows": (),
 }
-# Instead of the default phantoms: two full files a part, so that a file is left to train on when the last one is tested
-# on, with as many patients to train on in the leaking split as in the other.
+# Instead of the default phantoms: two full files per part, so that a file is left to train on when the last one is
+# tested on, with as many patients to train on in the leaking split as in the other.
 PHANTOMS = {
     "phantoms.train_patients": 22,
     "phantoms.test_patients": 22,

@@ -1,6 +1,6 @@
 """The report's whole experiment: data -> models -> evaluation -> SavedModels -> tables and figures.
 
-Each stage leaves its result under one name at its end, so that a run that was killed, or repeated, goes on
+Each stage leaves its result under one name at its end, so that a run that was killed, or repeated, continues
 with what is missing.
 """
 
@@ -52,7 +52,7 @@ def reproduce(
       source: "phantoms" or "lodopab".
       input_dir: the LoDoPaB-CT files, for source "lodopab".
       data_dir: records that are already prepared, instead of `source`.
-      progress: told of every stage.
+      progress: called in every stage.
 
     Returns:
       The content of results.json.
@@ -93,7 +93,7 @@ def reproduce(
         for name, of_seeds in configs.items():
             run, model_config = runs[name][repetition], of_seeds[repetition]
             told = prefixed(progress, f"seed {model_config.seed}") if seeds > 1 else progress
-            train_and_judge(model_config, data, run, place.references, told)
+            train_and_evaluate(model_config, data, run, place.references, told)
             for weights, folder in run.exports(averaged=bool(model_config.training.ema_decay)).items():
                 if exported_step(folder) != newest_step(run):
                     export_saved_model(run, folder, overwrite=True, weights=weights)
@@ -104,21 +104,21 @@ def reproduce(
     return results
 
 
-def train_and_judge(
+def train_and_evaluate(
     config: Config,
     data: DataSet,
     run: RunDir,
     references: ReferencesDir,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Trains a run to its end and judges it, as far as that is not done.
+    """Trains a run to its end and evaluates it, as far as that is not done.
 
     Args:
       config: the run's.
       data: its records.
       run: where it is, or begins.
-      references: what it is judged beside, see evaluate.
-      progress: told of the training and the evaluation.
+      references: what it is evaluated beside, see evaluate.
+      progress: called while training and evaluating.
 
     Returns:
       The last row of metrics.jsonl, see train.
@@ -127,11 +127,11 @@ def train_and_judge(
       InputError, Diverged: see train and evaluate.
     """
     last = train(config, data, run.path, progress)
-    judge(config, data, run, run, references, progress)
+    evaluate_run(config, data, run, run, references, progress)
     return last
 
 
-def judge(
+def evaluate_run(
     config: Config,
     data: DataSet,
     run: RunDir,
@@ -141,7 +141,7 @@ def judge(
 ) -> None:
     """Evaluates a run's generator on the test split, at every dose, into `results`, unless that was done."""
     for split in data.of_every_dose(SPLIT):
-        if not _judged(run, results, config, split):
+        if not _is_evaluated(run, results, config, split):
             evaluate(
                 methods.from_run(run),
                 results,
@@ -154,8 +154,8 @@ def judge(
             )
 
 
-def _judged(run: RunDir, results: RunDir, config: Config, split: str) -> bool:
-    """Whether `results` judges the run as it is now, and as the config says."""
+def _is_evaluated(run: RunDir, results: RunDir, config: Config, split: str) -> bool:
+    """Whether `results` evaluates the run as it is now, and as the config says."""
     if not results.eval_json(split).exists():
         return False
     summary = read_json(results.eval_json(split))
@@ -170,7 +170,7 @@ def check_seeds(seeds: int) -> None:
 
 
 def seeded(config: Config, repetition: int) -> Config:
-    """The config of a repetition: with the seed that stands so many after the config's own."""
+    """The config of a repetition: with the config's own seed plus the repetition's number."""
     return override(config, {"seed": config.seed + repetition})
 
 

@@ -1,4 +1,4 @@
-"""Training and judging every row of a study, and what study.json and study.md say of them."""
+"""Training and evaluating every row of a study, and what study.json and study.md say of them."""
 
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from wgan_vgg.reporting.results import describe_data
 from wgan_vgg.reporting.study_tables import study_markdown
 from wgan_vgg.reproduction.data_stage import prepare_data
 from wgan_vgg.reproduction.protocols import STUDIES, variant_configs
-from wgan_vgg.reproduction.reproduce import SPLIT, check_seeds, judge, seeded, train_and_judge
-from wgan_vgg.reproduction.study_rows import Judged, study_row
+from wgan_vgg.reproduction.reproduce import SPLIT, check_seeds, evaluate_run, seeded, train_and_evaluate
+from wgan_vgg.reproduction.study_rows import EvaluatedSeed, study_row
 from wgan_vgg.run_dir import ReferencesDir, RunDir, StudyDir
 from wgan_vgg.training.train_loop import check_sizes
 
@@ -31,8 +31,8 @@ def run_study(
 ) -> dict[str, Any]:
     """Trains one model under every protocol of a study, skipping what is already done.
 
-    Each row is also judged on the first row's test split: what a network that was trained and published under another
-    protocol is worth under that one. A row whose generator collapsed or diverged is marked, and the study goes on.
+    Each row is also evaluated on the first row's test split: what a network that was trained and published under
+    another protocol is worth under that one. A row whose generator collapsed or diverged is marked, and the study continues.
 
     Args:
       study: one of study.STUDIES.
@@ -41,7 +41,7 @@ def run_study(
       seeds: how often each row is trained, on the same data: with the config's seed and those that follow it.
       source: "phantoms" or "lodopab".
       input_dir: the LoDoPaB-CT files, for source "lodopab".
-      progress: told of every stage.
+      progress: called in every stage.
 
     Returns:
       The content of study.json.
@@ -75,22 +75,22 @@ def run_study(
     }
     for variant_config in configs.values():
         check_sizes(variant_config, data[first].image_shape)
-    judged: dict[str, list[Judged]] = {name: [] for name in configs}
+    evaluated: dict[str, list[EvaluatedSeed]] = {name: [] for name in configs}
     # Seed by seed, so that what is there after a while is one whole study.
     for repetition in range(seeds):
         for name, variant_config in configs.items():
             owner, run = owners[name], place.run(name, repetition)
             own_config = seeded(variant_config, repetition)
             told = prefixed(progress, f"{name}, repetition {repetition}" if repetition else name)
-            status = _train_and_judge(own_config, data[owner], run, place.references(owner), told)
+            status = _train_and_evaluate(own_config, data[owner], run, place.references(owner), told)
             own = on_first = read_json(run.eval_json(SPLIT))
             if owner != first:
                 results = place.on_other_data(name, repetition)
                 first_config = seeded(configs[first], repetition)
-                judge(first_config, data[first], run, results, place.references(first), told)
+                evaluate_run(first_config, data[first], run, results, place.references(first), told)
                 on_first = read_json(results.eval_json(SPLIT))
-            judged[name].append(Judged(own_config, own, on_first, *status))
-    rows = [study_row(name, variants[name], judged[name], judged[first], config) for name in configs]
+            evaluated[name].append(EvaluatedSeed(own_config, own, on_first, *status))
+    rows = [study_row(name, variants[name], evaluated[name], evaluated[first], config) for name in configs]
     results = {
         "study": study,
         "preset": config.preset,
@@ -108,13 +108,13 @@ def run_study(
     return results
 
 
-def _train_and_judge(
+def _train_and_evaluate(
     config: Config, data: DataSet, run: RunDir, references: ReferencesDir, progress: Progress
 ) -> tuple[str, str | None]:
-    """Trains and judges a row; returns how its training ended. A diverged one is judged by its last checkpoint."""
+    """Trains and evaluates a row; returns how its training ended. Of a diverged one the last checkpoint counts."""
     try:
-        last = train_and_judge(config, data, run, references, progress)
+        last = train_and_evaluate(config, data, run, references, progress)
     except Diverged as error:
-        judge(config, data, run, run, references, progress)
+        evaluate_run(config, data, run, run, references, progress)
         return "diverged", str(error)
     return "collapsed" if last["collapsed"] else "done", None

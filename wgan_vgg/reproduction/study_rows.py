@@ -18,7 +18,7 @@ _ENDINGS = ("done", "collapsed", "diverged")  # a row's status is the worst of i
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
+class EvaluatedSeed:
     """One training of a row.
 
     Attributes:
@@ -36,7 +36,7 @@ class Judged:
 
 
 def study_row(
-    name: str, variant: Variant, seeds: Sequence[Judged], first: Sequence[Judged], config: Config
+    name: str, variant: Variant, seeds: Sequence[EvaluatedSeed], first: Sequence[EvaluatedSeed], config: Config
 ) -> dict[str, Any]:
     """The row's part of study.json: means over its seeds, and two differences of PSNR in dB with intervals.
 

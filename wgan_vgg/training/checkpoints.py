@@ -50,7 +50,7 @@ class Checkpoints:
             reason = str(error).removesuffix(" [Op:SaveV2]").rpartition("; ")[2]
             raise InputError(
                 f"{self._folder / name}: cannot be written ({reason}); make room or the folder writable, the same "
-                "command goes on from the checkpoint before"
+                "command resumes from the checkpoint before"
             ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)

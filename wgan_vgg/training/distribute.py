@@ -25,7 +25,7 @@ class Devices:
     """What a run runs on. By the global batch its result does not depend on it, rounding apart.
 
     `strategy` is one of STRATEGIES; "auto" takes several hosts where TF_CONFIG names them, else all GPUs of this one,
-    else its one device. `virtual_devices` splits the CPU into so many, for trying out what several devices do.
+    else its one device. `virtual_devices` splits the CPU into this many, to try several devices.
     `steps_per_call` steps follow each other without Python between them; a profiled run takes one at a time.
     """
 

@@ -13,7 +13,7 @@ def build_gradient_shares(state: TrainState, config: Config) -> Callable[[Images
     """A tf.function from images to each term's share; None for a model whose loss has one term only.
 
     The share is the norm of the weighted term's gradient with respect to all of the generator's weights, divided by
-    the sum of these norms: .5 and .5 where both pull alike, .999 and .001 where the second one is there by name only.
+    the sum of these norms: .5 and .5 where both pull equally, .999 and .001 where the second one has no effect.
     """
     if not (config.spec.adversarial and config.spec.content):
         return None

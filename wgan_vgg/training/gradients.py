@@ -25,7 +25,7 @@ CRITIC_GRADIENTS, GENERATOR_GRADIENTS = "critic_gradients", "generator_gradients
 
 
 def real_and_fake(state: TrainState, images: Images, *, training: bool) -> Images:
-    """Normal-dose patches and what the generator makes of their low-dose partners, both of the output's size.
+    """Normal-dose patches and the generator's output for their low-dose partners, both of the output's size.
 
     With "valid" convolutions that is the middle of the patches.
     """
@@ -143,5 +143,5 @@ def _means(terms: Terms, global_batch: int) -> Terms:
 
 
 def _half_squares(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Finite if and only if every gradient is (short of overflow): the cheapest look at all of them."""
+    """Finite if and only if every gradient is (short of overflow): the cheapest check of all of them."""
     return tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients])

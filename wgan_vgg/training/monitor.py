@@ -1,4 +1,4 @@
-"""What a run is judged by as it trains: all loss terms, D(x), D(G(z)), PSNR, SSIM on fixed images (Figures 4, 6)."""
+"""What a run is evaluated by as it trains: all loss terms, D(x), D(G(z)), PSNR, SSIM on fixed images (Figures 4, 6)."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -8,7 +8,7 @@ import tensorflow as tf
 from wgan_vgg.training.gradients import Terms
 
 # On one device only: with two, TensorFlow 2.21 returns an empty list of results from tf.map_fn, and hangs in a
-# tf.while_loop around strategy.run. So many at most: every tenth step's terms are read and looked at before the next.
+# tf.while_loop around strategy.run. At most this many: every tenth step's terms are read and checked before the next.
 MAX_STEPS_PER_CALL = 10
 
 

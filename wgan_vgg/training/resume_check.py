@@ -9,7 +9,7 @@ from wgan_vgg.run_dir import RunDir
 
 
 def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> None:
-    """Lets a run go on with its own config, a longer one, or one that judges it otherwise.
+    """Lets a run continue with its own config, a longer one, or another evaluation.
 
     Raises:
       InputError: config.json disagrees in anything but a longer training or the evaluation.

@@ -52,10 +52,10 @@ def train(
       config: the run's; its data section gives way to what the records were made with.
       data: records with a train and a test split.
       workdir: the run directory; with several hosts it is on a disk that they share.
-      progress: told of each step, with the terms of the losses now and then.
+      progress: called after each step, now and then with the terms of the losses.
       devices: what to run on; by default what the machine has.
-      max_steps: where this call ends at the latest; the same call with a higher one goes on.
-      profile_steps: so many steps, from the second on, are profiled for TensorBoard.
+      max_steps: where this call ends at the latest; the same call with a higher one continues.
+      profile_steps: how many steps, from the second on, are profiled for TensorBoard.
 
     Returns:
       The last row of metrics.jsonl. Its `collapsed` is true where the generator's output has died, `stopped_early`

@@ -104,7 +104,8 @@ def build_critic_warmup(
 ) -> Callable[[Images, tf.Tensor, tf.Tensor], Terms]:
     """The critic's updates before the first step (report 5.3: "D is trained ... for a few epochs").
 
-    The function takes (images, number, stop_flag), `number` being the update's, once a sample; see build_train_step.
+    The function takes (images, number, stop_flag), `number` being the update's, repeated for each sample; see
+    build_train_step.
     """
 
     def replica_update(images: Images, number: tf.Tensor, stop_flag: tf.Tensor) -> Terms:

@@ -132,7 +132,7 @@ class Trainer:
                 else:
                     self._checkpoints.save(dataclasses.asdict(self._totals))
         if self._asked_to_stop and not has_ended(self.rows[-1], total):
-            raise Terminated(f"stopped at step {self._step}, which is saved; the same command goes on", self._signal())
+            raise Terminated(f"stopped at step {self._step}, which is saved; rerun to resume", self._signal())
 
     def _train_until(self, last: int) -> None:
         """Trains to step `last`, a black output or a request to stop; reads a call's terms while the next one runs."""
@@ -205,7 +205,7 @@ class Trainer:
         keep_best(self._own, best_row(self.rows, self._config.training.best_metric)["step"])
 
     def _stop_flag(self) -> float:
-        """What this worker tells the others in each step: 1 if it was asked to stop."""
+        """What this worker reports to the others in each step: 1 if it was asked to stop."""
         return float(self._stop.number is not None)
 
     def _signal(self) -> int:

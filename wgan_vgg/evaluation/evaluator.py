@@ -1,4 +1,4 @@
-"""Several methods judged on the same images, in the order of the records and a batch at a time."""
+"""Several methods evaluated on the same images, in the order of the records and batch by batch."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,13 +10,13 @@ import numpy as np
 from data_prep import tfrecords
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.errors import InputError
+from wgan_vgg.evaluation.accumulator import Accumulator
 from wgan_vgg.evaluation.image_measures import Scale, Truth, measure
-from wgan_vgg.evaluation.judge import Judge
 from wgan_vgg.evaluation.noise_texture import Spectra
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
 from wgan_vgg.input_pipeline import DataSet
 
-# A batch is of at most so many images and pixels, so that VGG's first features of it stay below about 1 GB.
+# At most this many images and pixels per batch, so that VGG's first features of it stay below about 1 GB.
 _BATCH_IMAGES, _BATCH_PIXELS = 16, 2**20
 
 
@@ -30,7 +30,7 @@ class Batch:
 
 
 def batch_size(image_shape: tuple[int, int]) -> int:
-    """Images that are denoised and judged at once."""
+    """Images that are denoised and measured at once."""
     height, width = image_shape
     return max(1, min(_BATCH_IMAGES, _BATCH_PIXELS // (height * width)))
 
@@ -51,8 +51,8 @@ def batches(data: DataSet, split: str) -> Iterator[Batch]:
             yield Batch(rows, records["low_dose"][..., 0], records["normal_dose"][..., 0])
 
 
-class Panel:
-    """One Judge for each method, and the rows of the CSV."""
+class Evaluator:
+    """One Accumulator for each method, and the rows of the CSV."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Panel:
         """`methods`: by name, whether its images have HU (a min-max rescaled one has none); `pool` measures images."""
         self._scale = scale_of(data)
         self._config, self._perceptual, self._pool = config, perceptual, pool
-        self._judges = {name: Judge(self._scale, config, in_hu=in_hu) for name, in_hu in methods.items()}
+        self._accumulators = {name: Accumulator(self._scale, config, in_hu=in_hu) for name, in_hu in methods.items()}
         self.rows: list[dict[str, Any]] = []
 
     def add(self, batch: Batch, images: Mapping[str, np.ndarray]) -> list[Truth]:
@@ -81,13 +81,16 @@ class Panel:
         jobs = [(name, number) for name in images for number in range(len(truths))]
         measured = self._pool.map(
             lambda job: measure(
-                truths[job[1]], images[job[0]][job[1]], in_hu=self._judges[job[0]].in_hu, perceptual=distances[job]
+                truths[job[1]],
+                images[job[0]][job[1]],
+                in_hu=self._accumulators[job[0]].in_hu,
+                perceptual=distances[job],
             ),
             jobs,
         )
         for (name, number), found in zip(jobs, measured, strict=True):
             row = batch.rows[number]
-            self._judges[name].add(truths[number], images[name][number], row["patient_id"], found)
+            self._accumulators[name].add(truths[number], images[name][number], row["patient_id"], found)
             self.rows.append({**row, "method": name, **found.values})
         return truths
 
@@ -102,9 +105,9 @@ class Panel:
             for number, distance in enumerate(self._perceptual.distances(features, outputs))
         }
 
-    def judgements(self, repeated: Mapping[str, Spectra] | None = None) -> dict[str, dict[str, Any]]:
-        """See Judge.judgement; by method. `repeated`: the spectra of those methods that saw repeated scans."""
-        return {name: judge.judgement((repeated or {}).get(name)) for name, judge in self._judges.items()}
+    def summaries(self, repeated: Mapping[str, Spectra] | None = None) -> dict[str, dict[str, Any]]:
+        """See Accumulator.summary; by method. `repeated`: the spectra of those methods that saw repeated scans."""
+        return {name: one.summary((repeated or {}).get(name)) for name, one in self._accumulators.items()}
 
 
 def scale_of(data: DataSet) -> Scale:
@@ -119,5 +122,5 @@ def check_finite(name: str, outputs: np.ndarray, rows: Sequence[Mapping[str, Any
         if not np.all(np.isfinite(output)):
             raise InputError(
                 f"{name}: NaN or infinite pixels in its image of patient {row['patient_id']}, slice "
-                f"{row['slice_index']}; it cannot be scored; mend the method"
+                f"{row['slice_index']}; it cannot be scored; correct the method"
             )

@@ -10,7 +10,7 @@ from wgan_vgg.evaluation import flat_regions, metrics, noise_texture, sharpness
 from wgan_vgg.evaluation.image_measures import Measured, Scale, Truth, per_image
 
 
-class Judge:
+class Accumulator:
     """Collects a method's results, image by image.
 
     Spectra and edge profiles are averaged over a patient's images before anything is computed from them: one image has
@@ -44,7 +44,7 @@ class Judge:
         self._report.append((metrics.report_batch_psnr(truths, images), metrics.report_global_ssim(truths, images)))
         self._batch = []
 
-    def judgement(self, repeated: noise_texture.Spectra | None = None) -> dict[str, Any]:
+    def summary(self, repeated: noise_texture.Spectra | None = None) -> dict[str, Any]:
         """What JSON keeps of a method.
 
         Args:

@@ -17,7 +17,7 @@ from data_prep.prepare import prepare_lodopab
 from wgan_vgg import config
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.evaluation import methods, metrics
-from wgan_vgg.evaluation.panel import batches
+from wgan_vgg.evaluation.evaluator import batches
 from wgan_vgg.exporters.export import export
 from wgan_vgg.exporters.formats import tflite_runner
 from wgan_vgg.exporters.inference_graph import reach
