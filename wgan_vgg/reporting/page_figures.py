@@ -49,11 +49,10 @@ def page_figure(svg: Path, caption: str) -> PageFigure:
     content = re.sub(r"<metadata>.*?</metadata>", "", content, flags=re.DOTALL).replace(INK, "currentColor")
     content = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{svg.stem}-", content)
     content = _IMAGE.sub(lambda image: image[0] if _is_pixelated(image["points"]) else image[1], content)
-    shown = caption.partition("\n")[0]
     return PageFigure(
         name=svg.stem,
         title=TITLES[svg.stem],
-        caption=shown[:1].upper() + shown[1:],
+        caption=caption.partition("\n")[0],
         view_box=re.search(r' viewBox="([^"]*)"', root)[1],
         content=Markup(content),
         width=round(points * _PIXELS_PER_POINT),

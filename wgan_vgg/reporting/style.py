@@ -147,8 +147,9 @@ def save_figure(figure: Figure, folder: Path, name: str, caption: str) -> str:
       caption: what is shown and, on a line of its own, of which data: PNG and PDF may be seen away from the page.
 
     Returns:
-      The caption.
+      The caption, its first letter a capital.
     """
+    caption = caption[:1].upper() + caption[1:]
     _save(figure, folder / f"{name}.svg", metadata={"Date": None}, transparent=True)
     columns = int(figure.get_figwidth() * 16)
     lines = [line for part in caption.split("\n") for line in textwrap.wrap(part, columns)]

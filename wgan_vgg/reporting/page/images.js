@@ -32,7 +32,8 @@ function tableCell(value, digits, heading) {
   if (heading) cell.scope = "row";
   const measured = typeof value === "number";
   if (!measured && !heading && value !== null) cell.className = "text";
-  cell.textContent = value === null ? "–" : measured ? value.toFixed(digits) : value;
+  const text = heading ? cell.appendChild(document.createElement("span")) : cell;
+  text.textContent = value === null ? "–" : measured ? value.toFixed(digits) : value;
   return cell;
 }
 
