@@ -32,7 +32,8 @@ def run_study(
     """Trains one model under every protocol of a study, skipping what is already done.
 
     Each row is also evaluated on the first row's test split: what a network that was trained and published under
-    another protocol is worth under that one. A row whose generator collapsed or diverged is marked, and the study continues.
+    another protocol is worth under that one. A row whose generator collapsed or diverged is marked, and the study
+    continues.
 
     Args:
       study: one of study.STUDIES.
