@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 DEMO ?= runs/demo
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow lint docs clean
 
 # Phantoms -> TFRecord -> the four models -> table, figures, SavedModels; repeated, it goes on where it was.
 demo: .venv/installed
@@ -32,3 +32,6 @@ clean:
 .venv/installed-test: .venv/installed
 	$(VENV)/python -m pip install --quiet --editable ".[test]"
 	@touch $@
+
+docs: .venv/installed-test
+	$(VENV)/python docs/generate.py

@@ -264,7 +264,7 @@ def launch(
     try:
         rest = values(list(sys.argv if argv is None else ["script", *argv]))[1:]
         if values.help:
-            print(_help_text(description, values))
+            print(help_text(description, values))
             sys.exit(DONE)
         if rest:
             raise InputError(f"{rest[0]}: not a flag; write --name=value")
@@ -293,7 +293,8 @@ def _fail(message: str, status: int = USER_ERROR) -> None:
     sys.exit(status)
 
 
-def _help_text(description: str, values: flags.FlagValues) -> str:
+def help_text(description: str, values: flags.FlagValues) -> str:
+    """What --help prints: the description, and each flag with its default and meaning."""
     lines = [description.strip(), "", "Flags:"]
     for name in sorted(set(values) - {"h"}):
         flag = values[name]

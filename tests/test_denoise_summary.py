@@ -8,8 +8,9 @@ import pytest
 from dicom_files import write_series
 from scipy import ndimage
 
+from wgan_vgg import noise_estimate
 from wgan_vgg.image_files.slices import Slices
-from wgan_vgg.inference import noise, summary
+from wgan_vgg.inference import summary
 from wgan_vgg.inference.summary import Series, Summaries, measure, mismatch
 
 
@@ -25,13 +26,13 @@ def body(std, seed=0, side=128, correlated=False):
 
 @pytest.mark.parametrize("std", [10.0, 40.0, 90.0])
 def test_noise_is_found_at_every_level_and_edges_do_not_count(std):
-    assert noise.noise_std(body(std)) == pytest.approx(std, rel=0.1)
-    assert noise.noise_std(body(std, correlated=True)) == pytest.approx(std, rel=0.25)
+    assert noise_estimate.noise_std(body(std)) == pytest.approx(std, rel=0.1)
+    assert noise_estimate.noise_std(body(std, correlated=True)) == pytest.approx(std, rel=0.25)
 
 
 def test_without_soft_tissue_there_is_no_noise_to_tell():
-    assert noise.noise_std(np.full((64, 64), -1000.0)) is None
-    assert noise.noise_std(np.full((64, 64), 40.0)) == 0.0
+    assert noise_estimate.noise_std(np.full((64, 64), -1000.0)) is None
+    assert noise_estimate.noise_std(np.full((64, 64), 40.0)) == 0.0
 
 
 def test_shifts_by_tissue_are_those_that_were_made():

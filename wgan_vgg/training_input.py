@@ -4,8 +4,8 @@ import statistics
 from typing import Any
 
 from data_prep.config import DataConfig
-from wgan_vgg.inference.noise import noise_std
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.noise_estimate import noise_std
 
 _IMAGES = 8
 _COUNTED = ("poisson", "observations")  # the noise models that have a number of photons
@@ -16,7 +16,7 @@ def training_input(data: DataSet) -> dict[str, Any]:
 
     Returns:
       `pixel_spacing_mm`; `noise_std_hu`: the median over some images, by the estimator that `denoise` applies to its
-      input (inference/noise.py); `noise`: its model; `photons` per unattenuated ray; `image_shape`. Where `photons` are
+      input (noise_estimate.py); `noise`: its model; `photons` per unattenuated ray; `image_shape`. Where `photons` are
       several, also `noise_range_hu`: the lowest and the highest noise of those images.
     """
     spacing = data.manifest.get("pixel_spacing_mm")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wgan_vgg.image_files.slices import Slices
-from wgan_vgg.inference.noise import SOFT_TISSUE_HU, noise_std, smoothed
+from wgan_vgg.noise_estimate import SOFT_TISSUE_HU, noise_std, smoothed
 
 # HU of the input after smoothing, which keeps noise from deciding; what lies between the classes belongs to none.
 TISSUES = {
