@@ -132,7 +132,7 @@ def test_a_signal_saves_wherever_it_comes(script, data_dir, tmp_path, monkeypatc
     saved = newest_step(RunDir(tmp_path / "parts"))
     assert result == status, err
     if status:
-        assert err == f"error: stopped at step {saved}, which is saved; the same command goes on\n"
+        assert err == f"error: stopped at step {saved}, which is saved; rerun to resume\n"
     assert at < saved <= at + 3
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "the handlers are given back"
     assert script("train", *arguments)[0] == 0
