@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 
+from data_prep.errors import InputError
 from wgan_vgg import config
 from wgan_vgg.training.schedules import Schedule
 
@@ -61,7 +62,7 @@ def test_a_critic_that_is_trained_first_is_so_at_its_full_rate():
     ],
 )
 def test_what_a_config_may_not_say(values, message):
-    with pytest.raises(config.InputError, match=message):
+    with pytest.raises(InputError, match=message):
         rates([0], values)
 
 
