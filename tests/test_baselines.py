@@ -9,7 +9,7 @@ from conftest import smooth_images
 from scipy import ndimage
 
 from wgan_vgg.config import EvaluationConfig, VggConfig
-from wgan_vgg.evaluation import baselines, metrics, perceptual, references
+from wgan_vgg.evaluation import baselines, metrics, panel, perceptual, references
 from wgan_vgg.evaluation.grid_search import search
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.input_pipeline import DataSet
@@ -189,7 +189,10 @@ def test_references_are_made_once_a_data_set_and_anew_for_other_settings(data, t
 
 
 def test_perceptual_distance_is_of_the_named_layer_and_weights():
-    distance = perceptual.build(EvaluationConfig(), VggConfig(weights="random", before_relu=True))
+    vgg = VggConfig(weights="random", before_relu=True)
+    some = perceptual.build(EvaluationConfig(perceptual_every=3), vgg)
+    assert some.description.endswith("block3_conv4, one image of 3")
+    distance = perceptual.build(EvaluationConfig(), vgg)
     assert distance.description == "random VGG19 features (seeded He-normal, not ImageNet), block3_conv4"
     images = smooth_images(2, 32, seed=1)
     features = distance.features(images)
@@ -198,6 +201,27 @@ def test_perceptual_distance_is_of_the_named_layer_and_weights():
     other = distance.features(images + 0.1)
     expected = np.mean(np.square(features.numpy() - other.numpy()), axis=(1, 2, 3))
     np.testing.assert_allclose(distance.distances(features, images + 0.1), expected, rtol=1e-4)
+
+
+class Brightness:
+    """Stands in for VGG: its one feature is the image."""
+
+    description = "brightness"
+
+    def features(self, images):
+        return images
+
+    def distances(self, truth, images):
+        return np.mean(images - truth, axis=(1, 2)).tolist()
+
+
+def test_one_image_of_so_many_has_a_perceptual_distance_across_batches(data, monkeypatch, tmp_path):
+    monkeypatch.setattr(panel, "_BATCH_IMAGES", 4)
+    config = EvaluationConfig(baselines=(), perceptual_every=5)
+    rows = references.judged_references(data, "test", config, Brightness(), ReferencesDir(tmp_path), None)["rows"]
+    assert [number for number, row in enumerate(rows) if row["perceptual"] is not None] == [0, 5, 10]
+    record = list(data.records("test").as_numpy_iterator())[5]
+    assert rows[5]["perceptual"] == pytest.approx(np.mean(record["low_dose"] - record["normal_dose"]), abs=1e-6)
 
 
 def test_without_vgg_weights_there_is_no_distance_and_a_warning(caplog):

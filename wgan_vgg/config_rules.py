@@ -73,6 +73,7 @@ POSITIVE = (
     *(
         "evaluation.lesions_per_image",
         "evaluation.tuning_images",
+        "evaluation.perceptual_every",
         "evaluation.sample_slices",
     ),
 )

@@ -20,7 +20,7 @@ def search(
       quality: of a point; each is looked at once.
       axes: the values of every parameter, rising; one alone stays as it is.
       kinds: parameters whose values have no order; the grid begins with the first of each, the others are tried at
-        the best point.
+        its best point.
 
     Returns:
       The best point, the first one of equals, and its quality.
@@ -32,7 +32,7 @@ def search(
     for _ in range(_MOST_STEPS):
         found |= {point: quality(dict(zip(names, point, strict=True))) for point in new}
         best = max(found, key=found.__getitem__)
-        new = [point for point in _around(best, axes, kinds) if point not in found]
+        new = [point for point in _around(best, axes, {} if refined else kinds) if point not in found]
         if not new and not refined:
             refined = True
             for values, value in zip(axes.values(), best, strict=False):
