@@ -210,7 +210,7 @@ class EvaluationConfig:
     bilateral_sigma: tuple[float, ...] = (1.5, 3.0, 6.0)
     bilateral_sigma_pixels: tuple[float, ...] = (1.0, 1.5, 2.5)
     wavelet_sigma: tuple[float, ...] = (0.5, 0.75, 1.0, 1.5, 2.0)
-    bm3d_sigma: tuple[float, ...] = (1.4, 2.0, 2.8)
+    bm3d_sigma: tuple[float, ...] = (1.6, 2.0, 2.5)
     # The side of its noise model: 8 is best on the noise of filtered backprojection, 16 on white noise. See baselines.
     bm3d_fft_sizes: tuple[int, ...] = (8, 16)
 
