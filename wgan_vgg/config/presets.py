@@ -111,7 +111,7 @@ PRESETS = {
         input=InputConfig(patch_size=64, flips=True, patches_per_image=8),
         optimizer=replace(_REPORT.optimizer, critic_lr=1e-4, schedule="cosine"),
         training=TrainingConfig(batch_size=16, epochs=None, steps=20_000),
-        evaluation=EvaluationConfig(),
+        evaluation=EvaluationConfig(perceptual_every=3),
     ),
     # Phantoms on 2 CPU cores in minutes. The data protocol, the losses and the generator's rate are the report's;
     # training is 64 steps at batch 8, with one critic update per step and a critic rate at which the fragile

@@ -185,6 +185,8 @@ class EvaluationConfig:
     perceptual: bool = True  # the distance in VGG features (vgg.weights)
     # Not the one that generator-vgg and wgan-vgg minimise
     perceptual_layer: str = setting("block3_conv4", choices=VGG_LAYERS)
+    # One of this many images has that distance computed, which takes longer than all else.
+    perceptual_every: int = setting(1, at_least=1)
     confidence: float = setting(0.95, above=0, below=1)
     resamples: int = setting(2000, at_least=1)  # of the bootstrap over patients
     # Spread over the patients, for the report's page; besides the most detailed one
@@ -199,6 +201,6 @@ class EvaluationConfig:
     bilateral_sigma: tuple[float, ...] = setting((1.5, 3.0, 6.0), above=0, some=True)
     bilateral_sigma_pixels: tuple[float, ...] = setting((1.0, 1.5, 2.5), above=0, some=True)
     wavelet_sigma: tuple[float, ...] = setting((0.5, 0.75, 1.0, 1.5, 2.0), above=0, some=True)
-    bm3d_sigma: tuple[float, ...] = setting((1.0, 1.6, 2.5), above=0, some=True)
+    bm3d_sigma: tuple[float, ...] = setting((1.6, 2.0, 2.5), above=0, some=True)
     # The side of its noise model: 8 is best on the noise of filtered backprojection, 16 on white noise. See baselines.
     bm3d_fft_sizes: tuple[int, ...] = setting((8, 16), choices=(8, 16, 32), some=True)

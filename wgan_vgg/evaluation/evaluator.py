@@ -67,9 +67,10 @@ class Evaluator:
         self._config, self._perceptual, self._pool = config, perceptual, pool
         self._accumulators = {name: Accumulator(self._scale, config, in_hu=in_hu) for name, in_hu in methods.items()}
         self.rows: list[dict[str, Any]] = []
+        self._measured = 0
 
     def add(self, batch: Batch, images: Mapping[str, np.ndarray]) -> list[Truth]:
-        """Judges each method's images (batch, height, width) of one batch; returns the truths.
+        """Measures each method's images (batch, height, width) of one batch; returns the truths.
 
         Raises:
           InputError: a method's image has NaN or infinite pixels.
@@ -84,7 +85,7 @@ class Evaluator:
                 truths[job[1]],
                 images[job[0]][job[1]],
                 in_hu=self._accumulators[job[0]].in_hu,
-                perceptual=distances[job],
+                perceptual=distances.get(job),
             ),
             jobs,
         )
@@ -94,15 +95,18 @@ class Evaluator:
             self.rows.append({**row, "method": name, **found.values})
         return truths
 
-    def _distances(self, batch: Batch, images: Mapping[str, np.ndarray]) -> dict[tuple[str, int], float | None]:
-        """In VGG features, by method and number in the batch."""
-        if not self._perceptual:
-            return {(name, number): None for name in images for number in range(len(batch.rows))}
-        features = self._perceptual.features(batch.normal_dose)
+    def _distances(self, batch: Batch, images: Mapping[str, np.ndarray]) -> dict[tuple[str, int], float]:
+        """In VGG features, by method and number in the batch, of every perceptual_every-th image."""
+        first = -self._measured % self._config.perceptual_every
+        chosen = range(first, len(batch.rows), self._config.perceptual_every)
+        self._measured += len(batch.rows)
+        if not (self._perceptual and chosen):
+            return {}
+        features = self._perceptual.features(batch.normal_dose[chosen])
         return {
             (name, number): distance
             for name, outputs in images.items()
-            for number, distance in enumerate(self._perceptual.distances(features, outputs))
+            for number, distance in zip(chosen, self._perceptual.distances(features, outputs[chosen]), strict=True)
         }
 
     def summaries(self, repeated: Mapping[str, Spectra] | None = None) -> dict[str, dict[str, Any]]:

@@ -1,20 +1,18 @@
-"""Search for the parameters of highest quality on a grid that grows and refines itself."""
+"""Search for the parameters of highest quality on a grid that grows."""
 
 import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 Parameters = dict[str, float]
-_MOST_STEPS = 30  # the first grid is one
+_MOST_STEPS = 20  # beyond the first grid
 
 
 def search(
     quality: Callable[[Parameters], float], axes: Mapping[str, Sequence[float]], kinds: Mapping[str, Sequence[float]]
 ) -> tuple[Parameters, float]:
-    """The best point of a grid that grows until this has neighbours all around, and is then refined around it.
+    """The point of a grid with the highest quality; the grid grows until the best point has neighbours all around.
 
-    Beyond an end of an axis the next value follows by the ratio of its last two. Refined, the best point has neighbours
-    at the geometric means between its own value and those beside it.
+    Beyond an end of an axis the next value follows by the ratio of its last two.
 
     Args:
       quality: of a point; each is looked at once.
@@ -28,16 +26,10 @@ def search(
     axes, names = {name: list(values) for name, values in axes.items()}, (*axes, *kinds)
     found: dict[tuple[float, ...], float] = {}
     new = list(itertools.product(*axes.values(), *(values[:1] for values in kinds.values())))
-    refined = False
-    for _ in range(_MOST_STEPS):
+    for _ in range(1 + _MOST_STEPS):
         found |= {point: quality(dict(zip(names, point, strict=True))) for point in new}
         best = max(found, key=found.__getitem__)
         new = [point for point in _around(best, axes, kinds) if point not in found]
-        if not new and not refined:
-            refined = True
-            for values, value in zip(axes.values(), best, strict=False):
-                _refine(values, value)
-            new = [point for point in _around(best, axes, {}) if point not in found]
         if not new:
             break
     return dict(zip(names, best, strict=True)), found[best]
@@ -65,10 +57,3 @@ def _neighbours(values: list[float], value: float) -> list[float]:
         values.append(value * value / values[-2])
     place = values.index(value)
     return [values[place - 1], values[place + 1]]
-
-
-def _refine(values: list[float], value: float) -> None:
-    """Puts the geometric means between a value of an axis and those beside it into the axis."""
-    place = values.index(value)
-    between = [math.sqrt(one * other) for one, other in itertools.pairwise(values[max(0, place - 1) : place + 2])]
-    values[:] = sorted([*values, *between])

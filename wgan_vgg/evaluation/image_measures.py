@@ -11,13 +11,13 @@ from wgan_vgg.evaluation import flat_regions, information_fidelity, metrics, sha
 from wgan_vgg.evaluation.body import body_mask
 
 IN_HU = ("rmse_hu", "bias_hu", "std_hu", "rmse_hu_body")
-_ANY_RANGE = ("psnr", "ssim", "psnr_body", "ssim_body", "dival_psnr", "ms_ssim", "vif", "perceptual")
+_IN_ANY_RANGE = ("psnr_body", "ssim_body", "dival_psnr", "ms_ssim", "vif", "perceptual")
 
 
 def per_image(config: EvaluationConfig) -> list[str]:
     """The names of the metrics that every image has, in the order of the CSV's columns."""
     windowed = [f"{name}_{window}" for window in config.windows for name in ("psnr", "ssim")]
-    return ["psnr", "ssim", *IN_HU, *_ANY_RANGE[2:], *windowed]
+    return ["psnr", "ssim", *IN_HU, *_IN_ANY_RANGE, *windowed]
 
 
 @dataclasses.dataclass(frozen=True)

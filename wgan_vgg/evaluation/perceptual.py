@@ -17,9 +17,11 @@ logger = logging.getLogger(__name__)
 class PerceptualDistance:
     """Mean squared difference of the features of two images in the training range; `description` names the weights."""
 
-    def __init__(self, config: VggConfig) -> None:
+    def __init__(self, config: VggConfig, every: int) -> None:
+        """`every`: of so many images one is asked for; the description says so."""
         self._features = vgg.build_vgg(config)
-        self.description = f"{vgg.describe_weights(config)}, {config.layer}"
+        share = f", one image of {every}" if every > 1 else ""
+        self.description = f"{vgg.describe_weights(config)}, {config.layer}{share}"
 
     def features(self, images: np.ndarray) -> tf.Tensor:
         """Features of images (batch, height, width)."""
@@ -35,7 +37,8 @@ def build(evaluation: EvaluationConfig, config: VggConfig) -> PerceptualDistance
     if not evaluation.perceptual:
         return None
     try:
-        return PerceptualDistance(dataclasses.replace(config, layer=evaluation.perceptual_layer, before_relu=False))
+        config = dataclasses.replace(config, layer=evaluation.perceptual_layer, before_relu=False)
+        return PerceptualDistance(config, evaluation.perceptual_every)
     except InputError as error:
         logger.warning("no perceptual distance: %s", error)
         return None
