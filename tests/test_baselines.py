@@ -9,7 +9,7 @@ from conftest import smooth_images
 from scipy import ndimage
 
 from wgan_vgg.config import EvaluationConfig, VggConfig
-from wgan_vgg.evaluation import baselines, metrics, panel, perceptual, references
+from wgan_vgg.evaluation import baselines, evaluator, metrics, perceptual, references
 from wgan_vgg.evaluation.grid_search import search
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.input_pipeline import DataSet
@@ -211,7 +211,7 @@ class Brightness:
 
 
 def test_one_image_of_so_many_has_a_perceptual_distance_across_batches(data, monkeypatch, tmp_path):
-    monkeypatch.setattr(panel, "_BATCH_IMAGES", 4)
+    monkeypatch.setattr(evaluator, "_BATCH_IMAGES", 4)
     config = EvaluationConfig(baselines=(), perceptual_every=5)
     rows = references.judged_references(data, "test", config, Brightness(), ReferencesDir(tmp_path), None)["rows"]
     assert [number for number, row in enumerate(rows) if row["perceptual"] is not None] == [0, 5, 10]
