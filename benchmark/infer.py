@@ -16,7 +16,7 @@ from benchmark.timing import time_in_turn
 from data_prep.progress import Progress
 from wgan_vgg.config import Config
 from wgan_vgg.exporters.formats import write_onnx
-from wgan_vgg.exporters.saved_model import write_saved_model
+from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, write_saved_model
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.models import build_generator
 
@@ -38,7 +38,11 @@ def inference_rows(
     # A pixel's: all its convolutions have stride 1.
     cost = sum(math.prod(layer.kernel.shape) for layer in generator.layers if isinstance(layer, keras.layers.Conv2D))
     with tempfile.TemporaryDirectory() as folder:
-        ours = {precision: _saved_model(config, precision, Path(folder) / precision) for precision in precisions}
+        ours = {
+            f"SavedModel {precision}, optimize={optimize}": _saved_model(config, precision, optimize, Path(folder))
+            for precision in precisions
+            for optimize in OPTIMIZATIONS
+        }
         peers: dict[str, Denoise] = {}
         if torch_peer:
             peers = {"onnxruntime": _onnxruntime(generator, Path(folder)), "torch": torch_peer(generator)}
@@ -50,15 +54,15 @@ def inference_rows(
             )
             progress("inference", number + 1, len(sides) * len(batch_sizes))
             flops = FLOPS * cost * images.size
-            for precision in precisions:
+            for name in ours:
                 yield Row(
                     "infer",
-                    f"SavedModel {precision}, {side}x{side}, batch {batch}",
-                    batch / timings[precision].median,
+                    f"{name}, {side}x{side}, batch {batch}",
+                    batch / timings[name].median,
                     "slices/s",
-                    timings[precision].spread,
-                    peers={f"{name} float32": batch / timings[name].median for name in peers},
-                    details={"GFLOP/s": flops / timings[precision].median / 1e9},
+                    timings[name].spread,
+                    peers={f"{peer} float32": batch / timings[peer].median for peer in peers},
+                    details={"GFLOP/s": flops / timings[name].median / 1e9},
                 )
 
 
@@ -66,8 +70,9 @@ def _call(function: Denoise, images: np.ndarray) -> Callable[[], object]:
     return lambda: function(images)
 
 
-def _saved_model(config: Config, precision: str, folder: Path) -> Denoise:
-    write_saved_model(folder, build_generator(config.generator, config.seed, precision), HuMapping(4096.0, -1024.0))
+def _saved_model(config: Config, precision: str, optimize: str, root: Path) -> Denoise:
+    folder, generator = root / precision / optimize, build_generator(config.generator, config.seed, precision)
+    write_saved_model(folder, generator, HuMapping(4096.0, -1024.0), optimize)
     model = tf.saved_model.load(str(folder))
     return lambda images: model.signatures["serving_default"](low_dose=tf.constant(images))["denoised"].numpy()
 

@@ -28,6 +28,9 @@ def define(values: flags.FlagValues) -> None:
         "precision", "float32", "or bfloat16 for saved_model; float16, int8 for tflite", flag_values=values
     )
     flags.DEFINE_string(
+        "optimize", "none", "or cpu, for saved_model: a graph faster on CPUs, slower on GPUs", flag_values=values
+    )
+    flags.DEFINE_string(
         "calibration",
         None,
         "records, or a folder of DICOM or other images like those to come: on it less precision is calibrated and its "
@@ -55,6 +58,7 @@ def job(values: flags.FlagValues) -> None:
         precision=values.precision,
         calibration=Path(values.calibration) if values.calibration else None,
         hu_range=read_hu_range(values.hu_range),
+        optimize=values.optimize,
     )
     print(f"wrote {output_dir}")
     found = exported_metadata(output_dir).get("cost")

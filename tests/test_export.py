@@ -28,11 +28,16 @@ def saved_model(run):
     return export(run, run.path / "saved_model", "saved_model")
 
 
+@pytest.fixture(scope="module")
+def arranged(run):
+    return export(run, run.path / "arranged", "saved_model", optimize="cpu")
+
+
 def expected(run, images=None):
     return load_generator(run)(odd_images() if images is None else images).numpy()
 
 
-@pytest.mark.parametrize("height", [37, 150])  # whole, and in halves
+@pytest.mark.parametrize("height", [37, 150])
 def test_saved_model_takes_the_training_range_hu_and_int16(run, saved_model, height):
     signatures = tf.saved_model.load(str(saved_model)).signatures
     values = odd_images(height=height)
@@ -51,10 +56,39 @@ def test_saved_model_takes_the_training_range_hu_and_int16(run, saved_model, hei
 
 
 @pytest.mark.parametrize("height", [127, 128, 129, 200])  # the halves begin at 128
-def test_high_images_are_denoised_in_halves_without_a_seam(run, saved_model, height):
+def test_high_images_are_denoised_in_halves_without_a_seam(run, arranged, height):
     images = odd_images(height=height)
-    given = tf.saved_model.load(str(saved_model)).signatures["serving_default"](low_dose=tf.constant(images))
+    given = tf.saved_model.load(str(arranged)).signatures["serving_default"](low_dose=tf.constant(images))
     np.testing.assert_allclose(given["denoised"], expected(run, images), atol=1e-5)
+
+
+def test_optimized_for_cpus_a_saved_model_gives_the_same(saved_model, arranged):
+    hu = tf.constant(4096 * odd_images(height=150) - 1024)
+    plain, fast = (tf.saved_model.load(str(folder)).signatures for folder in (saved_model, arranged))
+    given = fast["denoise_hu"](low_dose_hu=hu)["denoised"].numpy()
+    wanted = plain["denoise_hu"](low_dose_hu=hu)["denoised"].numpy()
+    np.testing.assert_allclose(given, wanted, atol=4096 * 1e-5)
+    metadata = [
+        json.loads((folder / "assets.extra" / "metadata.json").read_text()) for folder in (saved_model, arranged)
+    ]
+    assert metadata[1] == metadata[0] | {"optimize": "cpu"}, "denoise takes both for one model"
+
+
+def operations(folder):
+    """The kinds of operations in a SavedModel's signatures, of which saving and restoring variables are none."""
+    found = set()
+    for signature in tf.saved_model.load(str(folder)).signatures.values():
+        graph = signature.graph.as_graph_def()
+        nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+        found |= {node.op for node in nodes}
+    return found
+
+
+def test_only_one_optimized_for_cpus_has_shifts_and_halves(saved_model, arranged):
+    arrangement = {"StridedSlice", "ConcatV2", "AddN", "BatchMatMulV2", "Pad"}
+    assert arrangement <= operations(arranged)
+    assert not arrangement & operations(saved_model)
+    assert "Conv2D" in operations(saved_model)
 
 
 def test_bfloat16_saved_model_says_what_it_costs(run, saved_model, data_dir, tmp_path):
@@ -83,7 +117,7 @@ def test_hu_beyond_the_training_range_are_clipped_and_int16_saturates(run, saved
 
 def test_a_model_of_rescaled_inputs_rescales_each_image_and_says_so(tmp_path):
     rescaled = write_run(tmp_path / "run", **{"data.rescale_low_dose": True})
-    folder = export(rescaled, tmp_path / "saved_model", "saved_model")
+    folder = export(rescaled, tmp_path / "saved_model", "saved_model", optimize="cpu")
     values = odd_images() * np.array([0.3, 0.6]).reshape(2, 1, 1, 1).astype(np.float32)
     given = tf.saved_model.load(str(folder)).signatures["denoise_hu"](low_dose_hu=tf.constant(4096 * values - 1024))
     wanted = expected(rescaled, np.stack([min_max_rescale(image) for image in values]))
@@ -203,6 +237,8 @@ def test_torch_computes_the_same(run, tmp_path):
         ({"format": "tflite", "precision": "int4"}, "takes float32, float16, int8"),
         ({"format": "tflite", "precision": "int8"}, "with --calibration"),
         ({"format": "saved_model", "precision": "bfloat16"}, "with --calibration"),
+        ({"format": "saved_model", "optimize": "gpu"}, "optimize=gpu: format=saved_model takes none, cpu"),
+        ({"format": "onnx", "optimize": "cpu"}, "optimize=cpu: format=onnx takes none"),
         ({"format": "keras", "weights": "average"}, "was trained without"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from wgan_vgg import config, models
-from wgan_vgg.exporters.inference_graph import quick, reach
+from wgan_vgg.exporters.inference_graph import arranged_for_cpu, reach
 
 SMALL = config.GeneratorConfig(layers=3, filters=4)
 STANDARDIZED = config.GeneratorConfig(layers=3, filters=4, input_mean=0.3, input_std=0.2, output_relu=False)
@@ -14,11 +14,11 @@ STANDARDIZED = config.GeneratorConfig(layers=3, filters=4, input_mean=0.3, input
 @pytest.mark.parametrize(
     ("settings", "precision"), [(SMALL, "float32"), (STANDARDIZED, "float32"), (SMALL, "bfloat16")]
 )
-def test_quick_is_plain(settings, precision):
+def test_arranged_is_plain(settings, precision):
     """Fails where a half lacks rows, a shift goes the wrong way, or the bias, the ReLU or what follows is left out."""
     generator = models.build_generator(settings, 5, precision)
     generator.get_layer("denoised").bias.assign([-1.0])
-    given = tf.function(quick(generator), input_signature=[tf.TensorSpec([None, None, None, 1])])
+    given = tf.function(arranged_for_cpu(generator), input_signature=[tf.TensorSpec([None, None, None, 1])])
     assert given.get_concrete_function().structured_outputs.shape.as_list() == [None, None, None, 1]
     for height in (5, 47, 48, 49, 101):  # halves from 16 * 3 rows on
         images = tf.random.stateless_uniform([2, height, 11, 1], [height, 0])

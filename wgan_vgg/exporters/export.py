@@ -16,7 +16,7 @@ from wgan_vgg.checkpoint_reader import load_generator, saved_step
 from wgan_vgg.errors import InputError
 from wgan_vgg.exporters import formats
 from wgan_vgg.exporters.precision import PRECISIONS, Samples, cost, find_samples
-from wgan_vgg.exporters.saved_model import SAVED_MODEL_METADATA, write_saved_model
+from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, SAVED_MODEL_METADATA, write_saved_model
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.models import build_generator
@@ -73,6 +73,7 @@ def export(
     precision: str = "float32",
     calibration: Path | None = None,
     hu_range: tuple[float, float] | None = None,
+    optimize: str = "none",
 ) -> Path:
     """Writes the generator in one of FORMATS: a SavedModel (see export_saved_model), or a file and its metadata.
 
@@ -87,18 +88,24 @@ def export(
       calibration: what int8 is calibrated on and the cost of less precision measured with, see
         precision.find_samples; by default the run's own records.
       hu_range: see precision.find_samples.
+      optimize: "none", plain convolutions; or "cpu", of a SavedModel: a graph that is faster on a CPU and slower on a
+        GPU, equal up to rounding.
 
     Returns:
       `output_dir`.
 
     Raises:
-      InputError: as export_saved_model, an unknown format or precision, an extra that is not installed, or no records.
+      InputError: as export_saved_model, an unknown format, precision or optimize, an extra that is not installed, or no
+        records.
     """
     if format not in FORMATS:
         raise InputError(f"format={format}: unknown; take one of {', '.join(FORMATS)}")
     precisions = ("float32", *PRECISIONS.get(format, ()))
     if precision not in precisions:
         raise InputError(f"precision={precision}: format={format} takes {', '.join(precisions)}")
+    optimizations = tuple(OPTIMIZATIONS) if format == "saved_model" else ("none",)
+    if optimize not in optimizations:
+        raise InputError(f"optimize={optimize}: format={format} takes {', '.join(optimizations)}")
     check_replaced(output_dir, _is_export, run.path, overwrite=overwrite)
     mapping, generator = HuMapping.from_run(run), load_generator(run, weights)
     metadata = describe(run, generator, mapping, weights)
@@ -107,7 +114,7 @@ def export(
         folder = calibration or Path(run.stored()["data"].get("path", ""))
         samples = find_samples(precision, folder, mapping, hu_range)
     writers: dict[str, Callable[[Path], dict[str, Any] | None]] = {
-        "saved_model": lambda folder: _write_saved_model(folder, run, generator, mapping, precision, samples),
+        "saved_model": lambda folder: _write_saved_model(folder, run, generator, mapping, precision, samples, optimize),
         "keras": lambda folder: formats.write_keras(folder, generator),
         "onnx": lambda folder: formats.write_onnx(folder, generator, metadata),
         "tflite": lambda folder: formats.write_tflite(folder, generator, mapping, precision, samples),
@@ -120,17 +127,24 @@ def export(
 
 
 def _write_saved_model(
-    folder: Path, run: RunDir, generator: keras.Model, mapping: HuMapping, precision: str, samples: Samples | None
+    folder: Path,
+    run: RunDir,
+    generator: keras.Model,
+    mapping: HuMapping,
+    precision: str,
+    samples: Samples | None,
+    optimize: str,
 ) -> dict[str, Any]:
+    said = {} if optimize == "none" else {"optimize": optimize}
     if samples is None:
-        write_saved_model(folder, generator, mapping)
-        return {}
+        write_saved_model(folder, generator, mapping, optimize)
+        return said
     coarser = build_generator(run.load_config().generator, precision=precision)
     coarser.set_weights(generator.get_weights())
-    write_saved_model(folder, coarser, mapping)
+    write_saved_model(folder, coarser, mapping, optimize)
     denoise_hu = tf.saved_model.load(str(folder)).signatures["denoise_hu"]
     measured = cost(lambda hu: denoise_hu(low_dose_hu=tf.constant(hu))["denoised"].numpy(), generator, mapping, samples)
-    return {"precision": precision, "cost": measured, "fingerprint": fingerprint(coarser, mapping)}
+    return said | {"precision": precision, "cost": measured, "fingerprint": fingerprint(coarser, mapping)}
 
 
 def _is_export(folder: Path) -> bool:

@@ -1,21 +1,34 @@
 """A SavedModel with the HU mapping inside its graph."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from wgan_vgg.exporters.inference_graph import Network, quick, reach
+from wgan_vgg.exporters.inference_graph import Network, arranged_for_cpu, reach
 from wgan_vgg.exporters.non_finite import keeping_nan
 from wgan_vgg.hu import HuMapping
 
 # TensorFlow keeps its hands off this folder of a SavedModel.
 SAVED_MODEL_METADATA = Path("assets.extra") / "metadata.json"
+# How the graph computes: the chain of layers, which suits every device, or what is faster on a CPU and slower on a GPU.
+OPTIMIZATIONS: dict[str, Callable[[keras.Model], Network]] = {
+    "none": lambda generator: lambda images: generator(images, training=False),
+    "cpu": arranged_for_cpu,
+}
 
 
-def write_saved_model(folder: Path, generator: keras.Model, mapping: HuMapping) -> None:
-    """Writes a SavedModel with the three signatures that export.export_saved_model describes into a folder."""
-    network, distance = quick(generator), reach(generator)
+def write_saved_model(folder: Path, generator: keras.Model, mapping: HuMapping, optimize: str = "none") -> None:
+    """Writes a SavedModel with the three signatures that export.export_saved_model describes into a folder.
+
+    Args:
+      folder: where to.
+      generator, mapping: what it computes.
+      optimize: one of OPTIMIZATIONS.
+    """
+    network = OPTIMIZATIONS[optimize](generator)
+    distance = reach(generator)
 
     def in_hu(hu: tf.Tensor) -> tf.Tensor:
         return mapping.to_hu(network(mapping.to_values(hu)))

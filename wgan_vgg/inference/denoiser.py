@@ -17,8 +17,7 @@ from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.errors import InputError
 from wgan_vgg.exporters.export import describe
 from wgan_vgg.exporters.import_weights import find_convolutions, in_order
-from wgan_vgg.exporters.inference_graph import quick
-from wgan_vgg.exporters.saved_model import SAVED_MODEL_METADATA
+from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, SAVED_MODEL_METADATA
 from wgan_vgg.files import read_json
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.image_files.read import read_hu
@@ -101,15 +100,17 @@ class Denoiser:
             raise InputError(f"model_dir {folder}: no {SAVED_MODEL_METADATA}; export it with experiments.export")
         metadata = read_json(folder / SAVED_MODEL_METADATA)
         try:
-            signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+            settings, precision = GeneratorConfig(**metadata["generator"]), metadata.get("precision", "float32")
+            generator = build_generator(settings, precision=precision)
+            generator.set_weights([variable.numpy() for variable in tf.saved_model.load(str(folder)).variables])
             mapping = HuMapping.from_metadata(metadata)
-            metadata["fingerprint"], metadata["generator"]["layers"], metadata["generator"]["filters"]
+            metadata["fingerprint"]
         except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"model_dir {folder}: not a SavedModel of this version ({reason}); export it anew"
             ) from error
-        return cls(lambda values: signature(low_dose=values)["denoised"], mapping, metadata)
+        return cls(_compiled(generator), mapping, metadata)
 
     @classmethod
     def _from_run(cls, run: RunDir, weights: str) -> "Denoiser":
@@ -183,8 +184,10 @@ class Denoiser:
 
 
 def _compiled(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The generator as a graph that suits this machine, however it was exported."""
+    optimize = "none" if tf.config.list_physical_devices("GPU") else "cpu"
     specification = [tf.TensorSpec([None, None, None, 1], tf.float32)]
-    return tf.function(quick(generator), input_signature=specification)
+    return tf.function(OPTIMIZATIONS[optimize](generator), input_signature=specification)
 
 
 def tiled(network: Callable[[Array], Array], images: Array, tile: int, overlap: int) -> np.ndarray:
