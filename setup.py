@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 DICOM = ["pydicom>=3.0.2", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"]
 DOWNLOAD = ["requests"]
 BASELINES = ["PyWavelets", "bm3d"]  # bm3d is free for non-commercial use only
-ONNX = ["tf2onnx>=1.17"]
+ONNX = ["tf2onnx>=1.17", "onnx"]
 NIFTI = ["nibabel"]
 SAFETENSORS = ["safetensors"]
 TORCH = ["torch>=2.10"]  # an earlier one runs code in files that weights_only should have refused
@@ -35,11 +35,17 @@ setup(
     },
     install_requires=[
         "tensorflow>=2.21",
+        "keras==3.15.*",  # wgan_vgg/training/adam.py calls what is private to it
         "numpy",
+        "scipy",
         "h5py",
         "scikit-image>=0.26",
+        "Pillow",
+        "tifffile",
         "absl-py",
+        "rich",
         "jinja2",
+        "MarkupSafe",
         "matplotlib",
         "tensorboard",
         *SAFETENSORS,  # of the models that ship with the package

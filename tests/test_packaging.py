@@ -1,6 +1,10 @@
 """setup.py: that an installed copy has every package and every file that the code reads."""
 
+import ast
+import itertools
+import re
 import runpy
+import sys
 from fnmatch import fnmatch
 
 import pytest
@@ -8,6 +12,8 @@ import setuptools
 from conftest import REPO
 
 SHIPPED = ("data_prep", "experiments", "wgan_vgg")
+# Where the package that is imported has another name than the one that is installed.
+INSTALLED_AS = {"PIL": "Pillow", "absl": "absl-py", "pywt": "PyWavelets", "skimage": "scikit-image"}
 
 
 @pytest.fixture
@@ -50,3 +56,23 @@ def test_the_console_scripts_are_those_of_the_folder(settings):
     names = {line.split(" = ")[1] for line in settings["entry_points"]["console_scripts"]}
     scripts = {path.stem for path in (REPO / "experiments").glob("[!_]*.py")} - {"flags", "progress", "benchmark"}
     assert names == {f"experiments.{name}:main" for name in scripts}
+
+
+def test_what_is_imported_is_declared(settings):
+    """Fails where a package is there only since another one happens to bring it."""
+    requirements = itertools.chain(settings["install_requires"], *settings["extras_require"].values())
+    declared = {re.match(r"[\w-]+", requirement)[0].lower() for requirement in requirements}
+    own = {*SHIPPED, "benchmark"}
+    for path in (path for name in own for path in (REPO / name).rglob("*.py")):
+        packages = {name.partition(".")[0] for name in _imported(ast.parse(path.read_text()))}
+        for package in packages - own - sys.stdlib_module_names:
+            assert INSTALLED_AS.get(package, package).lower() in declared, f"{path} imports {package}"
+
+
+def _imported(tree):
+    """The names of all modules that are imported, in functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module

@@ -8,7 +8,8 @@ class FusedAdam(keras.optimizers.Adam):
     """keras.optimizers.Adam by TensorFlow's fused operation.
 
     Keras's own reads and writes each variable a dozen times, which for the 16.8 million weights of the critic's dense
-    layer takes as long as some of its convolutions.
+    layer takes as long as some of its convolutions. Which slots a variable has is private to Keras: setup.py
+    pins its version.
     """
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
