@@ -54,7 +54,7 @@ def job(values: flags.FlagValues) -> None:
     """Prepares a data set, or verifies one, and says what it holds."""
     if values.verify:
         quiet_tensorflow()
-        from data_prep.tfrecords import verify
+        from data_prep.manifest import verify
 
         _describe(verify(Path(values.verify)))
         print(f"{values.verify}: every shard is as it was written")

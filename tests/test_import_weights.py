@@ -16,7 +16,7 @@ from foreign_files import (
 from safetensors.numpy import save_file
 
 from data_prep.errors import InputError
-from data_prep.tfrecords import load_manifest
+from data_prep.manifest import load_manifest
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.exporters.export import export
 from wgan_vgg.exporters.import_weights import import_generator

@@ -20,8 +20,9 @@ from PIL import Image
 from training_runs import tiny
 
 import wgan_vgg
-from data_prep import lodopab, phantoms, tfrecords
+from data_prep import lodopab, phantoms
 from data_prep.errors import InputError
+from data_prep.manifest import load_manifest, transposed
 from data_prep.prepare import prepare_lodopab
 from wgan_vgg import config, pretrained
 from wgan_vgg.checkpoint_reader import load_generator
@@ -63,11 +64,11 @@ def by_network(run, hu):
 
 
 def test_manifests_say_how_their_images_lie(data_dir, tmp_path):
-    manifest = tfrecords.load_manifest(data_dir)
+    manifest = load_manifest(data_dir)
     assert manifest["transposed"] is True
     assert DataSet.open(data_dir).description["transposed"] is True
     old = {name: value for name, value in manifest.items() if name != "transposed"}
-    found = {source: tfrecords.transposed(old | {"source": source}) for source in ("lodopab", "phantoms", "dicom")}
+    found = {source: transposed(old | {"source": source}) for source in ("lodopab", "phantoms", "dicom")}
     assert found == {"lodopab": True, "phantoms": False, "dicom": False}, "as these versions made them"
 
 
@@ -117,7 +118,7 @@ def test_evaluating_on_records_that_lie_otherwise_warns(data_dir, tmp_path, capl
 def test_the_network_sees_what_it_was_trained_on(tmp_path, data):
     """In every way of deploying it, on images that are not square; a run of an earlier version says its source only."""
     run, hu = run_that_smears(tmp_path / "run", **data), hu_images()
-    lying = tfrecords.transposed(data)
+    lying = transposed(data)
     wanted = by_network(run, hu.swapaxes(1, 2)).swapaxes(1, 2) if lying else by_network(run, hu)
     other = by_network(run, hu) if lying else by_network(run, hu.swapaxes(1, 2)).swapaxes(1, 2)
     assert np.abs(wanted - other).max() > 100

@@ -14,7 +14,7 @@ from training_runs import checkpoint_digest, tiny, without_times
 import wgan_vgg
 from benchmark import costs
 from data_prep.errors import InputError
-from data_prep.tfrecords import load_manifest
+from data_prep.manifest import load_manifest
 from wgan_vgg import config, models
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import GeneratorConfig

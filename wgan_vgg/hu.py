@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_prep.hu import HuScale
-from data_prep.tfrecords import load_manifest, low_dose_clip, transposed
+from data_prep.manifest import load_manifest, low_dose_clip, transposed
 from wgan_vgg.run_dir import RunDir
 
 _RESCALED_WARNING = (
@@ -26,7 +26,7 @@ class HuMapping(HuScale):
       clip: what the conversion of these data clipped low-dose values to, in the training range; None: to nothing, so
         that noise went below 0 and above 1, as it does here then.
       rescaled: in training the low-dose image alone was min-max rescaled, see data_prep.low_dose.min_max_rescale.
-      transposed: the model was trained on transposed images, see data_prep.tfrecords.transposed, so images are
+      transposed: the model was trained on transposed images, see data_prep.manifest.transposed, so images are
         transposed on the way to it, and back. It matters since noise has a direction, that of the rays that cross most
         tissue: from side to side of a patient.
     """

@@ -13,6 +13,7 @@ import tensorflow as tf
 from data_prep import tfrecords
 from data_prep.config import DataConfig
 from data_prep.hu import HuScale
+from data_prep.manifest import load_manifest, low_dose_clip, shard_paths, transposed, verify
 from wgan_vgg.config import InputConfig
 from wgan_vgg.errors import InputError
 
@@ -39,9 +40,9 @@ class DataSet:
         Raises:
           InputError: it is not a whole data set, or a shard was altered.
         """
-        manifest = tfrecords.load_manifest(data_dir)
+        manifest = load_manifest(data_dir)
         if sum(shard["bytes"] for split in manifest["splits"].values() for shard in split["shards"]) < _CACHE_BYTES:
-            tfrecords.verify(data_dir)
+            verify(data_dir)
         return cls(data_dir, manifest)
 
     @contextlib.contextmanager
@@ -54,7 +55,7 @@ class DataSet:
         try:
             yield
         except tf.errors.DataLossError:
-            tfrecords.verify(self.path)
+            verify(self.path)
             raise
 
     @property
@@ -105,8 +106,8 @@ class DataSet:
         return {
             "source": self.manifest["source"],
             **{name: self.manifest[name] for name in ("hu_slope", "hu_intercept")},
-            "low_dose_clip": (clip := tfrecords.low_dose_clip(self.manifest)) and list(clip),
-            "transposed": tfrecords.transposed(self.manifest),
+            "low_dose_clip": (clip := low_dose_clip(self.manifest)) and list(clip),
+            "transposed": transposed(self.manifest),
             "images": {split: entry["records"] for split, entry in self.manifest["splits"].items()},
             "patients": {split: len(ids) if isinstance(ids, list) else ids for split, ids in patients.items()},
             "patients_in_both": self.manifest["patients_in_both"],
@@ -119,7 +120,7 @@ class DataSet:
         Raises:
           InputError: no such split, or an empty one.
         """
-        tfrecords.shard_paths(self.path, self.manifest, split)
+        shard_paths(self.path, self.manifest, split)
         return self.manifest["splits"][split]["records"]
 
     def records(self, split: str) -> tf.data.Dataset:
@@ -143,7 +144,7 @@ class DataSet:
 
         Conversion deals records to the shards in turn, so reading the shards in turn restores that order.
         """
-        paths = tfrecords.shard_paths(self.path, self.manifest, split)
+        paths = shard_paths(self.path, self.manifest, split)
         return tf.data.Dataset.from_tensor_slices(paths).interleave(
             tf.data.TFRecordDataset, cycle_length=len(paths), block_length=1, num_parallel_calls=tf.data.AUTOTUNE
         )

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from data_prep import tfrecords
 from data_prep.hu import WINDOWS
+from data_prep.manifest import transposed
 from data_prep.progress import Progress, silent
 from wgan_vgg.config import Config, nested
 from wgan_vgg.evaluation import baselines, metrics, perceptual, repeats, statistics
@@ -173,7 +173,7 @@ def patient_statistics(
 
 def warn_of_other_data(run: RunDir, data: DataSet) -> None:
     """Warns where records were made otherwise, or lie otherwise, than those a run was trained on."""
-    trained_on = vars(run.load_config().data) | {"transposed": tfrecords.transposed(run.stored()["data"])}
+    trained_on = vars(run.load_config().data) | {"transposed": transposed(run.stored()["data"])}
     given = vars(data.config) | {"transposed": data.description["transposed"]}
     for difference in nested.differences(trained_on, given):
         if not difference.startswith(("num_", "shards")):

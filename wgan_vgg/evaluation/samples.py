@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep import tfrecords
+from data_prep.manifest import transposed
 from wgan_vgg.evaluation.evaluator import Batch
 from wgan_vgg.evaluation.metrics import gradient_energy
 from wgan_vgg.run_dir import RunDir, read_json
@@ -66,7 +66,7 @@ def load_samples(run: RunDir, split: str) -> dict[str, np.ndarray]:
     """
     with np.load(run.eval_samples(split), allow_pickle=False) as stored:
         arrays = dict(stored)
-    if tfrecords.transposed(read_json(run.eval_json(split))["data"]):
+    if transposed(read_json(run.eval_json(split))["data"]):
         arrays |= {name: arrays[name].swapaxes(1, 2) for name in (*_IMAGES, "baseline") if name in arrays}
     return arrays
 

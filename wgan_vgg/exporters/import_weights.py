@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from data_prep import lodopab
+from data_prep.manifest import load_manifest, low_dose_clip, transposed
 from data_prep.staging import check_replaced, staged_folder
-from data_prep.tfrecords import load_manifest, low_dose_clip, transposed
 from wgan_vgg.config import Config, GeneratorConfig, nested, override, preset
 from wgan_vgg.errors import InputError
 from wgan_vgg.files import write_json
@@ -38,7 +38,7 @@ class Layout:
       offset, scale: the network takes and gives (HU - offset) / scale.
       output_relu: whether a ReLU follows the last convolution.
       clip: what its low-dose inputs were clipped to, as fractions of that range.
-      transposed: its images lay so, see tfrecords.transposed.
+      transposed: its images lay so, see manifest.transposed.
     """
 
     names: str

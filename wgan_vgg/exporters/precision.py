@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from data_prep.hu import PADDING_HU
-from data_prep.tfrecords import MANIFEST
+from data_prep.manifest import MANIFEST
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.metrics import psnr
 from wgan_vgg.hu import HuMapping

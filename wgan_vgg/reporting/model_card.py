@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.hu import HuScale
-from data_prep.tfrecords import sha256
+from data_prep.manifest import sha256
 from wgan_vgg import pretrained
 from wgan_vgg.config import Config, nested, preset
 from wgan_vgg.errors import InputError

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from data_prep import lodopab, phantoms, prepare, tfrecords
+from data_prep import lodopab, phantoms, prepare
 from data_prep.config import DataConfig
+from data_prep.manifest import load_manifest
 from data_prep.progress import Progress, silent
 from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import InputError
@@ -75,7 +76,7 @@ def write_phantoms(config: Config, output_dir: Path, progress: Progress = silent
 
 def _check_same(config: Config, data_dir: Path, input_dir: Path) -> None:
     """Raises InputError unless the records were made of the same files with the same settings."""
-    manifest = tfrecords.load_manifest(data_dir)
+    manifest = load_manifest(data_dir)
     made_with = DataConfig.from_manifest(manifest["data"])
     found = nested.differences(
         {"seed": manifest["seed"], "data": nested.to_dict(made_with)},

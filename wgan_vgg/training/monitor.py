@@ -37,7 +37,7 @@ class Monitor:
         *,
         transposed: bool = False,
     ) -> None:
-        """`transposed`: how the images lie, see tfrecords.transposed."""
+        """`transposed`: how the images lie, see manifest.transposed."""
         self._term_shape, self._transposed = term_shape, transposed
         self._images = images
         self._state = state
