@@ -1,6 +1,7 @@
 """Judges a method on a split of prepared records, beside the noisy input and tuned baselines.
 
 python -m experiments.evaluate --workdir=RUN --data_dir=RECORDS --split=test
+python -m experiments.evaluate --models=generator-mse-lodopab --output_dir=RESULTS --data_dir=RECORDS
 python -m experiments.evaluate --saved_model=FOLDER --output_dir=RESULTS --data_dir=RECORDS
 python -m experiments.evaluate --images=FOLDER --output_dir=RESULTS --data_dir=RECORDS
 """
@@ -15,12 +16,18 @@ from experiments.progress import Reporter
 from wgan_vgg.config import Config
 from wgan_vgg.errors import InputError
 
-METHODS = ("workdir", "saved_model", "images")
+METHODS = ("workdir", "models", "saved_model", "images")
 
 
 def define(values: flags.FlagValues) -> None:
     """The script's flags."""
     flags.DEFINE_string("workdir", None, "run directory", flag_values=values)
+    flags.DEFINE_list(
+        "models",
+        None,
+        "models as denoise takes them, shipped or exported, in one table, instead of a run",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "saved_model", None, "a third-party SavedModel, instead of a run: its serving_default", flag_values=values
     )
@@ -58,13 +65,16 @@ def job(values: flags.FlagValues) -> None:
         raise InputError("--best: goes with --workdir, which holds checkpoints")
     if given == ["workdir"] and (values.output_dir or values.name):
         raise InputError("--output_dir, --name: a run has its own; leave them out, or give --saved_model or --images")
-    folder = Path(values[given[0]].value)
+    if given == ["models"] and values.name:
+        raise InputError("--name: goes with --saved_model or --images; --models have their own names")
+    folder = Path(values[given[0]].value) if given != ["models"] else None
     (data_dir,) = required(values, "data_dir")
-    output_dir = folder if given == ["workdir"] else Path(*required(values, "output_dir"))
+    output_dir = folder if folder and given == ["workdir"] else Path(*required(values, "output_dir"))
     read_evaluation(values, Config())  # mistakes show before TensorFlow is there
     quiet_tensorflow()
     from wgan_vgg.evaluation import methods
     from wgan_vgg.evaluation.evaluate import evaluate, warn_of_other_data
+    from wgan_vgg.inference.denoiser import load
     from wgan_vgg.input_pipeline import DataSet
     from wgan_vgg.reporting.comparison_tables import honest_markdown
     from wgan_vgg.reporting.dose_tables import dose_markdown, of_dose
@@ -75,10 +85,12 @@ def job(values: flags.FlagValues) -> None:
     config = read_evaluation(values, results.load_config() if given == ["workdir"] else Config())
     data = DataSet.open(Path(data_dir))
     beside = []
-    name = values.name or folder.resolve().name
+    name = values.name or folder.resolve().name if folder else None
     if given == ["workdir"]:
         warn_of_other_data(results, data)
         method, beside = methods.from_run(results), methods.beside_run(results, best=values.best)
+    elif given == ["models"]:
+        method, *beside = [methods.from_denoiser(Path(one).name, load(one), data) for one in values.models]
     elif given == ["saved_model"]:
         method = methods.from_saved_model(folder, name)
     else:

@@ -66,14 +66,16 @@ def test_denoise_hu_has_the_psnr_that_evaluate_says(judged, tmp_path):
     denoiser, method = Denoiser.load(run.path), methods.from_run(run)
     slope, intercept = data.hu.slope, data.hu.intercept
     axes = (0, 2, 1) if data.description["transposed"] else (0, 1, 2)  # from lying as the records do to upright
-    found = {"evaluate": [], "denoise_hu": [], "denoise": []}
+    deployed = methods.from_denoiser("deployed", denoiser, data)
+    found = {"evaluate": [], "evaluate --models": [], "denoise_hu": [], "denoise": []}
     for batch in batches(data, "test"):
         hu = (slope * batch.low_dose.astype(np.float64) + intercept).astype(np.float32).transpose(axes)
         served = serve(low_dose_hu=tf.constant(hu[..., None]))["denoised"].numpy()[..., 0]
         found["evaluate"] += map(metrics.psnr, batch.normal_dose, method.denoise(batch))
+        found["evaluate --models"] += map(metrics.psnr, batch.normal_dose, deployed.denoise(batch))
         for name, images in (("denoise_hu", served), ("denoise", denoiser(hu))):
             found[name] += map(metrics.psnr, batch.normal_dose, (images.transpose(axes) - intercept) / slope)
-    for name in ("denoise_hu", "denoise"):
+    for name in ("evaluate --models", "denoise_hu", "denoise"):
         np.testing.assert_allclose(found[name], found["evaluate"], atol=0.01, err_msg=name)
     noisy = np.concatenate([batch.low_dose for batch in batches(data, "test")])
     assert (noisy.min() < 0) == (HuMapping.from_run(run).clip is None), "it would not show"

@@ -173,6 +173,17 @@ def test_export_never_overwrites_unasked(run, script):
     assert sorted(path.name for path in run.path.glob(".*")) == []
 
 
+def test_shipped_and_exported_models_are_rows_of_one_table(run, data_dir, script, tmp_path):
+    models = f"generator-mse-lodopab,{run.path / 'saved_model'}"
+    flags = [f"--models={models}", f"--output_dir={tmp_path}", f"--data_dir={data_dir}", "--baselines=tv"]
+    status, out, err = script("evaluate", *flags, "--vgg_weights=none")
+    assert (status, "saved_model" in out) == (0, True), err
+    summary = json.loads(RunDir(tmp_path).eval_json("test").read_text())
+    assert list(summary["methods"]) == ["noisy input", "tv", "generator-mse-lodopab", "saved_model"]
+    trained = json.loads(run.eval_json("test").read_text())["methods"]["generator-mse"]["psnr"]
+    assert summary["methods"]["saved_model"]["psnr"] == pytest.approx(trained, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("name", "flags", "message"),
     [

@@ -1,4 +1,4 @@
-"""What can be evaluated: a run's generator, a third-party SavedModel, or third-party denoised images."""
+"""What can be evaluated: a run, a denoiser of HU, a third-party SavedModel, or third-party denoised images."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from data_prep.tfrecords import transposed
 from wgan_vgg.checkpoint_reader import load_generator, saved_step
 from wgan_vgg.config import MODELS
 from wgan_vgg.errors import InputError
@@ -54,6 +55,32 @@ def beside_run(run: RunDir, *, best: bool = False) -> list[Method]:
     """What is evaluated beside a run's newest weights: their moving average where it has one, the best if asked for."""
     others = ["average"] if run.load_config().training.ema_decay else []
     return [from_run(run, weights) for weights in [*others, *(["best"] if best else [])]]
+
+
+def from_denoiser(name: str, denoise: Callable[[np.ndarray], np.ndarray], data: DataSet) -> Method:
+    """A shipped or exported model as users call it, so that what is deployed is what is evaluated.
+
+    Args:
+      name: what tables call it.
+      denoise: upright HU (slices, height, width) to the same, as wgan_vgg.load gives it.
+      data: the records, whose values become upright HU on the way to it, and back.
+
+    Raises:
+      InputError: the name is one of this project's own methods, or the records' low dose has no HU.
+    """
+    check_name(name)
+    if data.config.rescale_low_dose:
+        raise InputError(
+            f"model {name}: takes HU, and the records' low dose was min-max rescaled; evaluate a run on them"
+        )
+    turned = transposed(data.manifest)
+
+    def denoised(batch: Batch) -> np.ndarray:
+        hu = data.hu.to_hu(batch.low_dose)
+        output = denoise(hu.swapaxes(1, 2)).swapaxes(1, 2) if turned else denoise(hu)
+        return data.hu.to_values(output).astype(np.float32)
+
+    return Method(name, denoised)
 
 
 def from_saved_model(folder: Path, name: str) -> Method:

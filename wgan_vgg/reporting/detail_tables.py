@@ -55,7 +55,7 @@ def fidelity_table(evaluation: Evaluation) -> str:
 def windows_table(evaluation: Evaluation) -> str:
     """PSNR and SSIM within each HU window."""
     windows = evaluation["windows"]
-    header = ["", *(f"{name} {metric}" for name in windows for metric in ("PSNR", "SSIM"))]
+    header = ["", *(f"{name.replace('_', ' ')} {metric}" for name in windows for metric in ("PSNR", "SSIM"))]
     return markdown_table(
         header,
         [
