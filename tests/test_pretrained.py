@@ -113,6 +113,9 @@ def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tm
     assert card.startswith("# mine\n\nA model.\n")
     assert "Blobs, CC0." in card
     assert "12 steps of batch 4" in card
+    assert "\n    python -m experiments.train --preset=demo --model=wgan-mse --data_dir=RECORDS" in card
+    assert "takes values as they are, with HU = 4072 * value -1001." in card
+    assert "50 to 200 HU" in card
     assert "Results: test, 4 patients, 12 slices; nothing was chosen on it" in card
     hu = np.random.default_rng(0).normal(0, 100, (1, 32, 32)).astype(np.float32)
     ours, expected = wgan_vgg.load("mine")(hu), wgan_vgg.load(run.path)(hu)

@@ -14,18 +14,15 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.exporters.export import METADATA, export
 from wgan_vgg.files import read_json, write_json, write_text
 from wgan_vgg.reporting.comparison_tables import quality_table
-from wgan_vgg.reporting.detail_tables import fidelity_table
+from wgan_vgg.reporting.detail_tables import edges_table, fidelity_table
+from wgan_vgg.reporting.lesion_tables import detectability_table
 from wgan_vgg.reporting.markdown import duration
+from wgan_vgg.reporting.report_page import TEMPLATES
 from wgan_vgg.reporting.verdict import verdict
 from wgan_vgg.run_dir import RunDir
 
 _SPLITS = ("validation", "test")
-_USE = """Research on denoising: a baseline to compare with, weights to begin from, a component to test a pipeline with.
-
-Not for diagnosis, nor for any other use on patients. No radiologist has read its images. It has learnt one simulated
-dose and one reconstruction; at another dose, with another kernel, vendor, pixel size or part of the body it may leave
-noise, remove structures or make some up, and `denoise` warns of the noise and of the pixel size only. Contrast below
-the noise can vanish: a lesion that was hard to see before can be gone after."""
+_TEMPLATES = TEMPLATES.overlay(autoescape=False)  # Markdown
 
 
 def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str = "raw") -> Path:
@@ -81,34 +78,28 @@ def _card(
     evaluations: Mapping[str, Mapping[str, Any]],
 ) -> str:
     hu = metadata["hu"]
-    taken = "as they are" if hu["clip"] is None else f"clipped to {hu['range']} HU"
-    turned = " sees them transposed, as LoDoPaB-CT has them, and" if hu["transposed"] else ""
-    sections = {
-        "Use": _USE,
-        "How to use it": (
-            f"    python -m experiments.denoise --model={name} --input=SERIES --output=FOLDER\n\n"
-            f'    wgan_vgg.load("{name}")(hu)\n\n'
-            f"Pixels in HU, upright, of any image size; the network{turned} takes values {taken}, with "
-            f"{HuScale(hu['slope'], hu['intercept'])}."
-        ),
-        "Data": data_note.strip(),
-        "Training": _training(run),
-    }
-    for split, evaluation in evaluations.items():
-        said = "nothing was chosen on it" if split == "test" else "the step and the baselines were chosen on it"
-        title = f"Results: {split}, {evaluation['patients']} patients, {evaluation['images']} slices; {said}"
-        sections[title] = "\n\n".join((verdict(evaluation), quality_table(evaluation), fidelity_table(evaluation)))
-    about_tables = (
-        "Intervals: bootstrap-t over patients. Texture: share of the noise power at other frequencies than the "
-        "truth's. Edge rise: 10-90 %, of the truth's steepest isolated edges. VGG distance: "
-        f"{evaluations['test']['perceptual'] or 'not measured'}."
+    return _TEMPLATES.get_template("model_card.md").render(
+        name=name,
+        about=about,
+        hu=hu,
+        scale=HuScale(hu["slope"], hu["intercept"]),
+        data_note=data_note.strip(),
+        training=_training(run),
+        commands=_commands(run.load_config()),
+        evaluations=evaluations,
+        tables={split: _tables(evaluation) for split, evaluation in evaluations.items()},
     )
-    texts = [f"## {title}\n\n{text}" for title, text in sections.items()]
-    return "\n\n".join([f"# {name}", about, *texts, about_tables]) + "\n"
+
+
+def _tables(evaluation: Mapping[str, Any]) -> str:
+    parts = [verdict(evaluation), quality_table(evaluation), fidelity_table(evaluation), edges_table(evaluation)]
+    if evaluation["repeats"] and any(evaluation["detectability"]):
+        parts.append(detectability_table(evaluation))
+    return "\n\n".join(parts)
 
 
 def _training(run: RunDir) -> str:
-    """How the run was trained, and the commands that train it again."""
+    """How the run was trained."""
     config, stored, last = run.load_config(), run.stored(), run.rows()[-1]
     cores, began = read_json(run.environment)[-1]["cpu_count"], stored.get("init_from")
     said = [
@@ -119,13 +110,15 @@ def _training(run: RunDir) -> str:
         said.append(f"It began with the weights of {Path(began['source']).name}, step {began['step']}.")
     if stored["vgg_weights"]:
         said.append(f"VGG: {stored['vgg_weights']}.")
+    return " ".join(said)
+
+
+def _commands(config: Config) -> list[str]:
+    """What makes its data and trains it again."""
     prepare = ["prepare", f"--preset={config.preset}", "--source=lodopab", "--input_dir=REAL_CT"]
     train = ["train", f"--preset={config.preset}", f"--model={config.model}", "--data_dir=RECORDS", "--workdir=RUN"]
     prepare += ["--output_dir=RECORDS", *_flags(config, of_data=True)]
-    commands = (
-        " ".join(["python -m", f"experiments.{' '.join(words)}"]) for words in (prepare, [*train, *_flags(config)])
-    )
-    return " ".join(said) + " Trained again by\n\n" + "\n".join(f"    {command}" for command in commands)
+    return [" ".join(["python -m", f"experiments.{' '.join(words)}"]) for words in (prepare, [*train, *_flags(config)])]
 
 
 def _flags(config: Config, *, of_data: bool = False) -> list[str]:
