@@ -1,6 +1,5 @@
 """How fast an exported generator denoises, against onnxruntime and PyTorch where they are asked for."""
 
-import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmark.costs import FLOPS
+from benchmark.costs import FLOPS, layer_costs
 from benchmark.rows import Row
 from benchmark.timing import time_in_turn
 from data_prep.progress import Progress
@@ -18,7 +17,7 @@ from wgan_vgg.config import Config
 from wgan_vgg.exporters.formats import write_onnx
 from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, write_saved_model
 from wgan_vgg.hu import HuMapping
-from wgan_vgg.models import build_generator
+from wgan_vgg.models import build_generator, generator_of
 
 Denoise = Callable[[np.ndarray], np.ndarray]  # float32 (batch, height, width, 1)
 
@@ -35,8 +34,6 @@ def inference_rows(
 ) -> Iterator[Row]:
     """Times SavedModels, as written by experiments.export, on square images; with a peer, onnxruntime too."""
     generator = build_generator(config.generator, config.seed)
-    # A pixel's: all its convolutions have stride 1.
-    cost = sum(math.prod(layer.kernel.shape) for layer in generator.layers if isinstance(layer, keras.layers.Conv2D))
     with tempfile.TemporaryDirectory() as folder:
         ours = {
             f"SavedModel {precision}, optimize={optimize}": _saved_model(config, precision, optimize, Path(folder))
@@ -45,7 +42,7 @@ def inference_rows(
         }
         peers: dict[str, Denoise] = {}
         if torch_peer:
-            peers = {"onnxruntime": _onnxruntime(generator, Path(folder)), "torch": torch_peer(generator)}
+            peers = {"onnxruntime": _onnxruntime(config, generator, Path(folder)), "torch": torch_peer(generator)}
         for number, (side, batch) in enumerate((side, batch) for side in sides for batch in batch_sizes):
             images = np.random.default_rng(number).uniform(size=(batch, side, side, 1)).astype(np.float32)
             # Peers' threads spin for a while after their work: a pause keeps them out of what comes next.
@@ -53,7 +50,7 @@ def inference_rows(
                 {name: _call(function, images) for name, function in (ours | peers).items()}, rounds, 2, pause=0.2
             )
             progress("inference", number + 1, len(sides) * len(batch_sizes))
-            flops = FLOPS * cost * images.size
+            flops = FLOPS * batch * sum(layer_costs(generator, (side, side)).values())
             for name in ours:
                 yield Row(
                     "infer",
@@ -72,15 +69,16 @@ def _call(function: Denoise, images: np.ndarray) -> Callable[[], object]:
 
 def _saved_model(config: Config, precision: str, optimize: str, root: Path) -> Denoise:
     folder, generator = root / precision / optimize, build_generator(config.generator, config.seed, precision)
-    write_saved_model(folder, generator, HuMapping(4096.0, -1024.0), optimize)
+    extent = generator_of(config.generator).extent
+    write_saved_model(folder, generator, extent, HuMapping(4096.0, -1024.0), optimize)
     model = tf.saved_model.load(str(folder))
     return lambda images: model.signatures["serving_default"](low_dose=tf.constant(images))["denoised"].numpy()
 
 
-def _onnxruntime(generator: keras.Model, folder: Path) -> Denoise:
+def _onnxruntime(config: Config, generator: keras.Model, folder: Path) -> Denoise:
     import onnxruntime
 
-    write_onnx(folder, generator, {})
+    write_onnx(folder, generator, generator_of(config.generator).extent.reach, {})
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     path = str(folder / "generator.onnx")

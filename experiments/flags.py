@@ -11,6 +11,7 @@ from pathlib import Path
 from absl import flags
 
 from wgan_vgg.config import MODELS, PRESETS, Config, override, preset
+from wgan_vgg.config.networks import CRITICS, GENERATORS
 from wgan_vgg.errors import Diverged, InputError, Terminated, WorkerLost
 
 DONE, USER_ERROR, FAILED_TRAINING, LOST_WORKER, INCOMPLETE, INTERRUPTED = 0, 2, 3, 4, 5, 130
@@ -33,6 +34,8 @@ DATA_FLAGS = {
 }
 PREPARE_FLAGS = {"patch_size": "data.patch_size", "dose": "data.dose", "electronic_noise": "data.electronic_noise"}
 TRAINING_FLAGS = {
+    "generator": "generator.name",
+    "critic": "critic.name",
     "epochs": "training.epochs",
     "steps": "training.steps",
     "batch_size": "training.batch_size",
@@ -75,6 +78,8 @@ _HELP = {
     "electronic_noise": "with dose: standard deviation of a ray's electronic noise, in counts",
     "patch_size": "DICOM: side of patches, of which test records are then made too; 0: whole slices, of which "
     "training takes patches",
+    "generator": f"the denoising network: {', '.join(GENERATORS)}; with its own settings unless they are given",
+    "critic": f"the critic's network: {', '.join(CRITICS)}",
     "epochs": "passes of generator updates over the training images",
     "steps": "generator updates instead of epochs",
     "batch_size": "images per batch, over all replicas",

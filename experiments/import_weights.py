@@ -5,8 +5,9 @@ python -m experiments.import_weights --input=FILE --output_dir=RUN
 What evaluate, export and denoise take is then RUN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -45,10 +46,14 @@ def job(values: flags.FlagValues) -> None:
     stored = import_generator(source, output_dir, layout=values.layout, data_dir=data_dir, overwrite=values.overwrite)
     data, generator = stored["data"], stored["config"]["generator"]
     low, high = data["hu_intercept"], data["hu_intercept"] + data["hu_slope"]
-    print(
-        f"wrote {output_dir}: {generator['layers']} convolutions of {generator['filters']} filters, {data['source']}, "
-        f"for inputs of [{low:g}, {high:g}] HU"
-    )
+    network = f"{generator['name']}{_size(generator)}"
+    print(f"wrote {output_dir}: {network}, {data['source']}, for inputs of [{low:g}, {high:g}] HU")
+
+
+def _size(generator: Mapping[str, Any]) -> str:
+    if generator["layers"] is None:
+        return ""
+    return f" with {generator['layers']} convolutions of {generator['filters']} filters"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,5 +1,6 @@
 """experiments.denoise: models, batches, tiles, trees, resumption, mistakes."""
 
+import dataclasses
 import json
 import shutil
 
@@ -31,9 +32,9 @@ def test_tiled_equals_whole_everywhere_on_odd_sizes(network, height, width, tile
     denoiser = Denoiser.load(network)
     values = np.random.default_rng(1).uniform(size=(2, height, width, 1)).astype(np.float32)
     whole = denoiser.network(values).numpy()
-    np.testing.assert_allclose(tiled(denoiser.network, values, tile, denoiser.reach), whole, atol=1e-5)
+    np.testing.assert_allclose(tiled(denoiser.network, values, tile, denoiser.extent.reach), whole, atol=1e-5)
     if tile < height:
-        assert np.abs(tiled(denoiser.network, values, tile, denoiser.reach - 1) - whole).max() > 1e-5
+        assert np.abs(tiled(denoiser.network, values, tile, denoiser.extent.reach - 1) - whole).max() > 1e-5
     hu = 4096 * values[..., 0] - 1024
     np.testing.assert_allclose(denoiser(hu, tile), denoiser(hu), atol=4096 * 1e-5)
 
@@ -48,7 +49,7 @@ def test_slices_too_large_for_the_memory_are_tiled(network, tmp_path):
         sizes.append(values.shape[1] * values.shape[2])
         return denoiser.network(values)
 
-    spied = Denoiser(spy, denoiser.mapping, denoiser.metadata)
+    spied = dataclasses.replace(denoiser, network=spy)
     denoise(spied, tmp_path / "a.npy", tmp_path / "tiled.npy", Settings(memory=4e6))
     assert max(sizes) <= 4e6 / (4 * 3 * 32)
     np.testing.assert_allclose(np.load(tmp_path / "tiled.npy"), np.load(tmp_path / "whole.npy"), atol=4096 * 1e-5)
@@ -62,7 +63,7 @@ def test_batches_fit_the_memory_and_do_not_change_the_result(network, tmp_path):
         counts.append(len(values))
         return denoiser.network(values)
 
-    spied = Denoiser(spy, denoiser.mapping, denoiser.metadata)
+    spied = dataclasses.replace(denoiser, network=spy)
     denoise(spied, tmp_path / "a.npy", tmp_path / "b.npy", Settings(memory=3.5 * (21 + 2 * 8) * 33 * 32 * 4 * 3))
     denoise(spied, tmp_path / "a.npy", tmp_path / "c.npy", Settings(batch=5))
     assert counts == [3, 3, 2, 5, 2]  # the last of the seven is not denoised alone, but as a pair

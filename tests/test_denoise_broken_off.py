@@ -1,6 +1,7 @@
 """experiments.denoise killed, on a full disk, twice at once: nothing half-written, out of date or lost."""
 
 import contextlib
+import dataclasses
 import resource
 import signal
 import subprocess
@@ -110,7 +111,7 @@ def test_a_replacement_that_was_broken_off_goes_on_with_the_new_model(network, i
 
     with pytest.raises(Stopped):
         denoise(
-            Denoiser(broken, new.mapping, new.metadata),
+            dataclasses.replace(new, network=broken),
             tmp_path / "in",
             tmp_path / "out",
             Settings(None, 2, overwrite=True),

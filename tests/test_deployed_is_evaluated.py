@@ -20,14 +20,13 @@ from wgan_vgg.evaluation import methods, metrics
 from wgan_vgg.evaluation.evaluator import batches
 from wgan_vgg.exporters.export import export
 from wgan_vgg.exporters.formats import tflite_runner
-from wgan_vgg.exporters.inference_graph import reach
 from wgan_vgg.exporters.non_finite import nan_keeping_model
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.image_files.dicom_io import DicomSlices
 from wgan_vgg.image_files.slices import Options
 from wgan_vgg.inference.denoiser import Denoiser
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.models import build_generator
+from wgan_vgg.models import build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
 
 
@@ -157,15 +156,16 @@ def spoiled_images(bad):
 def test_what_is_not_finite_is_nan_where_it_reaches_and_nowhere_else(served, bad):
     images = spoiled_images(bad)
     model = tf.saved_model.load(str(served))
-    generator = load_generator(RunDir(served.parent / "run"))
-    expected = where_it_reaches(images.shape, SPOILED, reach(generator))
+    run = RunDir(served.parent / "run")
+    generator, extent = load_generator(run), generator_of(run.load_config().generator).extent
+    expected = where_it_reaches(images.shape, SPOILED, extent.reach)
     given = model.signatures["serving_default"](low_dose=tf.constant(images))["denoised"].numpy()
     np.testing.assert_array_equal(np.isnan(given), expected)
     clean = model.signatures["serving_default"](low_dose=tf.constant(odd_images(3)))["denoised"].numpy()
     np.testing.assert_allclose(given[~expected], clean[~expected], atol=1e-5)
     in_hu = model.signatures["denoise_hu"](low_dose_hu=tf.constant(4096 * images - 1024))["denoised"].numpy()
     np.testing.assert_array_equal(np.isnan(in_hu), expected)
-    converted = nan_keeping_model(generator)(images).numpy()
+    converted = nan_keeping_model(generator, extent.reach)(images).numpy()
     np.testing.assert_array_equal(np.isnan(converted), expected)
 
 
@@ -181,7 +181,7 @@ def test_tflite_and_onnx_alike(served, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     run = RunDir(served.parent / "run")
     images = spoiled_images(np.nan)
-    expected = where_it_reaches(images.shape, SPOILED, reach(load_generator(run)))
+    expected = where_it_reaches(images.shape, SPOILED, generator_of(run.load_config().generator).extent.reach)
     session = runtime.InferenceSession(str(export(run, tmp_path / "onnx", "onnx") / "generator.onnx"))
     np.testing.assert_array_equal(np.isnan(session.run(["denoised"], {"low_dose": images})[0]), expected)
     for precision in ("float32", "float16", "int8"):

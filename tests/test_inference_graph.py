@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from wgan_vgg import config, models
-from wgan_vgg.exporters.inference_graph import arranged_for_cpu, reach
+from wgan_vgg.exporters.inference_graph import arranged_for_cpu
 
 SMALL = config.GeneratorConfig(layers=3, filters=4)
 STANDARDIZED = config.GeneratorConfig(layers=3, filters=4, input_mean=0.3, input_std=0.2, output_relu=False)
@@ -18,7 +18,8 @@ def test_arranged_is_plain(settings, precision):
     """Fails where a half lacks rows, a shift goes the wrong way, or the bias, the ReLU or what follows is left out."""
     generator = models.build_generator(settings, 5, precision)
     generator.get_layer("denoised").bias.assign([-1.0])
-    given = tf.function(arranged_for_cpu(generator), input_signature=[tf.TensorSpec([None, None, None, 1])])
+    extent = models.generator_of(settings).extent
+    given = tf.function(arranged_for_cpu(generator, extent), input_signature=[tf.TensorSpec([None, None, None, 1])])
     assert given.get_concrete_function().structured_outputs.shape.as_list() == [None, None, None, 1]
     for height in (5, 47, 48, 49, 101):  # halves from 16 * 3 rows on
         images = tf.random.stateless_uniform([2, height, 11, 1], [height, 0])
@@ -32,7 +33,7 @@ def test_arranged_is_plain(settings, precision):
 
 def test_the_reach_is_one_pixel_a_convolution():
     generator = models.build_generator(STANDARDIZED)
-    assert reach(generator) == 3
+    assert models.generator_of(STANDARDIZED).extent.reach == 3
     images = np.zeros((1, 15, 15, 1), np.float32)
     changed = images.copy()
     changed[0, 7, 7] = 1.0

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from wgan_vgg import config, losses, models
+from wgan_vgg.models import layers
 from wgan_vgg.training import gradient_shares, train_step, trainer
 from wgan_vgg.training.adam import FusedAdam
 from wgan_vgg.training.distribute import Devices, make_strategy
@@ -127,7 +128,7 @@ def test_the_penalty_costs_four_passes_and_its_gradient_is_that_of_keras_own_lay
     counts, ours = penalty_graph(models.build_critic(settings, (8, 8), seed=1))
     assert counts["Conv2D"] == 2 * 2, "forward, and through the gradient at the images"
     assert (counts["Conv2DBackpropInput"], counts["Conv2DBackpropFilter"]) == (2, 2)
-    monkeypatch.setattr(models, "PiecewiseLeakyReLU", keras.layers.LeakyReLU)
+    monkeypatch.setattr(layers, "PiecewiseLeakyReLU", keras.layers.LeakyReLU)
     counts, plain = penalty_graph(models.build_critic(settings, (8, 8), seed=1))
     assert counts["Conv2DBackpropFilter"] > 2, "Keras's own takes more: else ours is not needed any longer"
     for one, other in zip(ours, plain, strict=True):

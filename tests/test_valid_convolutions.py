@@ -53,10 +53,10 @@ def test_the_authors_generator_has_kernels_only():
 
 
 def test_patches_shrink_and_whole_images_do_not():
-    generator = models.build_generator(AUTHOR.generator, seed=3)
+    generator, patch_generator = models.build_generators(AUTHOR.generator, seed=3)
     images = odd_images(2, 80, 70)
-    inner = models.without_border(generator)(images).numpy()
-    assert inner.shape[1:3] == AUTHOR.generator.trained_shape((80, 70)) == (64, 54)
+    inner = patch_generator(images).numpy()
+    assert inner.shape[1:3] == models.generator_of(AUTHOR.generator).trained_shape((80, 70)) == (64, 54)
     np.testing.assert_allclose(inner, convolved(generator, images), atol=1e-5)
     assert inner.std() > 0.01
     for shape in ((2, 37, 53), (1, 9, 20), (1, 3, 1), (1, 1, 1)):
@@ -65,16 +65,14 @@ def test_patches_shrink_and_whole_images_do_not():
         np.testing.assert_allclose(generator(whole), convolved(generator, repeated(whole, 8)), atol=1e-5)
 
 
-def test_without_border_trains_the_generators_own_weights_and_leaves_others_alone():
-    generator = models.build_generator(AUTHOR.generator)
-    pairs = zip(generator.weights, models.without_border(generator).weights, strict=True)
+def test_patches_train_the_generators_own_weights_and_without_a_border_there_is_one_model():
+    pairs = zip(*(generator.weights for generator in models.build_generators(AUTHOR.generator)), strict=True)
     assert all(one is other for one, other in pairs)
-    same = models.build_generator(GeneratorConfig())
-    assert models.without_border(same) is same
+    same, patch_generator = models.build_generators(GeneratorConfig())
+    assert patch_generator is same
     standardized = dataclasses.replace(AUTHOR.generator, input_mean=0.5, input_std=2.0, output_relu=False)
-    generator, image = models.build_generator(standardized), odd_images(1, 20, 20)
-    inner = models.without_border(generator)(repeated(image, 8))
-    np.testing.assert_allclose(generator(image), inner, atol=1e-5)
+    image, (generator, patch_generator) = odd_images(1, 20, 20), models.build_generators(standardized)
+    np.testing.assert_allclose(generator(image), patch_generator(repeated(image, 8)), atol=1e-5)
 
 
 # The preset
@@ -281,7 +279,7 @@ def test_denoise_takes_slices_tiles_and_a_single_pixel(run):
     denoiser = wgan_vgg.load(run.path)
     hu = 4096 * odd_images(3, 60, 45)[..., 0] - 1024
     whole = 4096 * convolved(load_generator(run), repeated((hu[..., None] + 1024) / 4096, 8))[..., 0] - 1024
-    assert denoiser.reach == 8
+    assert denoiser.extent.reach == 8
     np.testing.assert_allclose(denoiser(hu), whole, atol=0.05)
     np.testing.assert_allclose(denoiser(hu, tile=16), whole, atol=0.05)
     assert denoiser(hu[:, :1, :1]).shape == (3, 1, 1)

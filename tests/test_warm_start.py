@@ -12,7 +12,7 @@ from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import CriticConfig
 from wgan_vgg.exporters.state_dict import to_state_dict, write_safetensors
-from wgan_vgg.models import build_critic
+from wgan_vgg.models import build_critic, generator_of
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import trainer
 
@@ -63,8 +63,8 @@ def test_a_file_of_weights_serves_too_and_a_damaged_pretrained_one_is_refused(
     script, data_dir, tmp_path, trained, monkeypatch
 ):
     stopped_at_the_start(monkeypatch)
-    generator = load_generator(RunDir(trained))
-    write_safetensors(tmp_path / "weights.safetensors", to_state_dict(generator), {})
+    generator, config = load_generator(RunDir(trained)), RunDir(trained).load_config().generator
+    write_safetensors(tmp_path / "weights.safetensors", to_state_dict(generator, generator_of(config)), {})
     arguments = tiny("generator-mse", data_dir, tmp_path / "run", f"--init_from={tmp_path / 'weights.safetensors'}")
     assert script("train", *arguments)[0] == 0
     for ours, theirs in zip(start_of(tmp_path / "run"), generator.get_weights(), strict=True):

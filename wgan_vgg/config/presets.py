@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from wgan_vgg.config import durations, nested
+from wgan_vgg.config import durations, nested, networks
 from wgan_vgg.config.schema import Config
 from wgan_vgg.config.sections import EvaluationConfig, GeneratorConfig, InputConfig, LossConfig, TrainingConfig
 from wgan_vgg.errors import InputError
@@ -174,7 +174,7 @@ def override(config: Config, values: Mapping[str, object]) -> Config:
     Raises:
       InputError: an unknown key (the near ones are listed), a value that does not parse or is not allowed.
     """
-    return nested.override(config, durations.cleared_by(values) | dict(values))
+    return nested.override(config, durations.cleared_by(values) | networks.cleared_by(config, values) | dict(values))
 
 
 def from_dict(values: Mapping[str, object]) -> Config:

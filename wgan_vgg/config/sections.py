@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from data_prep.hu import WINDOWS
 from data_prep.rules import setting
+from wgan_vgg.config.networks import CRITICS, GENERATORS, complete
 
 SPLITS = ("train", "validation", "test")  # of records; also the names of LoDoPaB's parts
 BEST_METRICS = tuple(f"{split}/{metric}" for split in SPLITS for metric in ("psnr", "ssim", "mse"))
@@ -48,36 +49,48 @@ class InputConfig:
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Report 5.1 and Figure 1: eight 3x3 convolutions, 32 filters and at last 1, a ReLU after each."""
+    """The denoiser, by name. A setting whose default is None is only some networks': networks.py has their values.
 
-    layers: int = setting(8, at_least=1)
-    filters: int = setting(32, at_least=1)
-    use_bias: bool = True  # the first author's own code has none
+    Raises:
+      InputError: an unknown network, or a setting that it does not have.
+    """
+
+    # Report 5.1 and Figure 1: eight 3x3 convolutions, 32 filters and at last 1, a ReLU after each
+    name: str = "plain-cnn"
+    layers: int | None = setting(None, at_least=1)
+    filters: int | None = setting(None, at_least=1)
+    use_bias: bool | None = None  # the first author's own code has none
     # "same", or "valid" as in the first author's own code: the convolutions take nothing from outside a training patch,
     # so that each loses one pixel at every border; a whole image is made larger first, and keeps its size.
-    padding: str = setting("same", choices=("same", "valid"))
-    output_relu: bool = True  # report 5.1; ldct-benchmark's generator has none
+    padding: str | None = setting(None, choices=("same", "valid"))
+    output_relu: bool | None = None  # report 5.1; ldct-benchmark's generators have none
     input_mean: float = 0.0  # the network works on (value - mean) / std, and its output is taken back; the report's
     # And the paper's work on the value itself, ldct-benchmark's on such
     input_std: float = setting(1.0, above=0, below=math.inf)
 
-    def trained_shape(self, patch_shape: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of the generator's output for a training patch."""
-        lost = 2 * self.layers if self.padding == "valid" else 0
-        return patch_shape[0] - lost, patch_shape[1] - lost
+    def __post_init__(self) -> None:
+        complete(self, "generator.", GENERATORS)
 
 
 @dataclass(frozen=True)
 class CriticConfig:
-    """Report 5.2 and Figure 2; slopes, padding and linear output from the TF1 repo and the paper."""
+    """The critic, by name; settings as of GeneratorConfig.
 
-    filters: tuple[int, ...] = setting((64, 64, 128, 128, 256, 256), at_least=1, some=True)  # strides 1 and 2 by turns
-    dense_units: int = setting(1024, at_least=1)
-    conv_slope: float = 0.2  # TF1 repo; the report names LeakyReLU without a slope
-    dense_slope: float = 0.2
+    Raises:
+      InputError: an unknown network, or a setting that it does not have.
+    """
+
+    name: str = "report"  # report 5.2 and Figure 2
+    filters: tuple[int, ...] | None = setting(None, at_least=1, some=True)  # of "report" strides are 1 and 2 by turns
+    dense_units: int | None = setting(None, at_least=1)
+    conv_slope: float | None = None  # of the leaky ReLUs
+    dense_slope: float | None = None
     # "same", or "symmetric": one pixel on every side, as in the notebook (PyTorch)
-    padding: str = setting("same", choices=("same", "symmetric"))
-    sigmoid_output: bool = False  # paper: the critic's output is linear
+    padding: str | None = setting(None, choices=("same", "symmetric"))
+    sigmoid_output: bool | None = None  # paper: the critic's output is linear
+
+    def __post_init__(self) -> None:
+        complete(self, "critic.", CRITICS)
 
 
 @dataclass(frozen=True)

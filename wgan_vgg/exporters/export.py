@@ -1,5 +1,6 @@
 """A run's generator in the formats that others read, each a folder that appears whole, with its metadata."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -13,17 +14,30 @@ import tensorflow as tf
 import wgan_vgg
 from data_prep.staging import check_replaced, staged_folder
 from wgan_vgg.checkpoint_reader import load_generator, saved_step
+from wgan_vgg.config import nested
 from wgan_vgg.errors import InputError
 from wgan_vgg.exporters import formats
 from wgan_vgg.exporters.precision import PRECISIONS, Samples, cost, find_samples
 from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, SAVED_MODEL_METADATA, write_saved_model
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.hu import HuMapping
-from wgan_vgg.models import build_generator
+from wgan_vgg.models import Generator, build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
 
 METADATA = "metadata.json"
-FORMATS = ("saved_model", "keras", "onnx", "tflite", "torch")
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """What a writer writes: the generator and what is known of it; `samples` only where precision is not float32."""
+
+    generator: keras.Model
+    network: Generator
+    mapping: HuMapping
+    metadata: dict[str, Any]
+    precision: str
+    samples: Samples | None
+    optimize: str  # of OPTIMIZATIONS
 
 
 def exported_metadata(folder: Path) -> dict[str, Any]:
@@ -108,43 +122,46 @@ def export(
         raise InputError(f"optimize={optimize}: format={format} takes {', '.join(optimizations)}")
     check_replaced(output_dir, _is_export, run.path, overwrite=overwrite)
     mapping, generator = HuMapping.from_run(run), load_generator(run, weights)
+    network = generator_of(run.load_config().generator)
     metadata = describe(run, generator, mapping, weights)
     samples = None
     if precision != "float32":
         folder = calibration or Path(run.stored()["data"].get("path", ""))
         samples = find_samples(precision, folder, mapping, hu_range)
-    writers: dict[str, Callable[[Path], dict[str, Any] | None]] = {
-        "saved_model": lambda folder: _write_saved_model(folder, run, generator, mapping, precision, samples, optimize),
-        "keras": lambda folder: formats.write_keras(folder, generator),
-        "onnx": lambda folder: formats.write_onnx(folder, generator, metadata),
-        "tflite": lambda folder: formats.write_tflite(folder, generator, mapping, precision, samples),
-        "torch": lambda folder: formats.write_torch(folder, generator, metadata),
-    }
+    exported = Exported(generator, network, mapping, metadata, precision, samples, optimize)
     with staged_folder(output_dir, replace=overwrite) as folder:
-        metadata |= writers[format](folder) or {}
+        metadata |= FORMATS[format](folder, exported) or {}
         write_json(folder / (SAVED_MODEL_METADATA if format == "saved_model" else METADATA), metadata)
     return output_dir
 
 
-def _write_saved_model(
-    folder: Path,
-    run: RunDir,
-    generator: keras.Model,
-    mapping: HuMapping,
-    precision: str,
-    samples: Samples | None,
-    optimize: str,
-) -> dict[str, Any]:
-    said = {} if optimize == "none" else {"optimize": optimize}
-    if samples is None:
-        write_saved_model(folder, generator, mapping, optimize)
+def _write_saved_model(folder: Path, one: Exported) -> dict[str, Any]:
+    said = {} if one.optimize == "none" else {"optimize": one.optimize}
+    if one.samples is None:
+        write_saved_model(folder, one.generator, one.network.extent, one.mapping, one.optimize)
         return said
-    coarser = build_generator(run.load_config().generator, precision=precision)
-    coarser.set_weights(generator.get_weights())
-    write_saved_model(folder, coarser, mapping, optimize)
+    coarser = build_generator(one.network.config, precision=one.precision)
+    coarser.set_weights(one.generator.get_weights())
+    write_saved_model(folder, coarser, one.network.extent, one.mapping, one.optimize)
     denoise_hu = tf.saved_model.load(str(folder)).signatures["denoise_hu"]
-    measured = cost(lambda hu: denoise_hu(low_dose_hu=tf.constant(hu))["denoised"].numpy(), generator, mapping, samples)
-    return said | {"precision": precision, "cost": measured, "fingerprint": fingerprint(coarser, mapping)}
+
+    def denoise(hu: np.ndarray) -> np.ndarray:
+        return denoise_hu(low_dose_hu=tf.constant(hu))["denoised"].numpy()
+
+    measured = cost(denoise, one.generator, one.mapping, one.samples)
+    return said | {"precision": one.precision, "cost": measured, "fingerprint": fingerprint(coarser, one.mapping)}
+
+
+# Each writes its files into a folder, and returns what else the metadata say.
+FORMATS: dict[str, Callable[[Path, Exported], dict[str, Any] | None]] = {
+    "saved_model": _write_saved_model,
+    "keras": lambda folder, one: formats.write_keras(folder, one.generator),
+    "onnx": lambda folder, one: formats.write_onnx(folder, one.generator, one.network.extent.reach, one.metadata),
+    "tflite": lambda folder, one: formats.write_tflite(
+        folder, one.generator, one.network.extent.reach, one.mapping, one.precision, one.samples
+    ),
+    "torch": lambda folder, one: formats.write_torch(folder, one.generator, one.network, one.metadata),
+}
 
 
 def _is_export(folder: Path) -> bool:
@@ -172,7 +189,8 @@ def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: s
         "training_data": {name: value for name, value in stored["data"].items() if name != "path"},
         "training_input": stored.get("training_input"),
         "data_config": stored["config"]["data"],
-        "generator": stored["config"]["generator"],
+        "generator": nested.to_dict(config.generator),
+        "extent": dataclasses.asdict(generator_of(config.generator).extent),
         "metrics": {split: summary["methods"] for split, summary in evaluations.items()} or (rows[-1] if rows else {}),
     }
 

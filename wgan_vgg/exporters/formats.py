@@ -15,6 +15,7 @@ from wgan_vgg.exporters.non_finite import nan_keeping_model
 from wgan_vgg.exporters.precision import Samples, cost
 from wgan_vgg.exporters.state_dict import to_state_dict, write_safetensors
 from wgan_vgg.hu import HuMapping
+from wgan_vgg.models import Generator
 
 _OF_NAN = ("ABS", "LESS_EQUAL", "CAST", "SUB", "MAX_POOL_2D", "GREATER", "SELECT_V2")  # nan_keeping_model's, in TFLite
 _ONNX_AXES = ("batch", "height", "width")
@@ -25,7 +26,7 @@ def write_keras(folder: Path, generator: keras.Model) -> None:
     generator.save(folder / "generator.keras")
 
 
-def write_onnx(folder: Path, generator: keras.Model, metadata: dict[str, Any]) -> None:
+def write_onnx(folder: Path, generator: keras.Model, reach: int, metadata: dict[str, Any]) -> None:
     """Writes generator.onnx: `low_dose` -> `denoised`, float32 (batch, height, width, 1), all three dynamic.
 
     Raises:
@@ -40,7 +41,7 @@ def write_onnx(folder: Path, generator: keras.Model, metadata: dict[str, Any]) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of Keras, which gives tf2onnx the np.object it misses
         specification = tf.TensorSpec([None, None, None, 1], tf.float32, name="low_dose")
-        nan_keeping_model(generator).export(path, format="onnx", verbose=False, input_signature=[specification])
+        nan_keeping_model(generator, reach).export(path, format="onnx", verbose=False, input_signature=[specification])
     model = onnx.load(path)
     (output,) = model.graph.output
     for node in model.graph.node:
@@ -55,19 +56,21 @@ def write_onnx(folder: Path, generator: keras.Model, metadata: dict[str, Any]) -
     onnx.save(model, path)
 
 
-def write_torch(folder: Path, generator: keras.Model, metadata: dict[str, Any]) -> None:
-    """Writes generator.safetensors: the state dict of a torch.nn.Sequential of convolutions and ReLUs by turns."""
-    write_safetensors(folder / "generator.safetensors", to_state_dict(generator), {"wgan_vgg": json.dumps(metadata)})
+def write_torch(folder: Path, generator: keras.Model, network: Generator, metadata: dict[str, Any]) -> None:
+    """Writes generator.safetensors, see state_dict."""
+    state = to_state_dict(generator, network)
+    write_safetensors(folder / "generator.safetensors", state, {"wgan_vgg": json.dumps(metadata)})
 
 
 def write_tflite(
-    folder: Path, generator: keras.Model, mapping: HuMapping, precision: str, samples: Samples | None
+    folder: Path, generator: keras.Model, reach: int, mapping: HuMapping, precision: str, samples: Samples | None
 ) -> dict[str, Any]:
     """Writes generator.tflite, signature `low_dose` -> `denoised`, float32 whatever flows inside.
 
     Args:
       folder: where to.
       generator, mapping, precision: see export.export.
+      reach: of the generator, see models.Extent.
       samples: what int8 is calibrated and the cost measured on; None for float32.
 
     Returns:
@@ -75,7 +78,7 @@ def write_tflite(
     """
     with tempfile.TemporaryDirectory(dir=folder) as saved_model, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own, about itself
-        _write_for_conversion(saved_model, generator)
+        _write_for_conversion(saved_model, generator, reach)
         converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=["serving_default"])
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -107,9 +110,9 @@ def _quantized(converter: tf.lite.TFLiteConverter, samples: Samples) -> bytes:
     return debugger.get_nondebug_quantized_model()
 
 
-def _write_for_conversion(folder: str, generator: keras.Model) -> None:
+def _write_for_conversion(folder: str, generator: keras.Model, reach: int) -> None:
     """A SavedModel of the chain of layers alone: no branches, no arrangement for speed."""
-    model = nan_keeping_model(generator)
+    model = nan_keeping_model(generator, reach)
     archive = keras.export.ExportArchive()
     archive.track(model)
     specification = tf.TensorSpec([None, None, None, 1], tf.float32, name="low_dose")

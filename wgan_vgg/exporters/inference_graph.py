@@ -5,30 +5,30 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from wgan_vgg.models import Extent
+
 Network = Callable[[tf.Tensor], tf.Tensor]  # (batch, height, width, 1) to the same shape
 
-# Times the reach: in lower images the rows that both halves share cost more than the halves gain.
+# Times the overlap: in lower images the rows that both halves share cost more than the halves gain.
 _HALVED_FROM = 16
 
 
-def arranged_for_cpu(generator: keras.Model) -> Network:
+def arranged_for_cpu(generator: keras.Model, extent: Extent) -> Network:
     """generator(images) as fast on a CPU as this project knows how."""
-    return _in_halves(_last_by_shifts(generator), reach(generator))
+    last = next((layer for layer in generator.layers if layer.name == "denoised"), None)
+    network = _last_by_shifts(generator, last) if last else lambda images: generator(images, training=False)
+    return _in_halves(network, extent)
 
 
-def reach(generator: keras.Model) -> int:
-    """How many pixels away an input still matters: one a 3x3 convolution."""
-    return sum(isinstance(layer, keras.layers.Conv2D) for layer in generator.layers)
-
-
-def _in_halves(network: Network, overlap: int) -> Network:
+def _in_halves(network: Network, extent: Extent) -> Network:
     """High images as an upper and a lower half, which TensorFlow runs at a time: two cores wait less for each other.
 
     The halves share as many rows as the network reaches: the result is the whole's.
     """
+    overlap = extent.overlap
 
     def halves(images: tf.Tensor) -> tf.Tensor:
-        middle = tf.shape(images)[1] // 2
+        middle = tf.shape(images)[1] // (2 * extent.multiple) * extent.multiple
         upper = network(images[:, : middle + overlap])[:, :middle]
         lower = network(images[:, middle - overlap :])[:, overlap:]
         return tf.concat([upper, lower], axis=1)
@@ -40,27 +40,29 @@ def _in_halves(network: Network, overlap: int) -> Network:
     return denoise
 
 
-def _last_by_shifts(generator: keras.Model) -> Network:
-    """The last convolution, into one channel, as a product of matrices and nine shifted images that are added up.
+def _last_by_shifts(generator: keras.Model, last: keras.layers.Conv2D) -> Network:
+    """The last convolution, into one channel, as a product of matrices and shifted images that are added up.
 
     TensorFlow's convolutions are made for many channels; on CPUs this takes half the time.
     """
-    last = generator.get_layer("denoised")
     features = keras.Model(generator.input, last.input)
-    after = generator.layers[generator.layers.index(last) + 1 :]
+    # What follows may take the input, too.
+    after = None if generator.output is last.output else keras.Model([generator.input, last.output], generator.output)
+    side = last.kernel_size[0]
 
     def network(images: tf.Tensor) -> tf.Tensor:
         values = tf.cast(features(images, training=False), tf.float32)
-        kernel = tf.reshape(last.kernel.value, [9, -1])
+        kernel = tf.reshape(last.kernel.value, [side * side, -1])
         shares = tf.linalg.matmul(values, kernel, transpose_b=True)
         if last.padding == "same":
-            shares = tf.pad(shares, [[0, 0], [1, 1], [1, 1], [0, 0]])
-        height, width = tf.shape(shares)[1] - 2, tf.shape(shares)[2] - 2
-        shifted = [shares[:, i // 3 : i // 3 + height, i % 3 : i % 3 + width, i : i + 1] for i in range(9)]
-        x = tf.ensure_shape(tf.add_n(shifted), images.shape)
+            around = [side // 2, side // 2]
+            shares = tf.pad(shares, [[0, 0], around, around, [0, 0]])
+        height, width = tf.shape(shares)[1] - (side - 1), tf.shape(shares)[2] - (side - 1)
+        shifted = [
+            shares[:, i // side : i // side + height, i % side : i % side + width, i : i + 1] for i in range(side**2)
+        ]
+        x = tf.add_n(shifted)
         x = last.activation(x + last.bias.value if last.use_bias else x)
-        for layer in after:
-            x = layer(x)
-        return x
+        return tf.ensure_shape(after([images, x]) if after else x, images.shape)
 
     return network

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from wgan_vgg.exporters.inference_graph import Network, reach
+from wgan_vgg.exporters.inference_graph import Network
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -33,12 +33,12 @@ def keeping_nan(network: Network, distance: int | None) -> Network:
     )
 
 
-def nan_keeping_model(generator: keras.Model) -> keras.Model:
+def nan_keeping_model(generator: keras.Model, distance: int) -> keras.Model:
     """The same as a Keras model without branches, of operations that ONNX and TFLite have."""
     images = keras.Input((None, None, 1), name="low_dose")
     finite = ops.absolute(images) <= _LARGEST  # false for NaN
     # Not logical_not: TFLite's converter makes "greater" of it, which is false for NaN too.
-    near = _spread(1.0 - ops.cast(finite, "float32"), reach(generator))
+    near = _spread(1.0 - ops.cast(finite, "float32"), distance)
     denoised = generator(ops.where(finite, images, 0.0))
     return keras.Model(images, ops.where(near > 0, np.float32(np.nan), denoised), name="generator")
 

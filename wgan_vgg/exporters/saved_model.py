@@ -6,29 +6,31 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from wgan_vgg.exporters.inference_graph import Network, arranged_for_cpu, reach
+from wgan_vgg.exporters.inference_graph import Network, arranged_for_cpu
 from wgan_vgg.exporters.non_finite import keeping_nan
 from wgan_vgg.hu import HuMapping
+from wgan_vgg.models import Extent
 
 # TensorFlow keeps its hands off this folder of a SavedModel.
 SAVED_MODEL_METADATA = Path("assets.extra") / "metadata.json"
 # How the graph computes: the chain of layers, which suits every device, or what is faster on a CPU and slower on a GPU.
-OPTIMIZATIONS: dict[str, Callable[[keras.Model], Network]] = {
-    "none": lambda generator: lambda images: generator(images, training=False),
+OPTIMIZATIONS: dict[str, Callable[[keras.Model, Extent], Network]] = {
+    "none": lambda generator, _: lambda images: generator(images, training=False),
     "cpu": arranged_for_cpu,
 }
 
 
-def write_saved_model(folder: Path, generator: keras.Model, mapping: HuMapping, optimize: str = "none") -> None:
+def write_saved_model(
+    folder: Path, generator: keras.Model, extent: Extent, mapping: HuMapping, optimize: str = "none"
+) -> None:
     """Writes a SavedModel with the three signatures that export.export_saved_model describes into a folder.
 
     Args:
       folder: where to.
-      generator, mapping: what it computes.
+      generator, extent, mapping: what it computes, and how far it reaches.
       optimize: one of OPTIMIZATIONS.
     """
-    network = OPTIMIZATIONS[optimize](generator)
-    distance = reach(generator)
+    network, distance = OPTIMIZATIONS[optimize](generator, extent), extent.reach
 
     def in_hu(hu: tf.Tensor) -> tf.Tensor:
         return mapping.to_hu(network(mapping.to_values(hu)))

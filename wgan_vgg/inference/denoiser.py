@@ -16,18 +16,16 @@ from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.errors import InputError
 from wgan_vgg.exporters.export import describe
-from wgan_vgg.exporters.import_weights import find_convolutions, in_order
 from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, SAVED_MODEL_METADATA
+from wgan_vgg.exporters.state_dict import set_state_dict
 from wgan_vgg.files import read_json
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.image_files.read import read_hu
-from wgan_vgg.models import build_generator
+from wgan_vgg.models import Extent, build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.tensor_files import read_tensors
 
 Array = np.ndarray | tf.Tensor
-# Of one convolution: what it reads, what it writes, and as much again to work with.
-_COPIES = 3
 
 
 def load(model: str | Path, weights: str = "raw", strength: float = 1.0) -> "Denoiser":
@@ -63,12 +61,14 @@ class Denoiser:
       network: float32 (batch, height, width, 1) in the training range and orientation to the same.
       mapping: upright HU to these.
       metadata: what export.describe says of it.
+      extent: how far the network reaches, and what it takes.
       strength: of the network's output in the result, the rest being the input.
     """
 
     network: Callable[[tf.Tensor], tf.Tensor]
     mapping: HuMapping
     metadata: dict[str, Any]
+    extent: Extent
     strength: float = 1.0
 
     @classmethod
@@ -82,10 +82,10 @@ class Denoiser:
         if "wgan_vgg" not in texts:
             raise InputError(f"{path}: not a file of experiments.export --format=torch; import it first")
         metadata = json.loads(texts["wgan_vgg"])
-        generator = build_generator(GeneratorConfig(**metadata["generator"]))
-        _, convolutions = find_convolutions(tensors, path)
-        generator.set_weights(in_order(convolutions))
-        return cls(_compiled(generator), HuMapping.from_metadata(metadata), metadata)
+        config = GeneratorConfig(**metadata["generator"])
+        generator, network = build_generator(config), generator_of(config)
+        set_state_dict(generator, network, tensors, path)
+        return cls(_compiled(generator, network.extent), HuMapping.from_metadata(metadata), metadata, network.extent)
 
     @classmethod
     def load(cls, folder: Path, weights: str = "raw") -> "Denoiser":
@@ -101,7 +101,7 @@ class Denoiser:
         metadata = read_json(folder / SAVED_MODEL_METADATA)
         try:
             settings, precision = GeneratorConfig(**metadata["generator"]), metadata.get("precision", "float32")
-            generator = build_generator(settings, precision=precision)
+            generator, extent = build_generator(settings, precision=precision), generator_of(settings).extent
             generator.set_weights([variable.numpy() for variable in tf.saved_model.load(str(folder)).variables])
             mapping = HuMapping.from_metadata(metadata)
             metadata["fingerprint"]
@@ -110,14 +110,15 @@ class Denoiser:
             raise InputError(
                 f"model_dir {folder}: not a SavedModel of this version ({reason}); export it anew"
             ) from error
-        return cls(_compiled(generator), mapping, metadata)
+        return cls(_compiled(generator, extent), mapping, metadata, extent)
 
     @classmethod
     def _from_run(cls, run: RunDir, weights: str) -> "Denoiser":
         if not run.config.is_file():
             raise InputError(f"model_dir {run.path}: neither a SavedModel nor a run; make one with experiments.export")
         mapping, generator = HuMapping.from_run(run), load_generator(run, weights)
-        return cls(_compiled(generator), mapping, describe(run, generator, mapping, weights))
+        metadata, extent = describe(run, generator, mapping, weights), generator_of(run.load_config().generator).extent
+        return cls(_compiled(generator, extent), mapping, metadata, extent)
 
     @property
     def fingerprint(self) -> str:
@@ -133,25 +134,21 @@ class Denoiser:
         strength = "" if self.strength == 1 else f", strength {self.strength:g}"
         return f"Denoised by {name}, step {self.metadata.get('step')}{strength}, {self.metadata['fingerprint'][:16]}"
 
-    @property
-    def reach(self) -> int:
-        """How many pixels away an input still matters: one a 3x3 convolution."""
-        return int(self.metadata["generator"]["layers"])
-
     def slices_at_once(self, shape: tuple[int, int], memory: float) -> int:
         """How many slices (height, width) a batch may have in so many bytes; 0 where not even one fits."""
         return int(memory // self._bytes(*shape))
 
     def tile_side(self, memory: float) -> int:
         """The side of the largest tile that so many bytes allow, at least four times the overlap."""
-        return max(4 * self.reach, int((memory / self._bytes_of_pixel) ** 0.5) - 4 * self.reach)
+        least = 4 * self.extent.overlap
+        return max(least, int((memory / self._bytes_of_pixel) ** 0.5) - least)
 
     def _bytes(self, height: int, width: int) -> int:
-        return self._bytes_of_pixel * (height + 2 * self.reach) * width  # with the rows that both halves have
+        return self._bytes_of_pixel * (height + 2 * self.extent.overlap) * width  # with the rows that both halves have
 
     @property
     def _bytes_of_pixel(self) -> int:
-        return 4 * _COPIES * int(self.metadata["generator"]["filters"])
+        return 4 * self.extent.maps
 
     def __call__(self, hu: np.ndarray | str | Path, tile: int = 0) -> np.ndarray:
         """Denoises slices.
@@ -159,35 +156,41 @@ class Denoiser:
         Args:
           hu: (slices, height, width) or one slice (height, width) in HU, of any type of real numbers; upright, as
             scanners and radiologists have them. Or the path of an image file or of a folder of such, see read_hu.
-          tile: side of the tiles that slices are cut into, less the overlap; 0: none.
+          tile: side of the tiles that slices are cut into, less the overlap, rounded up to what the network allows; 0:
+            none.
 
         Returns:
           float32 HU of the same shape; of a path (slices, height, width).
 
         Raises:
-          InputError: another shape, NaN or infinite pixels, or a path without images.
+          InputError: another shape, smaller slices than the network takes, NaN or infinite pixels, or a path without
+            images.
         """
         hu = np.asarray(read_hu(Path(hu)) if isinstance(hu, str | Path) else hu, np.float32)
         if hu.ndim not in (2, 3):
             raise InputError(f"hu of shape {hu.shape}: expected (slices, height, width) or (height, width)")
         if not np.isfinite(hu).all():
             raise InputError(f"hu: {np.count_nonzero(~np.isfinite(hu))} NaN or infinite pixels; mend them")
+        if min(hu.shape[-2:]) < self.extent.smallest_side:
+            least = self.extent.smallest_side
+            raise InputError(f"hu: slices of {hu.shape[-2]}x{hu.shape[-1]}; the network takes {least}x{least} or more")
         denoised = self._denoised(hu if hu.ndim == 3 else hu[np.newaxis], tile).reshape(hu.shape)
         return denoised if self.strength == 1 else self.strength * denoised + (1 - self.strength) * hu
 
     def _denoised(self, hu: np.ndarray, tile: int) -> np.ndarray:
+        tile, overlap = self.extent.aligned(tile), self.extent.overlap
         if tile and not self.mapping.rescaled:  # pixel by pixel, so that only a tile is held in several copies
-            return tiled(lambda part: self._denoised(part, 0), hu, tile, self.reach)
+            return tiled(lambda part: self._denoised(part, 0), hu, tile, overlap)
         values = self.mapping.to_values(tf.constant(hu[..., np.newaxis]))
-        denoised = tiled(self.network, values, tile, self.reach) if tile else self.network(values)
+        denoised = tiled(self.network, values, tile, overlap) if tile else self.network(values)
         return self.mapping.to_hu(denoised).numpy()[..., 0]
 
 
-def _compiled(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+def _compiled(generator: keras.Model, extent: Extent) -> Callable[[tf.Tensor], tf.Tensor]:
     """The generator as a graph that suits this machine, however it was exported."""
     optimize = "none" if tf.config.list_physical_devices("GPU") else "cpu"
     specification = [tf.TensorSpec([None, None, None, 1], tf.float32)]
-    return tf.function(OPTIMIZATIONS[optimize](generator), input_signature=specification)
+    return tf.function(OPTIMIZATIONS[optimize](generator, extent), input_signature=specification)
 
 
 def tiled(network: Callable[[Array], Array], images: Array, tile: int, overlap: int) -> np.ndarray:

@@ -80,6 +80,7 @@ def _draw_training(runs: Mapping[str, RunDir], results: Mapping[str, Any], folde
     }
     if any(config.spec.adversarial for config in configs):
         shape = crop_shape(configs[0].input, tuple(results["data"]["image_shape"]))
-        critic = models.build_critic(configs[0].critic, configs[0].generator.trained_shape(shape))
+        made = models.generator_of(configs[0].generator).trained_shape(shape)
+        critic = models.build_critic(configs[0].critic, made)
         captions["figure2"] = network_figures.draw_network(critic, folder, "figure2", "critic")
     return captions

@@ -17,7 +17,7 @@ class TrainState:
 
     step: tf.Variable
     generator: keras.Model
-    patch_generator: keras.Model  # the same on training patches, see models.without_border
+    patch_generator: keras.Model  # the same on training patches, see models.build_generators
     generator_optimizer: keras.optimizers.Optimizer
     average: keras.Model | None  # the generator with the moving average of its weights
     critic: keras.Model | None
@@ -37,10 +37,10 @@ def create_state(config: Config, image_shape: tuple[int, int], num_train: int) -
         return optimizer
 
     rates, training = config.optimizer, config.training
-    generator = models.build_generator(config.generator, config.seed, training.precision)
+    generator, patch_generator = models.build_generators(config.generator, config.seed, training.precision)
     critic = critic_optimizer = None
     if config.spec.adversarial:
-        shape = config.generator.trained_shape(image_shape)
+        shape = models.generator_of(config.generator).trained_shape(image_shape)
         critic = models.build_critic(config.critic, shape, config.seed, training.precision)
         warmup = config.in_steps("training.critic_warmup_", num_train) or 0
         schedule = Schedule(config, rates.critic_lr, num_train, training.critic_steps, warmup)
@@ -48,7 +48,7 @@ def create_state(config: Config, image_shape: tuple[int, int], num_train: int) -
     return TrainState(
         step=tf.Variable(0, dtype=tf.int64, trainable=False, name="step"),
         generator=generator,
-        patch_generator=models.without_border(generator),
+        patch_generator=patch_generator,
         generator_optimizer=adam(Schedule(config, rates.generator_lr, num_train), rates.generator_betas, generator),
         average=models.build_generator(config.generator, config.seed) if training.ema_decay else None,
         critic=critic,

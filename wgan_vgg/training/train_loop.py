@@ -101,7 +101,7 @@ def train(
         with strategy.scope():
             state = create_state(config, shape, num_train)
         new = config.training.init_from and not run.config.exists()
-        source = find_source(config.training.init_from) if new else None
+        source = find_source(config.training.init_from, config.generator) if new else None
         monitor = Monitor(state, config, images, shape, transposed=data.description["transposed"])
         with StopRequest() as stop:
             trainer = Trainer(config, data, run, own, state, monitor, strategy, stop, 1 if profile_steps else per_call)
@@ -131,12 +131,19 @@ def check_sizes(config: Config, image_shape: tuple[int, int]) -> tuple[int, int]
     if min(image_shape) < metrics.SSIM_WINDOW:
         raise InputError(f"images of {image_shape[0]}x{image_shape[1]}: SSIM takes {metrics.SSIM_WINDOW} or more")
     shape = crop_shape(config.input, image_shape)
+    generator = models.generator_of(config.generator)
+    multiple = generator.extent.multiple
+    if any(side % multiple for side in shape):
+        raise InputError(
+            f"training images of {shape[0]}x{shape[1]}: {config.generator.name} trains on sides that are multiples of "
+            f"{multiple}; set input.patch_size"
+        )
     needs = {
-        "generator": 1,
-        "critic": models.smallest_side(config.critic) if config.spec.adversarial else 1,
+        "generator": generator.extent.smallest_side,
+        "critic": models.critic_of(config.critic).smallest_side if config.spec.adversarial else 1,
         "VGG": smallest_side(config.vgg) if config.spec.content == "vgg" else 1,
     }
-    made = config.generator.trained_shape(shape)
+    made = generator.trained_shape(shape)
     for name, least in needs.items():
         if min(made) < least:
             least += shape[0] - made[0]

@@ -12,8 +12,11 @@ import tensorflow as tf
 
 from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import checkpoint_prefixes, load_generator, read_newest, step_of
+from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.errors import InputError
 from wgan_vgg.exporters.import_weights import find_convolutions, in_order
+from wgan_vgg.exporters.state_dict import set_state_dict, to_state_dict
+from wgan_vgg.models import build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.tensor_files import read_tensors
 from wgan_vgg.training.state import TrainState
@@ -30,22 +33,23 @@ class Source:
     run: RunDir | None = None
 
 
-def find_source(init_from: str) -> Source:
-    """The weights that `training.init_from` names.
+def find_source(init_from: str, config: GeneratorConfig) -> Source:
+    """The weights that `training.init_from` names, for a generator of this config.
 
     Args:
       init_from: a run directory, of which the best checkpoint is taken; a file of a generator's weights, see
         tensor_files.read_tensors; or "pretrained:NAME", one of the package's own.
+      config: of the run that begins.
 
     Raises:
       InputError: nothing is there, or no generator in it.
     """
     if init_from.startswith(pretrained.PREFIX):
         file = pretrained.find(init_from.removeprefix(pretrained.PREFIX))
-        return _of_file(file, init_from)
+        return _of_file(file, init_from, config)
     path = Path(init_from)
     if not path.is_dir():
-        return _of_file(path, init_from)
+        return _of_file(path, init_from, config)
     run = RunDir(path)
     weights = "best" if checkpoint_prefixes(run.best) else "raw"
     generator = load_generator(run, weights).get_weights()
@@ -53,9 +57,13 @@ def find_source(init_from: str) -> Source:
     return Source(generator, {"source": init_from, "step": step, "sha256": _digest(generator)}, run)
 
 
-def _of_file(path: Path, name: str) -> Source:
-    _, convolutions = find_convolutions(read_tensors(path)[0], path)
-    weights = in_order(convolutions)
+def _of_file(path: Path, name: str, config: GeneratorConfig) -> Source:
+    tensors, network, generator = read_tensors(path)[0], generator_of(config), build_generator(config)
+    if tensors.keys() == to_state_dict(generator, network).keys():
+        set_state_dict(generator, network, tensors, path)
+        weights = generator.get_weights()
+    else:  # another program's file: a plain-cnn, found by its structure
+        weights = in_order(find_convolutions(tensors, path)[1])
     return Source(weights, {"source": name, "step": None, "sha256": _digest(weights)})
 
 

@@ -1,0 +1,95 @@
+"""What every generator is: its layers, and what it states of itself."""
+
+import abc
+import dataclasses
+from typing import Any
+
+import keras
+
+from wgan_vgg.config import GeneratorConfig
+from wgan_vgg.models.layers import Layers
+from wgan_vgg.models.sizes import cut_to, repeat_border, widen_to_multiple
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """What a generator needs around a pixel and of an image, and the memory it takes.
+
+    Attributes:
+      reach: how many pixels away, in rows and in columns, an input still matters to an output: the receptive radius.
+      multiple: the network works on images whose sides are multiples of this; others are made larger, and cut back.
+        Parts of an image give the same as the whole if they begin at multiples of it, too.
+      smallest_side: of the images that it takes.
+      maps: values per pixel that are held at once, at most.
+    """
+
+    reach: int
+    maps: int
+    multiple: int = 1
+    smallest_side: int = 1
+
+    @property
+    def overlap(self) -> int:
+        """By how many pixels parts of an image must overlap to give the same as the whole."""
+        return self.aligned(self.reach)
+
+    def aligned(self, pixels: int) -> int:
+        """The least multiple of `multiple` that is `pixels` or more."""
+        return -(-pixels // self.multiple) * self.multiple
+
+
+class Generator(abc.ABC):
+    """A denoiser G. A subclass is registered in wgan_vgg.config.networks; see docs/extending.md.
+
+    Attributes:
+      border: pixels that a training patch loses at each side. Whole images keep their size: their border pixels are
+        repeated outwards first.
+    """
+
+    border: int = 0
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        self.config: Any = config  # Any: which settings are not None is the network's own matter
+
+    @property
+    @abc.abstractmethod
+    def extent(self) -> Extent:
+        """What it needs and takes."""
+
+    @abc.abstractmethod
+    def connect(self, x: keras.KerasTensor, layers: Layers) -> keras.KerasTensor:
+        """The output for the input x: float32 (batch, height, width, 1), less the border.
+
+        The sides of x are multiples of `extent.multiple`. Layers are made by `layers`.
+        """
+
+    def torch_name(self, layer: keras.Layer, number: int) -> str:  # noqa: ARG002
+        """What a layer, the number-th with weights, is called in the PyTorch state dict that is exported."""
+        return layer.name
+
+    def trained_shape(self, patch_shape: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the output for a training patch."""
+        return patch_shape[0] - 2 * self.border, patch_shape[1] - 2 * self.border
+
+    def build(self, seed: int, precision: str) -> tuple[keras.Model, keras.Model]:
+        """The generator for whole images and, with the same layers, for training patches; see registry."""
+        low_dose = keras.Input((None, None, 1), name="low_dose")
+        x = patch = self._widened(low_dose)
+        mean, std = self.config.input_mean, self.config.input_std
+        standardized = (mean, std) != (0.0, 1.0)
+        if standardized:
+            x = keras.layers.Rescaling(1 / std, -mean / std, name="standardize")(x)
+        x = self.connect(x, Layers("generator", seed, precision))
+        if standardized:
+            x = keras.layers.Rescaling(std, mean, dtype="float32", name="destandardize")(x)
+        whole = keras.Model(low_dose, self._cut(x, low_dose), name="generator")
+        return whole, whole if patch is low_dose else keras.Model(patch, x, name="generator")
+
+    def _widened(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        # Zeros would cost 1.1 dB (validation) on slices of 362x362 whose border cuts the body.
+        for _ in range(self.border):
+            images = repeat_border(images)
+        return images if self.extent.multiple == 1 else widen_to_multiple(images, self.extent.multiple)
+
+    def _cut(self, images: keras.KerasTensor, like: keras.KerasTensor) -> keras.KerasTensor:
+        return images if self.extent.multiple == 1 else cut_to(images, like)
