@@ -18,9 +18,10 @@ test-slow: .venv/installed-test
 lint: .venv/installed-test
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
+	$(VENV)/mypy
 
 clean:
-	rm -rf .venv build dist *.egg-info runs .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info runs .pytest_cache .ruff_cache .mypy_cache
 
 .venv/installed: setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

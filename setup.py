@@ -1,4 +1,4 @@
-"""Packaging; ruff and pytest are configured in pyproject.toml."""
+"""Packaging; ruff, mypy and pytest are configured in pyproject.toml."""
 
 import re
 from pathlib import Path
@@ -59,7 +59,7 @@ setup(
         "weights": TORCH,
         # Without torch, which brings gigabytes of CUDA from the usual index: the tests that need it skip.
         "test": [
-            *("pytest", "ruff", "playwright", "tensorflow-datasets", "onnxruntime", "nbclient", "ipykernel"),
+            *("pytest", "ruff", "mypy", "playwright", "tensorflow-datasets", "onnxruntime", "nbclient", "ipykernel"),
             *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI),
         ],
     },

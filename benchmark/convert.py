@@ -74,9 +74,15 @@ def find_slices(hdf5: Path) -> list[lodopab.SliceRef]:
 
 
 def _conversion(config: Config, hdf5: Path, output_dir: Path, size: int, workers: int) -> Callable[[], object]:
-    counts = {"num_train": 0, "num_test": 0}
-    parts = {"train_parts": ("train",), "validation_parts": (), "test_parts": ("test",)}
-    data = dataclasses.replace(config.data, image_size=size, **counts, **parts)
+    data = dataclasses.replace(
+        config.data,
+        image_size=size,
+        num_train=0,
+        num_test=0,
+        train_parts=("train",),
+        validation_parts=(),
+        test_parts=("test",),
+    )
 
     def convert() -> None:
         shutil.rmtree(output_dir, ignore_errors=True)

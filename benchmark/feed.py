@@ -91,9 +91,12 @@ def write_random_records(folder: Path, side: int, size: int, shards: int) -> Non
         shards=shards,
         description={
             "source": "noise",
+            "input_files": {},
+            "seed": 0,
             "data": DataConfig(image_size=side).to_manifest(),
             "hu_slope": lodopab.HU_SLOPE,
             "hu_intercept": lodopab.HU_INTERCEPT,
+            "pixel_spacing_mm": "unknown",
             "patients": {"train": tfrecords.UNKNOWN_PATIENT, "test": tfrecords.UNKNOWN_PATIENT},
             "patients_in_both": tfrecords.UNKNOWN_PATIENT,
         },

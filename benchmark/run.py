@@ -40,18 +40,18 @@ def measure(
       progress: called after each part.
     """
     eaten = None
-    torch_peer = None
+    peer_step = peer_inference = None
     if peer:
         from benchmark import torch_peer
+
+        peer_step, peer_inference = torch_peer.Peer, torch_peer.inference
     if "train" in parts:
-        step = torch_peer and torch_peer.Peer
-        rows = training_rows(config, models, precisions, rounds=rounds, peer=step, progress=progress)
+        rows = training_rows(config, models, precisions, rounds=rounds, peer=peer_step, progress=progress)
         eaten = max((_eaten(config, row) for row in rows), default=None)
         yield from rows
     if "infer" in parts:
-        inference = torch_peer and torch_peer.inference
         yield from inference_rows(
-            config, precisions, sides, batch_sizes, rounds=rounds + 2, torch_peer=inference, progress=progress
+            config, precisions, sides, batch_sizes, rounds=rounds + 2, torch_peer=peer_inference, progress=progress
         )
     if "input" in parts:
         yield from input_rows(config.data.image_size, records, shards, rounds=rounds, eaten=eaten, progress=progress)

@@ -34,6 +34,7 @@ class Peer:
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self.generator = copy_network(state.generator).to(memory_format=self._format)
         self._critic = copy_network(state.critic).to(memory_format=self._format)
+        assert state.vgg is not None, "wgan-vgg has one"
         self._vgg = copy_network(state.vgg.get_layer("vgg19")).to(memory_format=self._format).requires_grad_(False)
         if precision == "bfloat16":
             self._vgg = self._vgg.to(torch.bfloat16)  # as ours: frozen, so it needs no autocast
@@ -57,7 +58,8 @@ class Peer:
     ) -> dict[str, float]:
         """One training step, as train_step.replica_step; the terms are those of its last critic update and its own."""
         for images, weights in zip(critic_batches, interpolation, strict=True):
-            terms = self._critic_update(*map(self.images, images), self.images(weights))
+            low_dose, normal_dose = map(self.images, images)
+            terms = self._critic_update(low_dose, normal_dose, self.images(weights))
         terms |= self._generator_update(*map(self.images, batch))
         return {name: value.item() for name, value in terms.items()}
 

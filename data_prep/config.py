@@ -88,9 +88,28 @@ class DataConfig:
             raise InputError(f"{text}: several doses must be different whole numbers, which name their test splits")
 
     @property
+    def single_photons(self) -> float:
+        """`photons` of data that have one dose.
+
+        Raises:
+          InputError: they have several.
+        """
+        if isinstance(self.photons, tuple):
+            raise InputError(f"data.photons={self.photons}: one dose is needed here; give one number")
+        return self.photons
+
+    @property
     def gaussian_std(self) -> float:
-        """Standard deviation of noise "gaussian", in units of the [0, 1] image."""
-        return self.noise_std if self.noise_std is not None else math.sqrt(self.noise_variance)
+        """Standard deviation of noise "gaussian", in units of the [0, 1] image.
+
+        Raises:
+          InputError: another noise.
+        """
+        if self.noise_std is not None:
+            return self.noise_std
+        if self.noise_variance is None:
+            raise InputError(f"data.noise={self.noise}: has neither noise_std nor noise_variance; only gaussian has")
+        return math.sqrt(self.noise_variance)
 
     def to_manifest(self) -> dict[str, Any]:
         """All values by name, as JSON keeps them."""
@@ -100,5 +119,7 @@ class DataConfig:
     @classmethod
     def from_manifest(cls, values: Mapping[str, Any]) -> "DataConfig":
         """What `to_manifest` gave, perhaps in an older version, where a value that is not there was as by default."""
-        older = {"num_validation": 0, "validation_parts": []}  # but for the validation split, of which there was none
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in (older | dict(values)).items()})
+        # But for the validation split, of which there was none.
+        older: dict[str, Any] = {"num_validation": 0, "validation_parts": ()}
+        known = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return cls(**(older | known))

@@ -259,10 +259,10 @@ def _raw_pixels(dataset: "Dataset", path: Path, shape: tuple[int, ...]) -> np.nd
 
 def _stored_slice(dataset: "Dataset", raw: np.ndarray, rescaled_by: "Dataset", path: Path) -> StoredSlice:
     """One slice of a file; `rescaled_by` has its RescaleSlope and RescaleIntercept."""
-    rescale = [_floats(rescaled_by, name, 1) for name in ("RescaleSlope", "RescaleIntercept")]
-    if None in rescale or rescale[0] == (0.0,):
+    slopes, intercepts = (_floats(rescaled_by, name, 1) for name in ("RescaleSlope", "RescaleIntercept"))
+    if slopes is None or intercepts is None or slopes == (0.0,):
         raise InputError(f"{path}: RescaleSlope or RescaleIntercept is missing or zero: its values have no HU")
-    (slope,), (intercept,) = rescale
+    (slope,), (intercept,) = slopes, intercepts
     unused = raw.dtype.itemsize * 8 - int(dataset.BitsStored)
     stored = (raw << unused) >> unused  # an arithmetic shift, which also extends the sign
     padding = _padding(dataset, raw) | _padding(dataset, stored)

@@ -63,7 +63,8 @@ def pair_slices(
     key = _place(patient, [*low_dose, *normal_dose])
     _check_apart(patient, {"low-dose": low_dose, "normal-dose": normal_dose}, key)
     low, normal = sorted(low_dose, key=key), sorted(normal_dose, key=key)
-    matches, alone = [], {"low-dose": [], "normal-dose": []}
+    matches: list[tuple[SliceHeader, SliceHeader]] = []
+    alone: dict[str, list[SliceHeader]] = {"low-dose": [], "normal-dose": []}
     while low or normal:
         gap = key(low[0]) - key(normal[0]) if low and normal else (-np.inf if low else np.inf)
         if abs(gap) <= TOLERANCE_MM:

@@ -21,7 +21,8 @@ from data_prep.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-Input, Output = TypeVar("Input"), TypeVar("Output")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 SUFFIXES = (".ima", ".dcm")
 LOW, NORMAL = "low-dose", "normal-dose"
@@ -113,7 +114,9 @@ def find_pairs(
         raise InputError(f"input_dir {input_dir}: no such folder; give the folder of the patients' folders")
     if names.low_dose_folder == names.normal_dose_folder and not alone:
         raise InputError(f"low_dose_folder and normal_dose_folder are both {names.low_dose_folder!r}")
-    patients, lacking, seen = {}, [], set()
+    patients: dict[str, list[SlicePair]] = {}
+    lacking: list[str] = []
+    seen: set[str] = set()
     for folder in sorted(path for path in input_dir.iterdir() if path.is_dir() and not path.name.startswith(".")):
         by_folder = {NORMAL: folder / names.normal_dose_folder}
         if not alone:

@@ -27,8 +27,8 @@ def scans(split: Splits, photons: float | Sequence[float], seed: int) -> dict[st
     """The scans of every split, in its order; a slice's draw depends on the seed and the slice alone."""
     if not isinstance(photons, Sequence):
         return {name: [(ref, None) for ref in refs] for name, refs in split.items()}
-    drawn = {
-        name: [(ref, photons[random_stream(seed, ref, _DRAW).integers(len(photons))]) for ref in refs]
+    drawn: dict[str, list[Scan]] = {
+        name: [(ref, photons[int(random_stream(seed, ref, _DRAW).integers(len(photons)))]) for ref in refs]
         for name, refs in split.items()
         if name != TEST
     }

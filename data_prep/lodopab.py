@@ -134,7 +134,7 @@ class SliceReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for _, dataset in self._open.values():
+        for _path, dataset in self._open.values():
             dataset.file.close()
 
     def read(self, ref: SliceRef) -> np.ndarray:
@@ -144,13 +144,13 @@ class SliceReader:
           InputError: the slice cannot be read, or has a NaN or infinite pixel.
         """
         thread = threading.get_ident()
-        path, dataset = self._open.get(thread, (None, None))
-        if path != self._locate(ref):
-            if dataset is not None:
-                dataset.file.close()
-            path = self._locate(ref)
-            dataset = self._open_file(path)
-            self._open[thread] = (path, dataset)
+        path = self._locate(ref)
+        last = self._open.get(thread)
+        if last is None or last[0] != path:
+            if last is not None:
+                last[1].file.close()
+            self._open[thread] = (path, self._open_file(path))
+        dataset = self._open[thread][1]
         try:
             image = dataset[ref.row]
         except OSError as error:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from data_prep.errors import InputError
+from data_prep.json_types import Manifest
 
 MANIFEST = "manifest.json"
-OWN_DIGEST = "sha256"  # of the manifest itself
+OWN_DIGEST: Final = "sha256"  # of the manifest itself
 
 
 def sha256(path: Path) -> str:
@@ -20,7 +21,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_manifest(data_dir: Path) -> dict[str, Any]:
+def load_manifest(data_dir: Path) -> Manifest:
     """The manifest of a data set whose shards are all there, of the right size, and no more.
 
     Raises:
@@ -32,7 +33,7 @@ def load_manifest(data_dir: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"data_dir {data_dir}: no {MANIFEST}, so it is not a whole data set; prepare it again")
     try:
-        manifest = json.loads(path.read_text())
+        manifest: Manifest = json.loads(path.read_text())
         expected = {shard["file"]: shard["bytes"] for split in manifest["splits"].values() for shard in split["shards"]}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a manifest ({error!r}); prepare the data again") from error
@@ -49,13 +50,13 @@ def load_manifest(data_dir: Path) -> dict[str, Any]:
     return manifest
 
 
-def own_digest(manifest: Mapping[str, Any]) -> str:
+def own_digest(manifest: Mapping[str, object]) -> str:
     """The sha256 of what a manifest says, but for this digest itself."""
     content = {name: value for name, value in manifest.items() if name != OWN_DIGEST}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _check_own(data_dir: Path, manifest: Mapping[str, Any]) -> None:
+def _check_own(data_dir: Path, manifest: Manifest) -> None:
     """Raises InputError where the manifest or a file that it lists was altered; older manifests list none."""
     said = manifest.get(OWN_DIGEST)
     if said is None and "files" not in manifest:
@@ -84,7 +85,7 @@ def transposed(manifest: Mapping[str, Any]) -> bool:
     return bool(manifest.get("transposed", manifest.get("source") == "lodopab"))
 
 
-def verify(data_dir: Path) -> dict[str, Any]:
+def verify(data_dir: Path) -> Manifest:
     """The manifest of a data set, every shard of which has been hashed again, on all cores.
 
     Raises:
@@ -102,7 +103,7 @@ def verify(data_dir: Path) -> dict[str, Any]:
     return manifest
 
 
-def shard_paths(data_dir: Path, manifest: Mapping[str, Any], split: str) -> list[str]:
+def shard_paths(data_dir: Path, manifest: Manifest, split: str) -> list[str]:
     """The shards of a split.
 
     Raises:

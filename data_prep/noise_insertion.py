@@ -13,6 +13,7 @@ import numpy as np
 
 from data_prep import projection
 from data_prep.config import DataConfig
+from data_prep.errors import InputError
 from data_prep.geometry import Geometry
 from data_prep.projection import LEAST_COUNT, MU_MAX, MU_WATER
 
@@ -37,8 +38,14 @@ class NoiseInsertion:
 
     @classmethod
     def of(cls, config: DataConfig) -> "NoiseInsertion":
-        """What a config with a `dose` describes."""
-        return cls(config.dose, config.photons, config.electronic_noise, config.reconstruction_filter)
+        """What a config with a `dose` describes.
+
+        Raises:
+          InputError: it has none.
+        """
+        if config.dose is None:
+            raise InputError("data.dose=None: noise is inserted for a share of the normal dose; give one, such as 0.25")
+        return cls(config.dose, config.single_photons, config.electronic_noise, config.reconstruction_filter)
 
     def add_to_hu(self, hu: np.ndarray, spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
         """A slice at the lower dose.

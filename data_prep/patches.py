@@ -8,6 +8,7 @@ import numpy as np
 
 from data_prep.dicom import read_hu
 from data_prep.dicom_pairs import SlicePair
+from data_prep.errors import InputError
 from data_prep.hu import PADDING_HU
 
 AIR_BELOW_HU = -900.0  # lung is denser
@@ -64,8 +65,9 @@ class PatchReader:
           InputError: a file cannot be read.
         """
         if getattr(self._kept, "pair", None) is not pair:
-            *low_dose, normal_dose = self._images(pair)
-            images = (*(low_dose or [self._insert_noise(pair, normal_dose)]), normal_dose)
+            images = self._images(pair)
+            if pair.low_dose is None:
+                images.insert(0, self._low_dose(pair, images[0]))
             self._kept.grids = tuple(grid(image, self.patch_size) for image in images)
             self._kept.pair = pair
         return self._kept.grids
@@ -79,6 +81,11 @@ class PatchReader:
             kept = kept[np.mean(normal_dose < AIR_BELOW_HU, axis=(1, 2)) <= max_air_fraction]
         clipped = sum(to_range(patches[kept], self.hu_window)[1] for patches in grids)
         return Findings(kept.tolist(), clipped, len(grids) * normal_dose[kept].size)
+
+    def _low_dose(self, pair: SlicePair, normal_dose: np.ndarray) -> np.ndarray:
+        if self._insert_noise is None:
+            raise InputError(f"{pair.normal_dose.path}: no low-dose partner, and no insert_noise that makes one")
+        return self._insert_noise(pair, normal_dose)
 
     def _images(self, pair: SlicePair) -> list[np.ndarray]:
         padding_hu = min(self.hu_window[0], PADDING_HU)

@@ -59,14 +59,14 @@ def random_build(rng: np.random.Generator) -> Build:
 
 def body_wall(rng: np.random.Generator, build: Build) -> list[Solid]:
     """Couch, skin, fat, breasts, the muscle wall with the muscles of chest and shoulders, fat of the cavity."""
-    height, middle, shape = build.height, (0.0, 0.0, 0.0), {"exponent": build.roundness}
+    height, middle, exponent = build.height, (0.0, 0.0, 0.0), build.roundness
     solids: list[Solid] = []
     if rng.random() < 0.7:
         couch = [("couch", -350.0, 0.0), ("foam", -930.0, 0.016)]
         solids += layers(couch, (0, height - 0.06, 0), (1.02, 0.16, ENDLESS), texture=3)
         solids.append(Ellipsoid("air", AIR_HU, (0, height - 0.1, 0), (1.1, 0.13, ENDLESS), texture=3))
     skin = [("skin", 20.0, 0.0), ("fat", FAT_HU, 0.018)]
-    body = layers(skin, middle, (1, height, ENDLESS), **shape)
+    body = layers(skin, middle, (1, height, ENDLESS), exponent=exponent)
     if rng.random() < 0.5:
         size = rng.uniform(0.06, 0.14)
         left, right = (layers(skin, (x, -0.8 * height, 0.5), (0.36, 0.14 + size, 0.4)) for x in (-0.46, 0.46))
@@ -74,7 +74,8 @@ def body_wall(rng: np.random.Generator, build: Build) -> list[Solid]:
         for x in (-0.47, 0.47):
             centre, radii = (x, -0.8 * height - 0.08, 0.5), (0.16, size, 0.17)
             body.append(Ellipsoid("gland", 0, centre, radii, texture=20, blur=0.05))
-    muscles = [Ellipsoid("muscle", MUSCLE_HU, middle, (1 - 1.15 * build.fat, height - build.fat, ENDLESS), **shape)]
+    wall = (1 - 1.15 * build.fat, height - build.fat, ENDLESS)
+    muscles = [Ellipsoid("muscle", MUSCLE_HU, middle, wall, exponent=exponent)]
     for side in (-1, 1):
         muscles += [
             Ellipsoid("muscle", MUSCLE_HU, centre, radii, side * turn, within="fat")
@@ -83,7 +84,8 @@ def body_wall(rng: np.random.Generator, build: Build) -> list[Solid]:
                 ((side * 0.68, 0.52 * height, 0.1), (0.3, 0.12, 0.6), -0.75),
             )
         ]
-    return [*solids, *body, *muscles, Ellipsoid("cavity", FAT_HU, middle, (*build.cavity, ENDLESS), **shape)]
+    cavity = Ellipsoid("cavity", FAT_HU, middle, (*build.cavity, ENDLESS), exponent=exponent)
+    return [*solids, *body, *muscles, cavity]
 
 
 def ribs(rng: np.random.Generator, build: Build) -> list[Solid]:

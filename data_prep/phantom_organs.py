@@ -3,11 +3,14 @@
 The body frame is phantom_body's. Positions are those of an average adult; `varied` and the build make a person.
 """
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 
 from data_prep.hu import AIR_HU
 from data_prep.phantom_body import FAT_HU, MUSCLE_HU, Build
-from data_prep.phantom_solids import Ellipsoid, Solid, joined, layers, path, scatter, tree, varied
+from data_prep.phantom_solids import Ellipsoid, Points, Solid, joined, layers, path, scatter, tree, varied
 
 WALL_HU = 45.0  # of hollow organs
 
@@ -52,11 +55,11 @@ def mediastinum(rng: np.random.Generator, build: Build) -> list[Solid]:
 def heart(rng: np.random.Generator, build: Build) -> list[Solid]:
     """Fat around the heart, its muscle and chambers, and the trunk and branches of the lung artery."""
     muscle = 0.62 * build.blood if build.enhanced else WALL_HU + 6
-    y, tilt = -0.14, {"angle": rng.uniform(0.4, 0.7)}
+    y, angle = -0.14, rng.uniform(0.4, 0.7)
     walls = [("heart fat", FAT_HU, 0.0), ("heart", muscle, 0.025)]
     chambers = [
-        Ellipsoid("chamber", build.blood, (0.26, y + 0.05, 0.64), (0.17, 0.09, 0.2), **tilt),
-        Ellipsoid("chamber", build.blood, (0.12, y - 0.12, 0.66), (0.2, 0.07, 0.2), **tilt),
+        Ellipsoid("chamber", build.blood, (0.26, y + 0.05, 0.64), (0.17, 0.09, 0.2), angle),
+        Ellipsoid("chamber", build.blood, (0.12, y - 0.12, 0.66), (0.2, 0.07, 0.2), angle),
         Ellipsoid("chamber", build.blood, (-0.1, y + 0.01, 0.6), (0.1, 0.12, 0.17)),
         Ellipsoid("chamber", build.blood, (0.05, y + 0.19, 0.52), (0.16, 0.08, 0.12)),
     ]
@@ -64,7 +67,7 @@ def heart(rng: np.random.Generator, build: Build) -> list[Solid]:
     branches = [[(0.03, y + 0.05, 0.31), (side * 0.28, build.spine - 0.24, 0.35)] for side in (-1, 1)]
     arteries = [path("vessel", build.blood, trunk, 0.075)]
     arteries += [path("vessel", build.blood, branch, (0.065, 0.045)) for branch in branches]
-    outer = layers(walls, (0.14, y, 0.62), (0.37, 0.29, 0.34), **tilt)
+    outer = layers(walls, (0.14, y, 0.62), (0.37, 0.29, 0.34), angle=angle)
     return varied(rng, [*outer, *chambers, joined(arteries)], (0.14, y, 0.62))
 
 
@@ -73,12 +76,12 @@ def abdomen(rng: np.random.Generator, build: Build) -> list[Solid]:
     a, b = build.cavity
     shift = 0.75 + rng.uniform(-0.06, 0.06)
     places = [(-0.52 * a, -0.05, 0.66 + shift), (0.52 * a, -0.05, 0.76 + shift)]
-    shape = {"radii": (0.6 * a, 1.05 * b, 0.75), "exponent": 2.3, "within": "cavity"}
+    radii = (0.6 * a, 1.05 * b, 0.75)
     domes = [
         dome
         for part in (("diaphragm", WALL_HU, 0.0), ("abdomen", FAT_HU, 0.013))
         for place in places
-        for dome in layers([part], place, **shape)
+        for dome in layers([part], place, radii, exponent=2.3, within="cavity")
     ]
     return [*domes, Ellipsoid("abdomen", FAT_HU, (0, -0.1 * b, 1.7), (0.5, b, 0.75), within="cavity")]
 
@@ -89,18 +92,19 @@ def liver(rng: np.random.Generator, build: Build) -> list[Solid]:
     # The right lobe is larger than the dome that it fills, so that the diaphragm shapes it.
     right, right_radii = (-0.54 * a, -0.02, 1.3), (0.54 * a, 1.05 * b, 0.75)
     left, left_radii = (0.0, -0.52 * b, 1.12), (rng.uniform(0.3, 0.45), 0.36 * b, 0.34)
-    options = {"exponent": 2.3, "within": "abdomen"}
-    vein = {"name": "liver vein", "hu": build.liver + (50 if build.enhanced else -15), "within": "liver"}
+    lobe = functools.partial(Ellipsoid, "liver", build.liver, exponent=2.3, within="abdomen")
+    vein_hu = build.liver + (50 if build.enhanced else -15)
+    veins = functools.partial(tree, rng, "liver vein", vein_hu, within="liver")
     tips = scatter(rng, 48, right, right_radii)
     solids: list[Solid] = [
-        Ellipsoid("liver", build.liver, right, right_radii, **options),
-        Ellipsoid("liver", build.liver, left, left_radii, 0.15, **options),
+        lobe(right, right_radii),
+        lobe(left, left_radii, 0.15),
         Ellipsoid("fissure", FAT_HU, (-0.16, -0.62 * b, 1.25), (0.012, 0.14, 0.16), 0.3),
-        tree(rng, root=(-0.13, 0.08, 0.85), tips=tips[:24], radius=0.045, **vein),
-        tree(rng, root=(-0.13, 0.0, 1.25), tips=tips[24:], radius=0.05, **vein),
-        tree(rng, root=(-0.1, -0.1, 1.2), tips=scatter(rng, 12, left, left_radii), radius=0.035, **vein),
+        veins((-0.13, 0.08, 0.85), tips[:24], 0.045),
+        veins((-0.13, 0.0, 1.25), tips[24:], 0.05),
+        veins((-0.1, -0.1, 1.2), scatter(rng, 12, left, left_radii), 0.035),
     ]
-    for spot in scatter(rng, rng.integers(4, 10), right, np.multiply(right_radii, 0.8)):
+    for spot in scatter(rng, int(rng.integers(4, 10)), right, np.multiply(right_radii, 0.8)):
         radii = rng.uniform(0.04, 0.1) * rng.uniform(0.8, 1.2, 3)
         solids.append(Ellipsoid("lesion", build.liver - rng.uniform(15, 40), spot, radii, within="liver"))
     bladder = [("gall bladder wall", WALL_HU, 0.0), ("bile", 8.0, 0.012)]
@@ -111,8 +115,8 @@ def liver(rng: np.random.Generator, build: Build) -> list[Solid]:
 def stomach_and_spleen(rng: np.random.Generator, build: Build) -> list[Solid]:
     """Spleen against the back wall; stomach before it, with fluid under gas; pancreas."""
     a, b = build.cavity
-    place, radii = (0.76 * a, 0.34 * b, 1.2), (0.17, 0.36, 0.4)
-    spleen = Ellipsoid("spleen", build.liver - 4, place, radii, 0.45, exponent=2.3, within="abdomen")
+    place = (0.76 * a, 0.34 * b, 1.2)
+    spleen = Ellipsoid("spleen", build.liver - 4, place, (0.17, 0.36, 0.4), 0.45, exponent=2.3, within="abdomen")
     centre, radii = (0.45 * a, -0.3 * b, 1.12), np.multiply((0.3, 0.58 * b, 0.5), rng.uniform(0.65, 1.05))
     level = centre[1] - radii[1] * rng.uniform(-0.2, 0.6)
     stomach = [("stomach wall", WALL_HU, 0.0), ("stomach", AIR_HU + 20, 0.03)]
@@ -169,7 +173,7 @@ def great_vessels(rng: np.random.Generator, build: Build) -> list[Solid]:
     down = np.array([(0.15, -0.12, 0.14), (0.14, -0.12, 0.5), (0.12, -0.14, 1), (0.06, -0.17, 1.3), (0.05, -0.16, 2.2)])
     down += (0, y, 0)
     aorta = [(-0.06, -0.14, 0.5), (-0.1, -0.16, 0.28), (-0.04, -0.12, 0.1), (0.11, y - 0.28, 0.05), *down]
-    branches = [
+    branches: list[tuple[Points, float | Sequence[float]]] = [
         (aorta, (0.1, 0.1, 0.09, 0.085, 0.08, 0.075, 0.07, 0.06, 0.05)),
         ([(-0.15, -0.14, -0.3), (-0.17, -0.12, 0.55)], 0.055),
         ([(-0.12, 0.0, 0.65), (-0.13, y - 0.2, 0.95), (-0.12, y - 0.16, 2.2)], 0.07),

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-Point = tuple[float, float, float]
+Point = Sequence[float] | np.ndarray  # x, y, depth
+Points = Sequence[Point] | np.ndarray  # (n, 3)
 Box = tuple[float, float, float, float]  # x from, x to, y from, y to
 
 
@@ -89,8 +90,8 @@ class Ellipsoid(Solid):
 
     def changed(self, about: Point, shift: np.ndarray, stretch: np.ndarray) -> "Ellipsoid":
         """The solid stretched along each axis from point `about`, then shifted."""
-        centre = tuple((np.subtract(self.centre, about) * stretch + about + shift).tolist())
-        return dataclasses.replace(self, centre=centre, radii=tuple((self.radii * stretch).tolist()))
+        centre = np.subtract(self.centre, about) * stretch + about + shift
+        return dataclasses.replace(self, centre=tuple(centre.tolist()), radii=tuple((self.radii * stretch).tolist()))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -144,16 +145,17 @@ def layers(names: Sequence[tuple[str, float, float]], centre: Point, radii: Poin
     ]
 
 
-def path(name: str, hu: float, points: Sequence[Point], radii: float | Sequence[float], **options: Any) -> Tubes:
+def path(name: str, hu: float, points: Points, radii: float | Sequence[float], **options: Any) -> Tubes:
     """Tubes through the points, with one radius or one for each point; options as Solid's."""
-    corners, radii = np.array(points), np.broadcast_to(radii, len(points))
-    return Tubes(name, hu, corners[:-1], corners[1:], np.stack([radii[:-1], radii[1:]], axis=1), **options)
+    corners, widths = np.array(points), np.broadcast_to(radii, len(points))
+    return Tubes(name, hu, corners[:-1], corners[1:], np.stack([widths[:-1], widths[1:]], axis=1), **options)
 
 
 def joined(tubes: Sequence[Tubes]) -> Tubes:
     """One solid of several similar ones."""
-    parts = {field: np.concatenate([getattr(tube, field) for tube in tubes]) for field in ("starts", "ends", "radii")}
-    return dataclasses.replace(tubes[0], **parts)
+    fields = ("starts", "ends", "radii")
+    starts, ends, radii = (np.concatenate([getattr(tube, field) for tube in tubes]) for field in fields)
+    return dataclasses.replace(tubes[0], starts=starts, ends=ends, radii=radii)
 
 
 def tree(

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from data_prep import dose_sweep, hdf5_slices, lodopab, low_dose, observations, 
 from data_prep.config import DataConfig
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
+from data_prep.json_types import Manifest, Photons
 from data_prep.noise_insertion import NoiseInsertion
 from data_prep.progress import Progress, silent
 from data_prep.staging import check_free
@@ -27,7 +27,7 @@ def prepare_lodopab(
     allow_leak: bool = False,
     workers: int | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Manifest:
     """Makes a data set from LoDoPaB-CT's ground truth (real, phantom, or a single file of that form).
 
     The order is the report's: the whole slice is resized (see low_dose.resized), then the noise is added, unclipped.
@@ -152,11 +152,14 @@ def _files(split: splits.Splits) -> list[Path]:
     return sorted({ref.path for refs in split.values() for ref in refs})
 
 
-def _about_photons(config: DataConfig, geometry: Geometry) -> dict[str, Any]:
+def _about_photons(config: DataConfig, geometry: Geometry) -> Photons:
     """What the manifest says of counts: their factor in a coarser geometry, and the photons of the test splits."""
-    factor = {} if config.noise == "gaussian" else {"photon_factor": geometry.counts(1.0)}
-    several = isinstance(config.photons, tuple)
-    return factor | ({"test_photons": dose_sweep.test_splits(config.photons)} if several else {})
+    if config.noise == "gaussian":
+        return {}
+    factor: Photons = {"photon_factor": geometry.counts(1.0)}
+    if not isinstance(config.photons, tuple):
+        return factor
+    return factor | {"test_photons": dose_sweep.test_splits(config.photons)}
 
 
 def _record_maker(
@@ -195,7 +198,7 @@ def _low_dose_models(
             for photons in config.photons
         }
     if config.noise == "poisson":
-        return {None: low_dose.PoissonNoise(config.photons, seed, geometry, config.reconstruction_filter)}
+        return {None: low_dose.PoissonNoise(config.single_photons, seed, geometry, config.reconstruction_filter)}
     last = {}  # of each file
     for ref in sorted((ref for refs in split.values() for ref in refs), key=lambda ref: ref.row):
         last[observations.observation_path(ref)] = ref
@@ -206,7 +209,7 @@ def _low_dose_models(
                 "experiments.prepare --source=phantoms --write_observations"
             )
         observations.open_observations(path, geometry).file.close()
-        observations.check_counts(path, geometry.counts(config.photons))
+        observations.check_counts(path, geometry.counts(config.single_photons))
         if (rows := hdf5_slices.shape_of(path)[0]) <= ref.row:
             raise InputError(f"{path}: {rows} slices, too few for {ref.path.name}; copy or make it again")
     return {None: low_dose.StoredObservations(read_observation, geometry, config.reconstruction_filter)}

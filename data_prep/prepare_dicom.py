@@ -7,16 +7,17 @@ import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from data_prep import tfrecords
 from data_prep.config import DataConfig
+from data_prep.dicom import SliceHeader
 from data_prep.dicom_pairs import SlicePair
 from data_prep.dicom_series import SeriesNames, Skipped, find_pairs, tried
 from data_prep.dicom_split import split_patients
 from data_prep.errors import InputError
+from data_prep.json_types import Manifest, Unknown
 from data_prep.noise_insertion import NoiseInsertion
 from data_prep.patches import InsertNoise, PatchReader, to_range
 from data_prep.progress import Progress, silent
@@ -44,7 +45,7 @@ def prepare_dicom(
     strict: bool = False,
     workers: int | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Manifest:
     """Makes a data set from real low-dose scans and their normal-dose partners, or from normal-dose scans alone.
 
     With noise "none" each patient has both; with noise "poisson" the low dose is `dose` of the normal one, by the noise
@@ -101,7 +102,8 @@ def prepare_dicom(
             )
     used = {id(pair): pair for patches in items.values() for pair, _ in patches}.values()
     headers = {header.path: header for pair in used for header in pair.headers}
-    spacings = {side for header in headers.values() for side in header.spacing or (None,)}
+    unknown: tuple[Unknown] = ("unknown",)
+    spacings = {side for header in headers.values() for side in header.spacing or unknown}
     ids = {name: sorted({pair.patient_id for pair, _ in patches}) for name, patches in items.items()}
     return tfrecords.write_dataset(
         output_dir,
@@ -117,7 +119,7 @@ def prepare_dicom(
             "hu_intercept": float(low),
             "low_dose_clip": [0.0, 1.0],  # see patches.to_range
             "transposed": False,
-            "pixel_spacing_mm": min(spacings) if len(spacings) == 1 and None not in spacings else "unknown",
+            "pixel_spacing_mm": spacings.pop() if len(spacings) == 1 else "unknown",
             "patients": ids,
             "patients_in_both": sorted(
                 set().union(*(set(one) & set(other) for one, other in itertools.combinations(ids.values(), 2)))
@@ -147,12 +149,22 @@ def _check_noise(config: DataConfig) -> bool:
 def _check_projectable(patients: Mapping[str, Sequence[SlicePair]]) -> None:
     """Raises InputError unless all slices are square, of square pixels of known size."""
     for header in (pair.normal_dose for pairs in patients.values() for pair in pairs):
-        rows, columns = header.shape
-        if header.spacing is None or rows != columns or not np.isclose(*header.spacing, rtol=1e-3):
-            raise InputError(
-                f"{header.path}: {rows} x {columns} pixels, PixelSpacing {header.spacing}; data.dose needs square "
-                "slices with square pixels; remove the series"
-            )
+        _pixel_side(header)
+
+
+def _pixel_side(header: SliceHeader) -> float:
+    """Side in mm of the square pixels of a square slice.
+
+    Raises:
+      InputError: they are not square, or of unknown size.
+    """
+    (rows, columns), spacing = header.shape, header.spacing
+    if spacing is None or rows != columns or not np.isclose(spacing[0], spacing[1], rtol=1e-3):
+        raise InputError(
+            f"{header.path}: {rows} x {columns} pixels, PixelSpacing {spacing}; data.dose needs square "
+            "slices with square pixels; remove the series"
+        )
+    return spacing[0]
 
 
 def _insertion(config: DataConfig, seed: int) -> InsertNoise:
@@ -161,7 +173,7 @@ def _insertion(config: DataConfig, seed: int) -> InsertNoise:
     def insert(pair: SlicePair, hu: np.ndarray) -> np.ndarray:
         key = (zlib.crc32(pair.patient_id.encode()), pair.index)
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-        return model.add_to_hu(hu, pair.normal_dose.spacing[0], rng)
+        return model.add_to_hu(hu, _pixel_side(pair.normal_dose), rng)
 
     return insert
 

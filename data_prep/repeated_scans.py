@@ -4,8 +4,7 @@ Two scans of one slice differ in nothing but noise, so their difference shows no
 into a slice before it is scanned is seen as the scanner would show it.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
@@ -13,20 +12,22 @@ from scipy import ndimage
 from data_prep import lodopab, low_dose, projection
 from data_prep.config import DataConfig
 from data_prep.geometry import Geometry
+from data_prep.hu import HuScale
+from data_prep.json_types import Manifest
 from data_prep.noise_insertion import NoiseInsertion
 
 # Maps a normal-dose image, float32 (height, width) in [0, 1], and a source of noise to a low-dose image.
 Scanner = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-def scanner(manifest: Mapping[str, Any], split: str) -> Scanner | None:
+def scanner(manifest: Manifest, split: str) -> Scanner | None:
     """What made the low dose of a data set's split, to be used again on images of its own shape.
 
     Records smaller than their slices are first brought back to the slices' size, since a scan is of all rays that
     cross a slice. LoDoPaB-CT's stored observations are of 4096 photons, as `photons` says.
 
     Args:
-      manifest: of the records, see tfrecords.
+      manifest: of the records.
       split: of data of several doses (see dose_sweep) one of the test splits, which have one dose each.
 
     Returns:
@@ -38,11 +39,12 @@ def scanner(manifest: Mapping[str, Any], split: str) -> Scanner | None:
     if config.shared_noise_field or config.rescale_low_dose or config.noise == "none":
         return None
     if manifest["source"] == "dicom":
-        whole = config.dose is not None and config.patch_size == 0 and isinstance(spacing, float)
-        return _adding_to_hu(NoiseInsertion.of(config), manifest) if whole else None
+        if config.dose is None or config.patch_size or not isinstance(spacing, float):
+            return None
+        return _adding_to_hu(NoiseInsertion.of(config), HuScale.from_manifest(manifest), spacing)
     if config.noise == "gaussian":
         return _gaussian(config.gaussian_std)
-    if height != width:
+    if height != width or not isinstance(spacing, float):
         return None
     side = round(height * spacing / lodopab.PIXEL_SPACING_MM)
     if config.dose is not None:
@@ -76,12 +78,10 @@ def _adding(model: NoiseInsertion, side: int) -> Scanner:
     return scan
 
 
-def _adding_to_hu(model: NoiseInsertion, manifest: Mapping[str, Any]) -> Scanner:
-    slope, intercept, spacing = (manifest[name] for name in ("hu_slope", "hu_intercept", "pixel_spacing_mm"))
-
+def _adding_to_hu(model: NoiseInsertion, scale: HuScale, spacing: float) -> Scanner:
     def scan(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        hu = model.add_to_hu(slope * image + intercept, spacing, rng)
-        return np.clip((hu - intercept) / slope, 0.0, 1.0).astype(np.float32)
+        hu = model.add_to_hu(scale.to_hu(image), spacing, rng)
+        return np.clip(scale.to_values(hu), 0.0, 1.0).astype(np.float32)
 
     return scan
 

@@ -40,14 +40,15 @@ def by_patients(candidates: Splits, counts: Mapping[str, int], seed: int) -> Spl
             )
         logger.warning("patients unknown (no patient_ids_rand_*.csv): the official parts are the split")
         return _checked({name: _cut(refs, counts[name], f"num_{name}") for name, refs in candidates.items()})
-    chosen, taken = {}, set()
+    chosen: Splits = {}
+    taken: set[str] = set()
     for name in ("test", "validation", "train"):
         if name not in candidates:
             continue
         left = _in_patient_order([ref for ref in candidates[name] if ref.patient_id not in taken], seed)
         if name == "validation" and not counts[name] and set(candidates[name]) >= set(candidates["train"]):
-            held_out = list(dict.fromkeys(ref.patient_id for ref in left))
-            held_out = set(held_out[: max(1, len(held_out) // _ONE_IN)])
+            in_order = list(dict.fromkeys(ref.patient_id for ref in left))
+            held_out = set(in_order[: max(1, len(in_order) // _ONE_IN)])
             left = [ref for ref in left if ref.patient_id in held_out]
         chosen[name] = _cut(left, counts[name], f"num_{name}")
         taken |= patients(chosen[name])
@@ -67,9 +68,9 @@ def by_files(candidates: Splits, counts: Mapping[str, int]) -> Splits:
     """
     train, test, num_test = candidates["train"], candidates["test"], counts["test"]
     full = {ref.path for ref in (*train, *test) if ref.row == SLICES_PER_FILE - 1}
-    test_files = [path for path in dict.fromkeys(ref.path for ref in test) if path in full]
-    wanted = -(-num_test // SLICES_PER_FILE) if num_test else max(1, len(test_files) // 5)
-    test_files = set(test_files[-wanted:])
+    whole_files = [path for path in dict.fromkeys(ref.path for ref in test) if path in full]
+    wanted = -(-num_test // SLICES_PER_FILE) if num_test else max(1, len(whole_files) // 5)
+    test_files = set(whole_files[-wanted:])
     chosen = {
         "train": [ref for ref in train if ref.path in full - test_files],
         "test": [ref for ref in test if ref.path in test_files],
@@ -94,9 +95,10 @@ def leaking_patients(splits: Splits) -> list[str] | None:
 
 
 def _in_patient_order(refs: Sequence[SliceRef], seed: int) -> list[SliceRef]:
+    """The slices of known patients, who are shuffled by the seed."""
     by_patient: dict[str, list[SliceRef]] = {}
     for ref in refs:
-        by_patient.setdefault(ref.patient_id, []).append(ref)
+        by_patient.setdefault(str(ref.patient_id), []).append(ref)
     order = np.random.default_rng(np.random.SeedSequence(seed)).permutation(sorted(by_patient))
     return [ref for patient in order for ref in by_patient[patient]]
 

@@ -1,17 +1,18 @@
 """The two JSON files by which TensorFlow Datasets opens a data set's folder without our code."""
 
-from collections.abc import Mapping
 from typing import Any
+
+from data_prep.json_types import Manifest
 
 NAME = "low_dose_ct"
 _FEATURES = "tensorflow_datasets.core.features."
 
 
-def files(manifest: Mapping[str, Any], *, has_photons: bool) -> dict[str, dict[str, Any]]:
+def files(manifest: Manifest, *, has_photons: bool) -> dict[str, dict[str, Any]]:
     """`dataset_info.json` and `features.json`, by name, for a manifest's splits and image shape.
 
     Args:
-      manifest: see tfrecords.
+      manifest: of its keys, `splits` and `image_shape`.
       has_photons: whether the records have the feature `photons`.
     """
     splits = [

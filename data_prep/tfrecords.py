@@ -11,19 +11,21 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Final, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from data_prep import tfds_metadata
 from data_prep.errors import InputError
+from data_prep.json_types import Description, Manifest, Shard
 from data_prep.manifest import MANIFEST, OWN_DIGEST, own_digest, sha256
 from data_prep.progress import Progress, silent
 from data_prep.staging import staged_folder
 
 NAME = tfds_metadata.NAME
-UNKNOWN_PATIENT = "unknown"
+UNKNOWN_PATIENT: Final = "unknown"
+Item = TypeVar("Item")  # what a record is made of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,14 +86,14 @@ def parse_pairs(serialized: tf.Tensor, image_shape: Sequence[int]) -> tuple[tf.T
 
 def write_dataset(
     output_dir: Path,
-    splits: Mapping[str, Sequence[Any]],
-    make_record: Callable[[Any], Record],
+    splits: Mapping[str, Sequence[Item]],
+    make_record: Callable[[Item], Record],
     *,
     shards: int,
-    description: Mapping[str, Any],
+    description: Description,
     workers: int | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Manifest:
     """Writes a data set; the result does not depend on the number of workers.
 
     Args:
@@ -120,12 +122,12 @@ def write_dataset(
         image_shape = first.normal_dose.shape
         counter = _Counter(sum(len(items) for items in splits.values()), progress)
 
-        def write(job: tuple[str, str, Sequence[Any]]) -> dict[str, Any]:
+        def write(job: tuple[str, str, Sequence[Item]]) -> Shard:
             return _write_shard(folder / job[0], job[2], make_record, image_shape, counter)
 
         with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
             infos = list(pool.map(write, jobs))
-        manifest = {**description, "image_shape": list(image_shape), "splits": {}}
+        manifest: Manifest = {**description, "image_shape": list(image_shape), "splits": {}}
         for (_, split, items), info in zip(jobs, infos, strict=True):
             entry = manifest["splits"].setdefault(split, {"records": 0, "shards": []})
             entry["records"] += len(items)
@@ -153,11 +155,11 @@ class _Counter:
 
 def _write_shard(
     path: Path,
-    items: Sequence[Any],
-    make_record: Callable[[Any], Record],
+    items: Sequence[Item],
+    make_record: Callable[[Item], Record],
     image_shape: tuple[int, ...],
     counter: _Counter,
-) -> dict[str, Any]:
+) -> Shard:
     try:
         with tf.io.TFRecordWriter(str(path)) as writer:
             for item in items:

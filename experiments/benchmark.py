@@ -86,7 +86,7 @@ def _checked(values: flags.FlagValues) -> Config:
     """The config; all flags are looked at before anything is measured."""
     config = override(read_config(values), {"vgg.weights": "random"})  # their values change no time
     for name, known in (("what", PARTS), ("precisions", PRECISIONS)):
-        for value in values[name].value:
+        for value in getattr(values, name):
             if value not in known:
                 raise InputError(f"--{name}={value}: unknown; take some of {', '.join(known)}")
     for model in values.models:
@@ -112,12 +112,13 @@ def _checked(values: flags.FlagValues) -> Config:
 
 
 def _numbers(values: flags.FlagValues, name: str) -> list[int]:
+    texts = getattr(values, name)
     try:
-        numbers = [int(text) for text in values[name].value]
+        numbers = [int(text) for text in texts]
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < 1:
-        raise InputError(f"--{name}={','.join(values[name].value)}: expected whole numbers from 1, with commas")
+        raise InputError(f"--{name}={','.join(texts)}: expected whole numbers from 1, with commas")
     return numbers
 
 

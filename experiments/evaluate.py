@@ -58,7 +58,7 @@ def define(values: flags.FlagValues) -> None:
 
 def job(values: flags.FlagValues) -> None:
     """Evaluates and prints the tables."""
-    given = [name for name in METHODS if values[name].value]
+    given = [name for name in METHODS if getattr(values, name)]
     if len(given) != 1:
         raise InputError(f"--{', --'.join(METHODS)}: give one of them, got {', '.join(given) or 'none'}")
     if given != ["workdir"] and values.best:
@@ -67,7 +67,7 @@ def job(values: flags.FlagValues) -> None:
         raise InputError("--output_dir, --name: a run has its own; leave them out, or give --saved_model or --images")
     if given == ["models"] and values.name:
         raise InputError("--name: goes with --saved_model or --images; --models have their own names")
-    folder = Path(values[given[0]].value) if given != ["models"] else None
+    folder = Path(getattr(values, given[0])) if given != ["models"] else None
     (data_dir,) = required(values, "data_dir")
     output_dir = folder if folder and given == ["workdir"] else Path(*required(values, "output_dir"))
     read_evaluation(values, Config())  # mistakes show before TensorFlow is there

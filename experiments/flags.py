@@ -154,8 +154,8 @@ def read_evaluation(values: flags.FlagValues, config: Config) -> Config:
     """A config with the given --windows, --baselines, --vgg_weights and --set, which may change the evaluation only."""
     overrides: dict[str, object] = {}
     for name in ("windows", "baselines"):
-        if values[name].value is not None:
-            overrides[f"evaluation.{name}"] = tuple(text.strip() for text in values[name].value if text.strip())
+        if (texts := getattr(values, name)) is not None:
+            overrides[f"evaluation.{name}"] = tuple(text.strip() for text in texts if text.strip())
     if values.vgg_weights == "none":
         overrides["evaluation.perceptual"] = False
     elif values.vgg_weights:
@@ -186,9 +186,9 @@ def required(values: flags.FlagValues, *names: str) -> list[str]:
       InputError: one is not.
     """
     for name in names:
-        if not values[name].value:
+        if not getattr(values, name):
             raise InputError(f"--{name} is required: {values[name].help}")
-    return [values[name].value for name in names]
+    return [getattr(values, name) for name in names]
 
 
 HU_RANGE_HELP = (
@@ -217,9 +217,9 @@ def check_written(values: flags.FlagValues, name: str, ending: str) -> None:
     Raises:
       InputError: it has another ending, is a folder or a device, or lies where nothing can be written.
     """
-    if not values[name].value:
+    if not (given := getattr(values, name)):
         return
-    path = Path(values[name].value)
+    path = Path(given)
     if path.exists() and not path.is_file():  # a rename onto it would replace a device, too
         raise InputError(f"--{name}={path}: is a folder or a device; name a file")
     if path.suffix != ending:

@@ -9,12 +9,12 @@ python -m experiments.prepare --source=phantoms --preset=demo --write_observatio
 python -m experiments.prepare --verify=RECORDS
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
+from data_prep.json_types import Manifest
 from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, launch, quiet_tensorflow, read_config, required
 from experiments.progress import Reporter
 from wgan_vgg.config import Config
@@ -82,7 +82,7 @@ def job(values: flags.FlagValues) -> None:
 
 def _prepare_lodopab(
     values: flags.FlagValues, config: Config, input_dir: Path, output_dir: Path, report: Reporter
-) -> dict[str, Any]:
+) -> Manifest:
     from data_prep.geometry import Geometry
     from data_prep.observations import write_observations
     from data_prep.prepare import prepare_lodopab
@@ -93,7 +93,7 @@ def _prepare_lodopab(
     if values.write_observations:
         write_observations(
             input_dir,
-            photons=config.data.photons,
+            photons=config.data.single_photons,
             seed=config.seed,
             geometry=Geometry().coarser(config.data.projection_coarseness),
             progress=report,
@@ -115,7 +115,7 @@ def _prepare_lodopab(
 
 def _prepare_dicom(
     values: flags.FlagValues, config: Config, input_dir: Path, output_dir: Path, report: Reporter
-) -> dict[str, Any]:
+) -> Manifest:
     from data_prep.prepare_dicom import prepare_dicom
 
     try:
@@ -139,7 +139,7 @@ def _prepare_dicom(
     )
 
 
-def _describe(manifest: Mapping[str, Any]) -> None:
+def _describe(manifest: Manifest) -> None:
     for split, entry in manifest["splits"].items():
         patients = manifest["patients"][split]
         count = len(patients) if isinstance(patients, list) else patients

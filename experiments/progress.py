@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import rich.console
 import rich.progress
@@ -38,7 +39,8 @@ class Reporter:
             return
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total, terms="")
-        self._bars.update(self._tasks[stage], completed=done, **({"terms": text} if text else {}))
+        fields: dict[str, Any] = {"terms": text} if text else {}
+        self._bars.update(self._tasks[stage], completed=done, **fields)
 
     def _line(self, stage: str, done: int, total: int, text: str) -> None:
         now = time.monotonic()

@@ -213,7 +213,7 @@ class Brightness:
 def test_one_image_of_so_many_has_a_perceptual_distance_across_batches(data, monkeypatch, tmp_path):
     monkeypatch.setattr(evaluator, "_BATCH_IMAGES", 4)
     config = EvaluationConfig(baselines=(), perceptual_every=5)
-    rows = references.judged_references(data, "test", config, Brightness(), ReferencesDir(tmp_path), None)["rows"]
+    rows = references.evaluated_references(data, "test", config, Brightness(), ReferencesDir(tmp_path), None)["rows"]
     assert [number for number, row in enumerate(rows) if row["perceptual"] is not None] == [0, 5, 10]
     record = list(data.records("test").as_numpy_iterator())[5]
     assert rows[5]["perceptual"] == pytest.approx(np.mean(record["low_dose"] - record["normal_dose"]), abs=1e-6)

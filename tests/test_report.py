@@ -45,7 +45,7 @@ def test_the_most_detailed_slice_stands_first_and_once():
     collected.add(Batch(rows[:3], truth[:3] + 1, truth[:3]), truth[:3] + 2)
     collected.add(Batch(rows[3:], truth[3:] + 1, truth[3:]), truth[3:] + 2)
     arrays = collected.arrays()
-    assert collected.most_detailed["slice_index"] == 3
+    assert collected.most_detailed.place["slice_index"] == 3
     assert arrays["position"].tolist() == [3, 1], "3 is one of the two that were spread"
     np.testing.assert_array_equal(arrays["denoised"], truth[[3, 1]] + 2)
 

@@ -101,7 +101,7 @@ def test_tables_2_and_3_say_published_ours_and_the_difference():
     results = {
         "noisy": {"psnr": 32.0},
         "samples": {"wgan-vgg": ours, "generator-mse": ours},
-        "models": {"wgan-vgg": {"collapsed": True}},
+        "models": {"wgan-vgg": {"collapsed": True, "last_epoch": None, "init_from": None}},
         "evaluation": {"methods": {"wgan-vgg": ours, "generator-mse": ours}},
     }
     cells = [[cell.strip() for cell in line.split("|")] for line in tables.test_table(results).splitlines()]

@@ -8,11 +8,13 @@ from data_prep.progress import Progress, silent
 from wgan_vgg.config import Config, override
 from wgan_vgg.evaluation import methods
 from wgan_vgg.evaluation.evaluate import evaluate as _evaluate
+from wgan_vgg.evaluation.json_types import Summary
 from wgan_vgg.exporters.export import export as _export
 from wgan_vgg.inference.denoise import denoise as _denoise
 from wgan_vgg.inference.denoiser import load
 from wgan_vgg.inference.settings import Outcome, Settings
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.json_types import EpochRow
 from wgan_vgg.reproduction.data_stage import prepare_data
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training.distribute import Devices
@@ -63,7 +65,7 @@ def train(
     *,
     devices: Devices | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> EpochRow:
     """Trains to the end of the config's run, or resumes one.
 
     Args:
@@ -84,7 +86,7 @@ def train(
 
 def evaluate(
     workdir: AnyPath, data: DataSet | AnyPath, split: str = "test", overrides: Mapping[str, object] | None = None
-) -> dict[str, Any]:
+) -> Summary:
     """Evaluates a run's generator on a split, beside the noisy input and the tuned baselines.
 
     Args:

@@ -7,16 +7,16 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 import wgan_vgg
+from wgan_vgg.json_types import Environment
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "scikit-image")
 
 
-def describe_environment() -> dict[str, Any]:
+def describe_environment() -> Environment:
     """The date, the command with its flags, versions, devices and the state of the source tree."""
     return {
         "wgan_vgg": wgan_vgg.__version__,

@@ -9,7 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from data_prep.hu import HuScale
+from data_prep.json_types import Manifest
 from data_prep.manifest import load_manifest, low_dose_clip, transposed
+from wgan_vgg.json_types import StoredData
 from wgan_vgg.run_dir import RunDir
 
 _RESCALED_WARNING = (
@@ -42,9 +44,9 @@ class HuMapping(HuScale):
         Raises:
           InputError: no run, or one of an older version whose data have gone.
         """
-        config, data = run.load_config(), run.stored()["data"]
-        if "hu_slope" not in data:  # older runs name their data only
-            data = load_manifest(Path(data["path"]))
+        config, stored = run.load_config(), run.stored()["data"]
+        # Older runs name their data only.
+        data: StoredData | Manifest = stored if "hu_slope" in stored else load_manifest(Path(stored["path"]))
         clip = low_dose_clip(data)
         return cls(data["hu_slope"], data["hu_intercept"], config.data.rescale_low_dose, clip, transposed(data))
 

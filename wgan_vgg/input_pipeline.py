@@ -6,13 +6,13 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from data_prep import tfrecords
 from data_prep.config import DataConfig
 from data_prep.hu import HuScale
+from data_prep.json_types import DataSummary, Manifest
 from data_prep.manifest import load_manifest, low_dose_clip, shard_paths, transposed, verify
 from wgan_vgg.config import InputConfig
 from wgan_vgg.errors import InputError
@@ -30,7 +30,7 @@ class DataSet:
     """A folder of records that has been checked against its manifest."""
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     _held: dict[str, Pair] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -100,19 +100,22 @@ class DataSet:
         return hashlib.sha256("".join(shards).encode()).hexdigest()
 
     @property
-    def description(self) -> dict[str, Any]:
+    def description(self) -> DataSummary:
         """What results say of the data: its source, its HU and, per split, the counts of patients and images."""
         patients = self.manifest["patients"]
-        return {
+        description: DataSummary = {
             "source": self.manifest["source"],
-            **{name: self.manifest[name] for name in ("hu_slope", "hu_intercept")},
+            "hu_slope": self.manifest["hu_slope"],
+            "hu_intercept": self.manifest["hu_intercept"],
             "low_dose_clip": (clip := low_dose_clip(self.manifest)) and list(clip),
             "transposed": transposed(self.manifest),
             "images": {split: entry["records"] for split, entry in self.manifest["splits"].items()},
             "patients": {split: len(ids) if isinstance(ids, list) else ids for split, ids in patients.items()},
             "patients_in_both": self.manifest["patients_in_both"],
-            **({"test_photons": self.test_photons} if self.test_photons else {}),
         }
+        if self.test_photons:
+            description["test_photons"] = self.test_photons
+        return description
 
     def size(self, split: str) -> int:
         """Images in a split.

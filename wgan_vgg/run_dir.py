@@ -6,12 +6,12 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from data_prep import staging
 from wgan_vgg.config import Config, from_dict
 from wgan_vgg.errors import InputError
 from wgan_vgg.files import naming_path, read_json, write_text
+from wgan_vgg.json_types import EpochRow, StoredRun
 
 
 class _Folder:
@@ -118,7 +118,7 @@ def _repeated(name: str, repetition: int) -> str:
     return f"{name}-repetition-{repetition}" if repetition else name
 
 
-def held_out_split(row: Mapping[str, Any]) -> str:
+def held_out_split(row: Mapping[str, object]) -> str:
     """The split of a row of metrics.jsonl that shows the result on other patients.
 
     In the report's curves that is test; elsewhere validation; in data without one only training is left.
@@ -155,18 +155,18 @@ class RunDir(ReportDir):
             raise InputError(f"workdir {self.path}: no config.json, so no run; train one with experiments.train")
         return from_dict(self.stored()["config"])
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> StoredRun:
         """The content of config.json.
 
         Raises:
           InputError: it is not a run's.
         """
-        stored = read_json(self.config)
+        stored: StoredRun = read_json(self.config)
         if not isinstance(stored, dict) or not {"config", "data"} <= set(stored):
             raise InputError(f"{self.config}: not a run's config; remove it or take another workdir")
         return stored
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[EpochRow]:
         """The rows of metrics.jsonl, one per evaluation; a last line cut short by a kill is left out.
 
         Raises:
@@ -182,11 +182,11 @@ class RunDir(ReportDir):
                 f"{self.metrics}: a line is not JSON ({error}); restore it or take another workdir"
             ) from error
 
-    def write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def write_rows(self, rows: Sequence[EpochRow]) -> None:
         """Replaces metrics.jsonl."""
         write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
 
-    def append_row(self, row: Mapping[str, Any]) -> None:
+    def append_row(self, row: EpochRow) -> None:
         """Adds one row to metrics.jsonl."""
         with naming_path(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")

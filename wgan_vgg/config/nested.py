@@ -3,22 +3,33 @@
 import ast
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Protocol, TypeGuard, TypeVar
 
 from wgan_vgg.errors import InputError
 
 
-def flatten(config: object) -> dict[str, object]:
+class Dataclass(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Nested = TypeVar("Nested", bound=Dataclass)
+
+
+def flatten(config: Dataclass) -> dict[str, Any]:
     """Every value of a config by its "section.field" key."""
     return flatten_dict(to_dict(config))
 
 
-def flatten_dict(values: Mapping[str, object]) -> dict[str, object]:
+def flatten_dict(values: Mapping[str, Any]) -> dict[str, Any]:
     """{"a": {"b": 1}} as {"a.b": 1}."""
 
-    def items(prefix: str, values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    def items(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         for name, value in values.items():
             if isinstance(value, Mapping):
                 yield from items(f"{prefix}{name}.", value)
@@ -28,27 +39,25 @@ def flatten_dict(values: Mapping[str, object]) -> dict[str, object]:
     return dict(items("", values))
 
 
-def to_dict(config: object) -> dict[str, object]:
+def to_dict(config: Dataclass) -> dict[str, Any]:
     """A config as nested dicts that JSON keeps: tuples become lists."""
     return {
-        field.name: to_dict(value)
-        if dataclasses.is_dataclass(value)
-        else list(value)
-        if isinstance(value, tuple)
-        else value
+        field.name: to_dict(value) if _is_section(value) else list(value) if isinstance(value, tuple) else value
         for field in dataclasses.fields(config)
         for value in [getattr(config, field.name)]
     }
 
 
-def get(config: object, key: str) -> object:
+def _is_section(value: object) -> TypeGuard[Dataclass]:
+    return dataclasses.is_dataclass(value)
+
+
+def get(config: Dataclass, key: str) -> Any:
     """The value under a "section.field" key."""
-    for name in key.split("."):
-        config = getattr(config, name)
-    return config
+    return functools.reduce(getattr, key.split("."), config)
 
 
-def override(config: object, values: Mapping[str, object]) -> object:
+def override(config: Nested, values: Mapping[str, object]) -> Nested:
     """A copy of `config` with the given keys set at once, so that only the whole is validated.
 
     Raises:
@@ -64,12 +73,12 @@ def override(config: object, values: Mapping[str, object]) -> object:
     return _replace(config, "", values)
 
 
-def _replace(config: object, prefix: str, values: Mapping[str, object]) -> object:
+def _replace(config: Nested, prefix: str, values: Mapping[str, object]) -> Nested:
     types_of = typing.get_type_hints(type(config))
-    changes = {}
+    changes: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         key, value = prefix + field.name, getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
+        if _is_section(value):
             if any(name.startswith(key + ".") for name in values):
                 changes[field.name] = _replace(value, key + ".", values)
         elif key in values:
@@ -95,7 +104,7 @@ def _converted(key: str, value: object, expected: object) -> object:
     raise InputError(f"{key}={value!r}: expected {names.replace('NoneType', 'none')}")
 
 
-def _as_type(value: object, expected: object) -> tuple[bool, object]:
+def _as_type(value: object, expected: Any) -> tuple[bool, object]:
     if typing.get_origin(expected) is tuple:
         values = tuple(value) if isinstance(value, list | tuple) else (value,)
         arguments = typing.get_args(expected)

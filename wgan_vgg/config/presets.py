@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from wgan_vgg.config import durations, nested, networks
 from wgan_vgg.config.schema import Config
@@ -131,7 +132,7 @@ PRESETS = {
 
 
 # What a preset takes for one model alone. A model without critic and VGG is so cheap that it can train for longer.
-MODEL_VALUES = {
+MODEL_VALUES: dict[str, dict[str, dict[str, object]]] = {
     "demo": {
         "generator-mse": {
             "training.steps": 1200,
@@ -177,7 +178,7 @@ def override(config: Config, values: Mapping[str, object]) -> Config:
     return nested.override(config, durations.cleared_by(values) | networks.cleared_by(config, values) | dict(values))
 
 
-def from_dict(values: Mapping[str, object]) -> Config:
+def from_dict(values: Mapping[str, Any]) -> Config:
     """The config that `nested.to_dict` wrote as JSON, perhaps in an older version."""
     given = nested.flatten_dict(values)
     return override(Config(preset=values["preset"]), {key: given[key] for key in given if key not in _REMOVED})

@@ -61,7 +61,9 @@ class Config:
 
     def total_steps(self, num_train: int) -> int:
         """Generator updates of the whole run."""
-        return self.in_steps("training.", num_train)
+        steps = self.in_steps("training.", num_train)
+        assert steps is not None, "durations.check demands one"
+        return steps
 
     def in_steps(self, name: str, num_train: int) -> int | None:
         """A duration in steps; the only place where epochs become steps.

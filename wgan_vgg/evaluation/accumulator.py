@@ -1,13 +1,13 @@
 """One method's results over images and patients, from what was measured in each image."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation import flat_regions, metrics, noise_texture, sharpness
 from wgan_vgg.evaluation.image_measures import Measured, Scale, Truth, per_image
+from wgan_vgg.evaluation.json_types import Means, MethodSummary, Score
 
 
 class Accumulator:
@@ -23,7 +23,7 @@ class Accumulator:
         self._scale, self._config = scale, config
         self._batch: list[tuple[np.ndarray, np.ndarray]] = []
         self._report: list[tuple[float, float]] = []
-        self._images: dict[str, list[Mapping[str, float | None]]] = {}
+        self._images: dict[str, list[Means]] = {}
         self._true_spectra, self._spectra = noise_texture.Spectra(), noise_texture.Spectra()
         self._profiles = [sharpness.Profiles() for _ in config.edge_contrasts_hu]
 
@@ -44,7 +44,7 @@ class Accumulator:
         self._report.append((metrics.report_batch_psnr(truths, images), metrics.report_global_ssim(truths, images)))
         self._batch = []
 
-    def summary(self, repeated: noise_texture.Spectra | None = None) -> dict[str, Any]:
+    def summary(self, repeated: noise_texture.Spectra | None = None) -> MethodSummary:
         """What JSON keeps of a method.
 
         Args:
@@ -77,7 +77,7 @@ class Accumulator:
         }
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _mean(values: Sequence[Score]) -> Score:
     """The mean of the values that are defined."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None

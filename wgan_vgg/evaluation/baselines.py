@@ -11,7 +11,6 @@ import importlib.util
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -23,6 +22,7 @@ from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.errors import install
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.evaluation.grid_search import Parameters, search
+from wgan_vgg.evaluation.json_types import Tuned
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.input_pipeline import DataSet
 
@@ -144,7 +144,7 @@ def tune(
     progress: Progress = silent,
     *,
     scan: Scanner | None = None,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Tuned]:
     """Chooses each baseline's parameters by mean PSNR over a few whole images of the tuning split.
 
     A grid whose best point lies at its edge is widened, see search.
@@ -164,8 +164,8 @@ def tune(
     if scan:
         streams = np.random.SeedSequence(data.manifest["seed"], spawn_key=(_STREAM,)).spawn(len(truth))
         low_dose = np.stack([scan(*one) for one in zip(truth, map(np.random.default_rng, streams), strict=True)])
-    noise = max(float(np.std(low_dose.astype(np.float64) - truth)), np.finfo(np.float32).eps)
-    best: dict[str, dict[str, Any]] = {}
+    noise = max(float(np.std(low_dose.astype(np.float64) - truth)), float(np.finfo(np.float32).eps))
+    best: dict[str, Tuned] = {}
     with workers() as pool:
 
         def quality(name: str, parameters: Parameters) -> float:

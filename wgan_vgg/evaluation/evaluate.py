@@ -1,6 +1,7 @@
 """Judging a method on every image of a split: per-image rows, their summary, and what the figures show."""
 
 import csv
+import functools
 import io
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,17 +11,29 @@ from typing import Any
 import numpy as np
 
 from data_prep.hu import WINDOWS
+from data_prep.json_types import Unknown
 from data_prep.manifest import transposed
 from data_prep.progress import Progress, silent
 from wgan_vgg.config import Config, nested
 from wgan_vgg.evaluation import baselines, metrics, perceptual, repeats, statistics
 from wgan_vgg.evaluation.evaluator import Batch, Evaluator, batches
 from wgan_vgg.evaluation.image_measures import per_image
+from wgan_vgg.evaluation.json_types import (
+    Detectability,
+    EvaluatedData,
+    LesionResponses,
+    Row,
+    Sample,
+    SampleMetrics,
+    Statistics,
+    Summary,
+    Tuned,
+)
 from wgan_vgg.evaluation.methods import Method
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.references import TRUTH, evaluated_references
-from wgan_vgg.evaluation.samples import RULE, Samples
+from wgan_vgg.evaluation.samples import RULE, Samples, Slice
 from wgan_vgg.files import write_json, write_text, write_via
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import ReferencesDir, RunDir
@@ -40,7 +53,7 @@ def evaluate(
     references: ReferencesDir | None = None,
     save_images: Path | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Summary:
     """Judges a method on a split, beside the noisy input and the tuned baselines.
 
     Args:
@@ -73,19 +86,17 @@ def evaluate(
     with workers() as pool:
         evaluator = Evaluator(data, config.evaluation, distance, {one.name: True for one in (method, *beside)}, pool)
         _evaluate_all(method, beside, data, split, evaluator, samples, save_images, progress)
-        arrays = samples.arrays()
+        arrays: dict[str, Any] = samples.arrays()  # np.ndarray; numpy's keyword beside them is not
         if baseline:
             arrays["baseline"] = baselines.apply(baseline, tuned[baseline]["parameters"], arrays["low_dose"], pool)
     repeated = {one.name: scans.evaluate(one.name, one.denoise) for one in (method, *beside) if scans and one.any_image}
-    evaluated = references_found["methods"] | evaluator.summaries(
-        {name: one["spectra"] for name, one in repeated.items()}
-    )
-    responses = references_found["responses"] | {name: one["responses"] for name, one in repeated.items()}
+    evaluated = references_found["methods"] | evaluator.summaries({name: one.spectra for name, one in repeated.items()})
+    responses = references_found["responses"] | {name: one.responses for name, one in repeated.items()}
     patients = data.description["patients"][split]
     patient_values = {name: values["patients"] for name, values in evaluated.items()}
     noise_power = {name: values["noise_power"] for name, values in evaluated.items()}
     known_pixel = isinstance(data.manifest["pixel_spacing_mm"], float)
-    summary = {
+    summary: Summary = {
         "model": method.name,
         "split": split,
         "step": method.step,
@@ -96,7 +107,7 @@ def evaluate(
         "data": _describe(data),
         "data_range": metrics.DATA_RANGE,
         "windows": {name: WINDOWS[name] for name in config.evaluation.windows},
-        "perceptual": distance and distance.description,
+        "perceptual": distance.description if distance else None,
         "baselines": references_found["baselines"],
         "missing_baselines": references_found["missing"],
         "beside": list(references_found["methods"]),
@@ -104,7 +115,7 @@ def evaluate(
         "methods": {name: values["means"] for name, values in evaluated.items()},
         "statistics": patient_statistics({n: [v] for n, v in patient_values.items()}, tuned, patients, config),
         "patient_values": patient_values,
-        "repeats": scans and scans.describe(),
+        "repeats": scans.describe() if scans else None,
         "responses": responses,
         "detectability": lesion_statistics({name: [one] for name, one in responses.items()}, config),
         "edges": {
@@ -116,8 +127,7 @@ def evaluate(
             "unit": "HU^2 mm^2, cycles/mm" if known_pixel else "HU^2 pixel^2, cycles/pixel",
             "methods": {TRUTH: references_found["truth"]["noise_power"], **noise_power},
         },
-        "sample": _sample_metrics(samples.most_detailed, method.name, references_found["rows"])
-        | {"baseline": baseline},
+        "sample": _sample_metrics(samples.most_detailed, baseline, method.name, references_found["rows"]),
     }
     columns = ["patient_id", "slice_index", "source", "method", *per_image(config.evaluation)]
     write_text(results.eval_csv(split), _csv(columns, references_found["rows"] + evaluator.rows))
@@ -148,17 +158,19 @@ def _evaluate_all(
         progress(f"evaluate {method.name}", done, data.size(split))
 
 
-def lesion_statistics(responses: Mapping[str, Sequence[Any]], config: Config) -> list[dict[str, Any] | None]:
+def lesion_statistics(
+    responses: Mapping[str, Sequence[list[LesionResponses | None]]], config: Config
+) -> list[Detectability | None]:
     """What observers see of each lesion, see repeats.statistics."""
     return repeats.statistics(responses, NOISY, config.evaluation.confidence)
 
 
 def patient_statistics(
     patient_values: Mapping[str, statistics.Networks],
-    tuned: Mapping[str, Mapping[str, Any]],
-    patients: int | str,
+    tuned: Mapping[str, Tuned],
+    patients: int | Unknown,
     config: Config,
-) -> dict[str, Any]:
+) -> Statistics:
     """Intervals and tests of all methods of one data set, see statistics.summarize."""
     return statistics.summarize(
         patient_values,
@@ -180,29 +192,32 @@ def warn_of_other_data(run: RunDir, data: DataSet) -> None:
             logger.warning("these records are not as those the run was trained on: %s", difference)
 
 
-def _describe(data: DataSet) -> dict[str, Any]:
+def _describe(data: DataSet) -> EvaluatedData:
     """What tables, captions and the HU of figures need of the data, which may be elsewhere when they are made."""
-    kept = ("image_shape", "hu_slope", "hu_intercept", "pixel_spacing_mm")
-    return data.description | {name: data.manifest[name] for name in kept} | {"settings": data.manifest["data"]}
+    return {
+        **data.description,
+        "image_shape": data.manifest["image_shape"],
+        "pixel_spacing_mm": data.manifest["pixel_spacing_mm"],
+        "settings": data.manifest["data"],
+    }
 
 
-def _sample_metrics(best: dict[str, Any], method: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _sample_metrics(best: Slice, baseline: str | None, method: str, rows: Sequence[Row]) -> Sample:
     """Table 2: metrics of the one slice that Figure 5 shows, the one with the highest gradient energy."""
-    truth = best["normal_dose"]
-    place = {name: best[name] for name in ("patient_id", "slice_index")}
+    truth, patient, index = best.normal_dose, best.place["patient_id"], best.place["slice_index"]
     # Of the baselines, what their rows say.
-    methods = {
+    methods: dict[str, SampleMetrics] = {
         row["method"]: {"psnr": row["psnr"], "ssim": row["ssim"], "report_ssim": None}
         for row in rows
-        if place.items() <= row.items()
+        if (row["patient_id"], row["slice_index"]) == (patient, index)
     }
-    for name, image in ((NOISY, best["low_dose"]), (method, best["denoised"])):
+    for name, image in ((NOISY, best.low_dose), (method, best.denoised)):
         methods[name] = {
             "psnr": metrics.psnr(truth, image),
             "ssim": metrics.ssim(truth, image),
             "report_ssim": metrics.report_global_ssim(truth, image),
         }
-    return {"rule": RULE, **place, "methods": methods}
+    return {"rule": RULE, "patient_id": patient, "slice_index": index, "methods": methods, "baseline": baseline}
 
 
 def _save(folder: Path, batch: Batch, denoised: np.ndarray) -> None:
@@ -210,10 +225,10 @@ def _save(folder: Path, batch: Batch, denoised: np.ndarray) -> None:
     for kind, images in kinds.items():
         for row, image in zip(batch.rows, images, strict=True):
             path = folder / kind / f"{row['patient_id']}_{row['slice_index']}.npy"
-            write_via(path, lambda file, array=image: np.save(file, array))
+            write_via(path, functools.partial(np.save, arr=image))
 
 
-def _csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
+def _csv(columns: list[str], rows: list[Row]) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.accumulator import Accumulator
 from wgan_vgg.evaluation.image_measures import Scale, Truth, measure
+from wgan_vgg.evaluation.json_types import MethodSummary, Place, Row
 from wgan_vgg.evaluation.noise_texture import Spectra
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
 from wgan_vgg.input_pipeline import DataSet
@@ -22,9 +22,9 @@ _BATCH_IMAGES, _BATCH_PIXELS = 16, 2**20
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Some records of a split: `rows` (patient_id, slice_index, source), and images (batch, height, width)."""
+    """Some records of a split: which slices, and images (batch, height, width)."""
 
-    rows: list[dict[str, Any]]
+    rows: list[Place]
     low_dose: np.ndarray
     normal_dose: np.ndarray
 
@@ -44,7 +44,7 @@ def batches(data: DataSet, split: str) -> Iterator[Batch]:
     with data.naming_bad_shards():
         for records in data.records(split).batch(batch_size(data.image_shape)).as_numpy_iterator():
             names = zip(records["patient_id"], records["slice_index"], records["source"], strict=True)
-            rows = [
+            rows: list[Place] = [
                 {"patient_id": patient.decode(), "slice_index": int(index), "source": source.decode()}
                 for patient, index, source in names
             ]
@@ -66,7 +66,7 @@ class Evaluator:
         self._scale = scale_of(data)
         self._config, self._perceptual, self._pool = config, perceptual, pool
         self._accumulators = {name: Accumulator(self._scale, config, in_hu=in_hu) for name, in_hu in methods.items()}
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Row] = []
         self._measured = 0
 
     def add(self, batch: Batch, images: Mapping[str, np.ndarray]) -> list[Truth]:
@@ -109,7 +109,7 @@ class Evaluator:
             for number, distance in zip(chosen, self._perceptual.distances(features, outputs[chosen]), strict=True)
         }
 
-    def summaries(self, repeated: Mapping[str, Spectra] | None = None) -> dict[str, dict[str, Any]]:
+    def summaries(self, repeated: Mapping[str, Spectra] | None = None) -> dict[str, MethodSummary]:
         """See Accumulator.summary; by method. `repeated`: the spectra of those methods that saw repeated scans."""
         return {name: one.summary((repeated or {}).get(name)) for name, one in self._accumulators.items()}
 
@@ -120,7 +120,7 @@ def scale_of(data: DataSet) -> Scale:
     return Scale(data.hu.slope, data.hu.intercept, None if pixel == tfrecords.UNKNOWN_PATIENT else pixel)
 
 
-def check_finite(name: str, outputs: np.ndarray, rows: Sequence[Mapping[str, Any]]) -> None:
+def check_finite(name: str, outputs: np.ndarray, rows: Sequence[Place]) -> None:
     """Raises InputError, naming the method and the record, where an image has NaN or infinite pixels."""
     for row, output in zip(rows, outputs, strict=True):
         if not np.all(np.isfinite(output)):

@@ -23,13 +23,13 @@ def search(
     Returns:
       The best point, the first one of equals, and its quality.
     """
-    axes, names = {name: list(values) for name, values in axes.items()}, (*axes, *kinds)
+    grown, names = {name: list(values) for name, values in axes.items()}, (*axes, *kinds)
     found: dict[tuple[float, ...], float] = {}
-    new = list(itertools.product(*axes.values(), *(values[:1] for values in kinds.values())))
+    new = list(itertools.product(*grown.values(), *(values[:1] for values in kinds.values())))
     for _ in range(1 + _MOST_STEPS):
         found |= {point: quality(dict(zip(names, point, strict=True))) for point in new}
         best = max(found, key=found.__getitem__)
-        new = [point for point in _around(best, axes, kinds) if point not in found]
+        new = [point for point in _around(best, grown, kinds) if point not in found]
         if not new:
             break
     return dict(zip(names, best, strict=True)), found[best]

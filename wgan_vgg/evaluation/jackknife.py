@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.stats
 
+Values = Sequence[float] | np.ndarray
 
-def interval(
-    value: float, others: Sequence[float], confidence: float, of_seeds: Sequence[float] = ()
-) -> tuple[float, float]:
+
+def interval(value: float, others: Values, confidence: float, of_seeds: Values = ()) -> tuple[float, float]:
     """Student's interval of a value of all patients, from its values without each of them (two patients or more).
 
     Args:

@@ -13,6 +13,7 @@ from wgan_vgg.config import MODELS
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.baselines import BASELINES
 from wgan_vgg.evaluation.evaluator import Batch, batches
+from wgan_vgg.evaluation.json_types import Place
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
@@ -162,7 +163,7 @@ def check_name(name: str) -> None:
         raise InputError(f"name={name}: one of this project's own methods; give another with --name")
 
 
-def _path(folder: Path, row: dict[str, str | int]) -> Path:
+def _path(folder: Path, row: Place) -> Path:
     return folder / f"{row['patient_id']}_{row['slice_index']}.npy"
 
 

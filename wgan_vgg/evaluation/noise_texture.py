@@ -4,9 +4,12 @@ The spectrum distinguishes a faithful image from a smooth one: a denoiser that b
 however small.
 """
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
+
+from wgan_vgg.evaluation.json_types import NoisePower
 
 SMALLEST_SIDE = 16  # pixels: of a smaller square the detrending takes too many of the spectrum's few rings
 
@@ -28,12 +31,12 @@ class Spectra:
         """Each patient's (side, side), in the DFT's order."""
         return {patient: total / self._counts[patient] for patient, total in self._sums.items()}
 
-    def radial(self, pixel_mm: float) -> dict[str, list[float]] | None:
+    def radial(self, pixel_mm: float) -> NoisePower | None:
         """The radial average over all squares, as `frequency` in 1/mm and `power` in HU^2 mm^2; None without any."""
         if not self._sums:
             return None
-        spectrum = sum(self._sums.values()) / sum(self._counts.values()) * pixel_mm**2
-        frequencies, power = radial_average(spectrum, pixel_mm)
+        total = functools.reduce(np.add, self._sums.values())
+        frequencies, power = radial_average(total / sum(self._counts.values()) * pixel_mm**2, pixel_mm)
         return {"frequency": frequencies.tolist(), "power": power.tolist()}
 
 

@@ -10,18 +10,17 @@ patients make, since an observer looks better than it is on what it has learnt f
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from wgan_vgg.evaluation.jackknife import interval
+from wgan_vgg.evaluation.json_types import Bounded, DPrime, LesionResponses, Responses, Squares
 
 CHO, NPW = "channelized Hotelling", "non-prewhitening"
 # Sparse difference-of-gaussians channels of Abbey and Barrett 2001 (section 3.B), and one more of higher frequency:
 # the first width in cycles/pixel, the ratio of each to the last, that of the two gaussians, and how many.
 _FIRST_WIDTH, _RATIO, _WIDER, _CHANNELS = 0.015, 2.0, 2.0, 4
 MIN_PATIENTS = 4
-Responses = Mapping[str, Any]  # of a lesion and observer, by patient: lists `present` and `absent`
 
 
 @functools.lru_cache(maxsize=4)
@@ -35,7 +34,7 @@ def channels(side: int) -> np.ndarray:
 
 def responses(
     present: np.ndarray, absent: np.ndarray, repeated: np.ndarray, patients: Sequence[str]
-) -> dict[str, Responses] | None:
+) -> LesionResponses | None:
     """Both observers' responses to squares with and without the lesion, in lesions: 1 is the difference it makes.
 
     Args:
@@ -54,7 +53,7 @@ def responses(
     seen = [np.einsum("nyx,cyx->nc", part, channels(side)) for part in squares]
     flat = [part.reshape(len(part), -1) for part in squares]
     of_patient = {name: np.array([patient == name for patient in patients]) for name in names}
-    found: dict[str, Responses] = {CHO: {}, NPW: {}}
+    found: dict[str, dict[str, Squares]] = {CHO: {}, NPW: {}}
     for name, own in of_patient.items():
         for observer, parts, template in ((CHO, seen, _hotelling), (NPW, flat, _mean_difference)):
             weights = template(*(part[~own] for part in parts))
@@ -66,12 +65,10 @@ def responses(
                 "present": np.round(present_ - others, 5).tolist(),
                 "absent": np.round(np.concatenate([absent_, repeated_]) - others, 5).tolist(),
             }
-    return found
+    return {**found}
 
 
-def detectability(
-    found: Mapping[str, Sequence[Responses]], reference: str, *, confidence: float
-) -> dict[str, dict[str, Any]]:
+def detectability(found: Mapping[str, Sequence[Responses]], reference: str, *, confidence: float) -> dict[str, DPrime]:
     """d' of each method by its observer's responses to one lesion, with jackknife intervals over patients.
 
     d' is no mean, so that a bootstrap's d' are biased upwards; the jackknife's Student interval is not. Of several
@@ -89,8 +86,8 @@ def detectability(
     """
     values = {name: np.stack([_leaving_one_out(of_patients) for of_patients in seeds]) for name, seeds in found.items()}
     return {
-        name: _estimate(value, confidence)
-        | {
+        name: {
+            **_estimate(value, confidence),
             "above_reference": _estimate(value - values[reference], confidence),
             "false_calls": float(np.mean([_false_calls(of_patients) for of_patients in found[name]])),
         }
@@ -126,16 +123,17 @@ def _leaving_one_out(of_patients: Responses) -> np.ndarray:
     return _d_prime(np.vstack([sums.sum(axis=0), sums.sum(axis=0) - sums]))
 
 
-def _estimate(values: np.ndarray, confidence: float) -> dict[str, float]:
+def _estimate(values: np.ndarray, confidence: float) -> Bounded:
     """The mean over seeds of the first column, and its jackknife interval from the others: (seeds, 1 + patients)."""
     mean = float(values[:, 0].mean())
-    bounds = interval(mean, values[:, 1:].mean(axis=0), confidence, values[:, 0])
-    return {"mean": mean, **dict(zip(("low", "high"), bounds, strict=True))}
+    low, high = interval(mean, values[:, 1:].mean(axis=0), confidence, values[:, 0])
+    return {"mean": mean, "low": low, "high": high}
 
 
-def _sums(values: Mapping[str, Sequence[float]]) -> list[float]:
+def _sums(values: Squares) -> list[float]:
     """Count, sum and sum of squares of both classes."""
-    return [f for name in ("present", "absent") for t in [np.array(values[name])] for f in (len(t), t.sum(), t @ t)]
+    classes = map(np.array, (values["present"], values["absent"]))
+    return [found for one in classes for found in (len(one), one.sum(), one @ one)]
 
 
 def _d_prime(sums: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import functools
 import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
@@ -20,15 +20,39 @@ from wgan_vgg.evaluation import baselines
 from wgan_vgg.evaluation.accumulator import Accumulator
 from wgan_vgg.evaluation.evaluator import Batch, Evaluator, batches, scale_of
 from wgan_vgg.evaluation.image_measures import measure_truth, per_image
+from wgan_vgg.evaluation.json_types import LesionResponses, MethodSummary, Row, TruthSummary, Tuned
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
-from wgan_vgg.evaluation.repeats import Repeats
+from wgan_vgg.evaluation.repeats import OnScans, Repeats
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import ReferencesDir
 
 TRUTH = "normal dose"
+Value = TypeVar("Value")
+
+
+class EvaluatedReferences(TypedDict):
+    """What the file keeps.
+
+    Keys:
+      rows: of the CSV.
+      methods: the summaries of the noisy input and of each baseline.
+      responses: by method what observers see of each lesion in repeated scans; empty without these.
+    """
+
+    truth: TruthSummary
+    methods: dict[str, MethodSummary]
+    responses: dict[str, list[LesionResponses | None]]
+    rows: list[Row]
+
+
+class References(EvaluatedReferences):
+    """Besides, what tuning chose, and the baselines left out, their packages not being installed."""
+
+    baselines: dict[str, Tuned]
+    missing: list[str]
 
 
 def evaluated_references(
@@ -39,21 +63,15 @@ def evaluated_references(
     folder: ReferencesDir,
     repeats: Repeats | None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> References:
     """The references of a split, from the folder if they are there for the same data and settings.
-
-    Returns:
-      `rows` of the CSV; `methods`: the summaries of the noisy input and of each baseline (see Accumulator.summary);
-      `responses`: by method, what observers see of repeated scans (see Repeats.evaluate), empty without `repeats`;
-      `truth`: its means, edges and noise power; `baselines`: what tuning chose; `missing`: those left out, their
-      packages not being installed.
 
     Raises:
       InputError: no such split.
     """
     missing = baselines.missing(config.baselines)
     names = [name for name in config.baselines if name not in missing]
-    tuning_key = {
+    tuning_key: dict[str, Any] = {
         "data": data.fingerprint,
         "images": [data.tuning_split, config.tuning_images],
         "grids": {name: _grid(baselines.BASELINES[name], config) for name in names},
@@ -77,7 +95,7 @@ def evaluated_references(
         key,
         lambda: _evaluate_all(data, split, config, perceptual, chosen, repeats, progress),
     )
-    return evaluated | {"baselines": chosen, "missing": missing}
+    return {**evaluated, "baselines": chosen, "missing": missing}
 
 
 def _evaluate_all(
@@ -85,14 +103,14 @@ def _evaluate_all(
     split: str,
     config: EvaluationConfig,
     perceptual: PerceptualDistance | None,
-    chosen: dict[str, Any],
+    chosen: dict[str, Tuned],
     repeats: Repeats | None,
     progress: Progress,
-) -> dict[str, Any]:
+) -> EvaluatedReferences:
     # What is made of a min-max rescaled input has no HU either.
     methods = dict.fromkeys((NOISY, *chosen), not data.config.rescale_low_dose)
     total, done = data.size(split), 0
-    repeated: dict[str, dict[str, Any]] = {}
+    repeated: dict[str, OnScans] = {}
     with workers() as pool:
         evaluator = Evaluator(data, config, perceptual, methods, pool)
         of_truth = Accumulator(scale_of(data), config, in_hu=True)
@@ -117,8 +135,8 @@ def _evaluate_all(
             "edges": own["edges"],
             "noise_power": own["noise_power"],
         },
-        "methods": evaluator.summaries({name: values["spectra"] for name, values in repeated.items()}),
-        "responses": {name: values["responses"] for name, values in repeated.items()},
+        "methods": evaluator.summaries({name: found.spectra for name, found in repeated.items()}),
+        "responses": {name: found.responses for name, found in repeated.items()},
         "rows": evaluator.rows,
     }
 
@@ -128,7 +146,7 @@ def _grid(baseline: baselines.Baseline, config: EvaluationConfig) -> dict[str, l
     return {name: list(values) for name, values in (baseline.axes(config, 1.0) | baseline.kinds(config)).items()}
 
 
-def _kept(path: Path, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _kept(path: Path, key: dict[str, Any], make: Callable[[], Value]) -> Value:
     """The file's value if it was made for this key; else makes and keeps it."""
     stored = read_json(path) if path.is_file() else {}
     if stored.get("key") != key:

@@ -6,7 +6,6 @@ Only data whose low dose is simulated can be scanned again. The first and the la
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from wgan_vgg.config import EvaluationConfig, nested
 from wgan_vgg.evaluation import flat_regions, lesions, noise_texture, observers
 from wgan_vgg.evaluation.evaluator import Batch, batch_size, batches, check_finite, scale_of
 from wgan_vgg.evaluation.image_measures import Scale, find_regions
+from wgan_vgg.evaluation.json_types import Detectability, LesionResponses, Place, RepeatedScans
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.samples import spread_over_patients
 from wgan_vgg.files import write_via
@@ -22,6 +22,19 @@ from wgan_vgg.input_pipeline import DataSet
 
 PLAIN, AGAIN, WITH_LESIONS = range(3)
 _STREAM = 6  # keys these scans' noise apart from the records' own
+
+
+@dataclasses.dataclass(frozen=True)
+class OnScans:
+    """A method's results on repeated scans.
+
+    Attributes:
+      spectra: of its noise.
+      responses: of each lesion, see observers.responses.
+    """
+
+    spectra: noise_texture.Spectra
+    responses: list[LesionResponses | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +48,7 @@ class Repeats:
       regions: the flat squares of each image.
     """
 
-    rows: list[dict[str, Any]]
+    rows: list[Place]
     truths: np.ndarray
     scans: np.ndarray
     places: list[list[lesions.Place]]
@@ -44,11 +57,8 @@ class Repeats:
     scale: Scale
     config: EvaluationConfig
 
-    def evaluate(self, name: str, denoise: Callable[[Batch], np.ndarray]) -> dict[str, Any]:
+    def evaluate(self, name: str, denoise: Callable[[Batch], np.ndarray]) -> OnScans:
         """A method's results on the scans.
-
-        Returns:
-          `spectra`: noise_texture.Spectra of its noise; `responses`: by lesion, as observers.responses.
 
         Raises:
           InputError: an image of it has NaN or infinite pixels.
@@ -61,14 +71,18 @@ class Repeats:
             if regions:
                 noise = flat_regions.cut((plain - again) * (self.scale.slope / np.sqrt(2)), regions)
                 spectra.add(row["patient_id"], flat_regions.detrended(noise))
-        return {"spectra": spectra, "responses": [self._responses(denoised, kind) for kind in self._kinds]}
+        return OnScans(spectra, [self._responses(denoised, kind) for kind in self._kinds])
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> RepeatedScans:
         """What the tables say of the scans."""
         return {
             "images": len(self.rows),
             "lesions": [
-                dataclasses.asdict(kind) | {"count": sum(p.kind == number for there in self.places for p in there)}
+                {
+                    "diameter_mm": kind.diameter_mm,
+                    "contrast_hu": kind.contrast_hu,
+                    "count": sum(place.kind == number for there in self.places for place in there),
+                }
                 for number, kind in enumerate(lesions.kinds(self.config))
             ],
         }
@@ -77,17 +91,17 @@ class Repeats:
     def _kinds(self) -> range:
         return range(len(lesions.kinds(self.config)))
 
-    def _responses(self, denoised: np.ndarray, kind: int) -> dict[str, Any] | None:
-        squares = [
+    def _responses(self, denoised: np.ndarray, kind: int) -> LesionResponses | None:
+        present, absent, repeated = (
             lesions.cut(denoised[number], self.places, kind, self.side) for number in (WITH_LESIONS, PLAIN, AGAIN)
-        ]
+        )
         patients = [
             row["patient_id"]
             for row, there in zip(self.rows, self.places, strict=True)
             for place in there
             if place.kind == kind
         ]
-        return observers.responses(*squares, patients)
+        return observers.responses(present, absent, repeated, patients)
 
     def _denoised(self, denoise: Callable[[Batch], np.ndarray], scans: np.ndarray) -> np.ndarray:
         size = batch_size(scans.shape[1:])
@@ -115,13 +129,14 @@ def scan_again(data: DataSet, split: str, config: EvaluationConfig, kept: Path) 
     key = f"{data.fingerprint} {split} {nested.to_dict(config)}"
     stored = dict(np.load(kept)) if kept.is_file() else {}
     if stored.get("key") != key:
-        stored = {"key": np.array(key), "scans": _scanned(scan, truths, places, _contrasts(config, side, scale), data)}
+        contrasts = _contrasts(config, side, pixel, scale.slope)
+        stored = {"key": np.array(key), "scans": _scanned(scan, truths, places, contrasts, data)}
         write_via(kept, lambda file: np.savez(file, **stored))
     regions = [find_regions(scale.to_hu(truth), config) for truth in truths]
     return Repeats(rows, truths, stored["scans"], places, side, regions, scale, config)
 
 
-def _chosen(data: DataSet, split: str, count: int) -> tuple[list[dict[str, Any]], np.ndarray]:
+def _chosen(data: DataSet, split: str, count: int) -> tuple[list[Place], np.ndarray]:
     """Slices that are spread over the patients."""
     patients = [row["patient_id"] for batch in batches(data, split) for row in batch.rows]
     wanted = set(spread_over_patients(patients, count))
@@ -135,13 +150,10 @@ def _chosen(data: DataSet, split: str, count: int) -> tuple[list[dict[str, Any]]
     return rows, np.stack(truths)
 
 
-def _contrasts(config: EvaluationConfig, side: int, scale: Scale) -> np.ndarray:
+def _contrasts(config: EvaluationConfig, side: int, pixel_mm: float, slope: float) -> np.ndarray:
     """What each kind of lesion adds to its square, in the training range: (kinds, side, side)."""
     return np.stack(
-        [
-            lesions.disc(side, kind.diameter_mm / scale.pixel_mm) * (kind.contrast_hu / scale.slope)
-            for kind in lesions.kinds(config)
-        ]
+        [lesions.disc(side, kind.diameter_mm / pixel_mm) * (kind.contrast_hu / slope) for kind in lesions.kinds(config)]
     ).astype(np.float32)
 
 
@@ -167,8 +179,8 @@ def _scanned(
 
 
 def statistics(
-    responses: Mapping[str, Sequence[list[dict[str, Any] | None]]], reference: str, confidence: float
-) -> list[dict[str, Any] | None]:
+    responses: Mapping[str, Sequence[list[LesionResponses | None]]], reference: str, confidence: float
+) -> list[Detectability | None]:
     """observers.detectability of each lesion by observer; None where an observer could not be built of a method.
 
     Args:
@@ -176,14 +188,17 @@ def statistics(
       reference: see observers.detectability.
       confidence: of the intervals.
     """
-    found: list[dict[str, Any] | None] = []
+    found: list[Detectability | None] = []
     for lesion in range(max((len(seeds[0]) for seeds in responses.values()), default=0)):
-        of_lesion = {name: [of_seed[lesion] for of_seed in seeds] for name, seeds in responses.items()}
-        known = {name: seeds for name, seeds in of_lesion.items() if None not in seeds}
+        built = {
+            name: [one for of_seed in seeds if (one := of_seed[lesion]) is not None]
+            for name, seeds in responses.items()
+        }
+        known = {name: of_seeds for name, of_seeds in built.items() if len(of_seeds) == len(responses[name])}
         found.append(
             {
                 observer: observers.detectability(
-                    {name: [one[observer] for one in seeds] for name, seeds in known.items()},
+                    {name: [one[observer] for one in of_seeds] for name, of_seeds in known.items()},
                     reference,
                     confidence=confidence,
                 )

@@ -1,5 +1,6 @@
 """The slices that figures and the report's page show; which they are does not depend on any method."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,12 +8,28 @@ import numpy as np
 
 from data_prep.manifest import transposed
 from wgan_vgg.evaluation.evaluator import Batch
+from wgan_vgg.evaluation.json_types import Place
 from wgan_vgg.evaluation.metrics import gradient_energy
 from wgan_vgg.run_dir import RunDir, read_json
 
 RULE = "the slice whose truth has the highest mean squared gradient"
-_PLACE = ("position", "patient_id", "slice_index")
 _IMAGES = ("low_dose", "normal_dose", "denoised")
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """One of them: its position in the split, and images (height, width) in the training range."""
+
+    position: int
+    place: Place
+    low_dose: np.ndarray
+    normal_dose: np.ndarray
+    denoised: np.ndarray
+
+    def arrays(self) -> dict[str, Any]:
+        """What the .npz holds of it."""
+        named = {"patient_id": self.place["patient_id"], "slice_index": self.place["slice_index"]}
+        return {"position": self.position, **named, **{name: getattr(self, name) for name in _IMAGES}}
 
 
 class Samples:
@@ -22,19 +39,24 @@ class Samples:
         """`patients`: of each record of the split, in order; `count`: how many are spread over them."""
         self._wanted = set(spread_over_patients(patients, count))
         self._position = 0
-        self._spread: list[dict[str, Any]] = []
+        self._spread: list[Slice] = []
+        self._most_detailed: Slice | None = None
         self._energy = -1.0
-        self.most_detailed: dict[str, Any] = {}
+
+    @property
+    def most_detailed(self) -> Slice:
+        """The slice of RULE, of those seen up to now."""
+        assert self._most_detailed is not None, "of a split without records, which DataSet refuses"
+        return self._most_detailed
 
     def add(self, batch: Batch, denoised: np.ndarray) -> None:
         """Takes the next batch of the split and what was made of it, (batch, height, width)."""
         for row, low_dose, truth, output in zip(batch.rows, batch.low_dose, batch.normal_dose, denoised, strict=True):
-            energy, position = gradient_energy(truth), self._position
-            images = dict(zip(_IMAGES, (low_dose, truth, output), strict=True))
+            energy, found = gradient_energy(truth), Slice(self._position, row, low_dose, truth, output)
             if energy > self._energy:
-                self._energy, self.most_detailed = energy, {"position": position, **row, **images}
-            if position in self._wanted:
-                self._spread.append({"position": position, **row, **images})
+                self._energy, self._most_detailed = energy, found
+            if self._position in self._wanted:
+                self._spread.append(found)
             self._position += 1
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -45,8 +67,8 @@ class Samples:
           `denoised`, each (slices, height, width) in the training range, lying as the records do.
         """
         first = self.most_detailed
-        slices = [first, *(one for one in self._spread if one["position"] != first["position"])]
-        return {name: np.stack([one[name] for one in slices]) for name in (*_PLACE, *_IMAGES)}
+        slices = [one.arrays() for one in (first, *self._spread) if one is first or one.position != first.position]
+        return {name: np.stack([one[name] for one in slices]) for name in slices[0]}
 
 
 def spread_over_patients(patients: Sequence[str], count: int) -> list[int]:
@@ -78,7 +100,7 @@ def slice_name(samples: Mapping[str, np.ndarray], index: int = 0) -> str:
 
 def _middles(positions: Sequence[int]) -> list[int]:
     """The middle, then the middles of both halves, and so on: an order in which any beginning is spread evenly."""
-    parts, order = [positions], []
+    parts, order = [positions], list[int]()
     while parts:
         part = parts.pop(0)
         if part:

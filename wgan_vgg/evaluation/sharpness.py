@@ -8,12 +8,12 @@ patients, before its rise is measured.
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from wgan_vgg.evaluation.jackknife import interval
+from wgan_vgg.evaluation.json_types import Rise
 
 SAMPLES_PER_PIXEL = 4
 _ISOLATED = 0.8  # of a profile's range lies between its two ends: one step and little else
@@ -52,10 +52,11 @@ class Profiles:
     def add(self, patient: str, profiles: np.ndarray) -> None:
         """Takes the profiles (edges, samples) of one image."""
         if len(profiles):
-            self._sums[patient] = self._sums.get(patient, 0.0) + profiles.sum(axis=0)
+            total = profiles.sum(axis=0)
+            self._sums[patient] = self._sums[patient] + total if patient in self._sums else total
             self._counts[patient] = self._counts.get(patient, 0) + len(profiles)
 
-    def rise(self, confidence: float) -> dict[str, Any]:
+    def rise(self, confidence: float) -> Rise:
         """The rise of the mean of the patients' mean profiles, in pixels.
 
         Returns:
@@ -68,8 +69,10 @@ class Profiles:
             return {"mean": None, "low": None, "high": None, "edges": 0}
         mean = rise(means.mean(axis=0))
         others = [rise(np.delete(means, number, axis=0).mean(axis=0)) for number in range(len(means)) if len(means) > 1]
-        known = mean is not None and others and None not in others
-        low, high = interval(mean, others, confidence) if known else (None, None)
+        known = [other for other in others if other is not None]
+        if mean is None or not known or len(known) < len(others):
+            return {"mean": mean, "low": None, "high": None, "edges": edges}
+        low, high = interval(mean, known, confidence)
         return {"mean": mean, "low": low, "high": high, "edges": edges}
 
 
@@ -165,7 +168,8 @@ def _aligned(truth: np.ndarray, points: np.ndarray, slopes: np.ndarray, reach: i
         return np.moveaxis(there + across[chosen, :, None, None] * (steps + shifts[:, None, None, None]), 1, 0)
 
     chosen = np.arange(len(points))
-    found = _sampled(truth, *places(chosen, np.zeros(len(points))), order=1)  # good enough to find the half way
+    rows, columns = places(chosen, np.zeros(len(points)))
+    found = _sampled(truth, rows, columns, order=1)  # good enough to find the half way
     level = np.mean(_ends(found), axis=0)
     half = _crossing(found, level)
     chosen = chosen[(half >= 0) & (np.abs(steps[half]) <= 1)]  # else the steepest point is not where the step is

@@ -1,21 +1,20 @@
 """Intervals and tests whose unit is the patient: slices of one patient are not independent."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import scipy.stats
 
 from wgan_vgg.evaluation.bootstrap import hierarchical_interval
+from wgan_vgg.evaluation.json_types import Estimate, Means, Score, Statistics, Tuned
 
 MIN_PATIENTS = 6  # fewer, and not even a difference of one sign in all of them has p < .05 (6: 2/64)
 TOO_FEW = "too few patients"
 UNKNOWN = "patients unknown"
 
-PatientScores = Mapping[str, float | None]  # by patient; None where it is not defined
+PatientScores = Mapping[str, Score]  # by patient
 PatientValues = Mapping[str, PatientScores]  # by metric
 Networks = Sequence[PatientValues]  # one for each seed that a model was trained with; of other methods one
-Estimate = dict[str, float | None]  # mean, low, high; no interval where it is not defined
 
 
 def mean_over_seeds(
@@ -30,10 +29,10 @@ def mean_over_seeds(
     Returns:
       None where no patient has a score of every network.
     """
-    patients = _common_patients(networks)
-    if not patients:
+    scores = _of_common_patients(networks)
+    if not scores:
         return None
-    table = [[network[name] for name in patients] for network in networks]
+    table = list(zip(*scores.values(), strict=True))
     bounds = hierarchical_interval(table, seed=seed, confidence=confidence, resamples=resamples)
     return _estimate(float(np.mean(table)), bounds)
 
@@ -56,13 +55,21 @@ def paired_difference(
     return mean_over_seeds(differences, seed=seed, confidence=confidence, resamples=resamples)
 
 
-def averaged(networks: Sequence[PatientScores]) -> dict[str, float | None]:
+def averaged(networks: Sequence[PatientScores]) -> dict[str, Score]:
     """Each patient's mean over the networks; None where not all have a score."""
-    known = _common_patients(networks)
-    return {
-        patient: float(np.mean([network[patient] for network in networks])) if patient in known else None
-        for patient in networks[0]
-    }
+    known = _of_common_patients(networks)
+    return {patient: float(np.mean(known[patient])) if patient in known else None for patient in networks[0]}
+
+
+def mean_of_all(values: Sequence[Score]) -> Score:
+    """The mean; None where one of the values is not defined."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
+
+
+def means_of_all(of_seeds: Sequence[Means]) -> dict[str, Score]:
+    """Each metric's mean_of_all over the seeds."""
+    return {name: mean_of_all([means[name] for means in of_seeds]) for name in of_seeds[0]}
 
 
 def paired_p_value(first: PatientScores, second: PatientScores) -> float | None:
@@ -87,7 +94,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def best_baseline(tuned: Mapping[str, Mapping[str, Any]]) -> str | None:
+def best_baseline(tuned: Mapping[str, Tuned]) -> str | None:
     """The baseline that every network is compared with: the best in tuning, so not chosen on the images evaluated."""
     return max(tuned, key=lambda name: tuned[name]["psnr"], default=None)
 
@@ -95,13 +102,13 @@ def best_baseline(tuned: Mapping[str, Mapping[str, Any]]) -> str | None:
 def summarize(
     methods: Mapping[str, Networks],
     reference: str,
-    tuned: Mapping[str, Mapping[str, Any]],
+    tuned: Mapping[str, Tuned],
     *,
     patients: int | None,
     seed: int,
     confidence: float,
     resamples: int,
-) -> dict[str, Any]:
+) -> Statistics:
     """Means with intervals, and two families of tests, corrected apart: against the reference, and the best baseline.
 
     Models are compared with each other only where each was trained with several seeds: patients alone say nothing of
@@ -125,7 +132,6 @@ def summarize(
       `between_networks`: as `against_baselines`, other networks in the baselines' place; empty for one seed. `no_test`
       says why there are none.
     """
-    settings = {"seed": seed, "confidence": confidence, "resamples": resamples}
     resampled = patients is not None
     no_test = UNKNOWN if patients is None else TOO_FEW if patients < MIN_PATIENTS else None
     baselines = [name for name in tuned if name in methods] if resampled else []
@@ -137,18 +143,20 @@ def summarize(
         return [values[metric] for values in methods[name]]
 
     def describe(name: str, metric: str) -> Estimate:
-        found = mean_over_seeds(scores(name, metric), **settings) or dict.fromkeys(("mean", "low", "high"))
-        return found if resampled else {"mean": found["mean"], "low": None, "high": None}
+        found = mean_over_seeds(scores(name, metric), seed=seed, confidence=confidence, resamples=resamples)
+        return found if found and resampled else _estimate(found and found["mean"], None)
 
     def tests(names: Sequence[str], metric: str, other: str) -> dict[str, float]:
         of_other = averaged(scores(other, metric))
         return _corrected({name: averaged(scores(name, metric)) for name in names}, of_other)
 
     def differences(names: Sequence[str], other: str) -> dict[str, Estimate | None]:
+        against, others = scores(other, "psnr"), [name for name in names if name != other]
         return {
-            name: paired_difference(scores(name, "psnr"), scores(other, "psnr"), **settings)
-            for name in names
-            if name != other
+            name: paired_difference(
+                scores(name, "psnr"), against, seed=seed, confidence=confidence, resamples=resamples
+            )
+            for name in others
         }
 
     metrics = list(methods[reference][0])
@@ -176,15 +184,18 @@ def _corrected(methods: Mapping[str, PatientScores], other: PatientScores) -> di
     return dict(zip(defined, holm(list(defined.values())), strict=True)) if defined else {}
 
 
-def _common_patients(networks: Sequence[PatientScores]) -> list[str]:
-    """Those of whom every network has a score, in the first one's order."""
-    return [name for name in networks[0] if all(network.get(name) is not None for network in networks)]
+def _of_common_patients(networks: Sequence[PatientScores]) -> dict[str, list[float]]:
+    """Each network's score, by patient, of those of whom every network has one; in the first one's order."""
+    scores = {name: [network.get(name) for network in networks] for name in networks[0]}
+    known = {name: [score for score in row if score is not None] for name, row in scores.items()}
+    return {name: row for name, row in known.items() if len(row) == len(networks)}
 
 
 def _differences(first: PatientScores, second: PatientScores) -> dict[str, float]:
     """Of the patients that both have a score of."""
-    return {name: first[name] - second[name] for name in _common_patients([first, second])}
+    return {name: one - other for name, (one, other) in _of_common_patients([first, second]).items()}
 
 
-def _estimate(mean: float, bounds: tuple[float, float] | None) -> Estimate:
-    return {"mean": mean, **dict(zip(("low", "high"), bounds or (None, None), strict=True))}
+def _estimate(mean: Score, bounds: tuple[float, float] | None) -> Estimate:
+    low, high = bounds or (None, None)
+    return {"mean": mean, "low": low, "high": high}

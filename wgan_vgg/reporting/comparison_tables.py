@@ -1,16 +1,15 @@
 """The table a reviewer would ask for: every method with intervals and tests; below it what PSNR does not show."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from wgan_vgg.evaluation.baselines import INSTALL
+from wgan_vgg.evaluation.json_types import Evaluation, Tuned
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.statistics import MIN_PATIENTS, TOO_FEW
 from wgan_vgg.reporting.detail_tables import detail_markdown
 from wgan_vgg.reporting.lesion_tables import lesion_markdown
 from wgan_vgg.reporting.markdown import DASH, markdown_table, with_interval
 
-Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
 _QUALITY = (("PSNR dB", "psnr", 2), ("SSIM", "ssim", 4), ("RMSE HU", "rmse_hu", 1))  # heading, metric, digits
 
 
@@ -34,7 +33,7 @@ def quality_table(evaluation: Evaluation) -> str:
         ]
         columns[f"p {label.split()[0]}"] = _p_against_reference(evaluation, metric)
     best = evaluation["statistics"]["best_baseline"]
-    compared = evaluation["statistics"]["against_baselines"].get(best, {})
+    compared = evaluation["statistics"]["against_baselines"].get(best, {}) if best else {}
     if compared:
         columns[f"PSNR minus {best}'s [{_percent(evaluation)}]"] = [
             with_interval(compared[name], 2, "+") if name in compared else "" for name in evaluation["methods"]
@@ -76,7 +75,8 @@ def _p_against_reference(evaluation: Evaluation, metric: str) -> list[str]:
 def _p_against_best(evaluation: Evaluation) -> list[str]:
     """A cell for each method; empty ones for what is no network, and where nothing is tested."""
     statistics = evaluation["statistics"]
-    networks = statistics["against_baselines"].get(statistics["best_baseline"], {})
+    best = statistics["best_baseline"]
+    networks = statistics["against_baselines"].get(best, {}) if best else {}
     return [
         p_text(statistics["against_best"].get(name)) if name in networks and not statistics["no_test"] else ""
         for name in evaluation["methods"]
@@ -127,8 +127,8 @@ def _about_tests(evaluation: Evaluation) -> list[str]:
     lines = []
     if statistics["no_test"] == TOO_FEW:
         lines.append(f"Fewer than {MIN_PATIENTS} patients cannot be tested.")
-    elif not statistics["no_test"]:
-        best, patients = statistics["best_baseline"], statistics["patients"]
+    elif (patients := statistics["patients"]) is not None:
+        best = statistics["best_baseline"]
         families = f"the {len(evaluation['methods']) - 1} rows"
         against = f"the {statistics['reference']}"
         if statistics["against_best"]:
@@ -149,6 +149,6 @@ def _about_tests(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def _parameters(name: str, choice: Mapping[str, Any]) -> str:
+def _parameters(name: str, choice: Tuned) -> str:
     values = ", ".join(f"{key.replace('_', ' ')} {value:.3g}" for key, value in choice["parameters"].items())
     return f"{name} ({values})"

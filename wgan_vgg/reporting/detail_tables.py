@@ -1,15 +1,13 @@
 """Tables of what PSNR and SSIM of whole images do not show: the body alone, HU windows, noise and edges."""
 
 import itertools
-from collections.abc import Mapping
-from typing import Any
 
+from wgan_vgg.evaluation.json_types import Evaluation
 from wgan_vgg.evaluation.noise_texture import SMALLEST_SIDE
 from wgan_vgg.evaluation.references import TRUTH
 from wgan_vgg.evaluation.structural_similarity import SMALLEST_MULTISCALE
 from wgan_vgg.reporting.markdown import BATCH_PSNR, DASH, GLOBAL_SSIM, markdown_table, number, with_interval
 
-Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
 _FURTHER = (  # heading, metric, digits
     ("body PSNR dB", "psnr_body", 2),
     ("body SSIM", "ssim_body", 4),

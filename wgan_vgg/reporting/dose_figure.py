@@ -1,25 +1,27 @@
 """The figure of PSNR and of the lesions' detectability against dose."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 
-from wgan_vgg.reporting.dose_tables import Dose, lesions_of, shown_methods
+from wgan_vgg.evaluation.json_types import Bounded, Estimate
+from wgan_vgg.reporting.dose_tables import lesions_of, shown_methods
+from wgan_vgg.reporting.json_types import Dose, Results
 from wgan_vgg.reporting.style import FULL, HALF, legend_above, method_style, new_figure, save_figure
 
 _COLUMNS = 3
 
 
-def against_dose(results: Mapping[str, Any], folder: Path) -> str | None:
+def against_dose(results: Results, folder: Path) -> str | None:
     """PSNR and each lesion's d' against photons, with intervals; the caption, or None without several doses."""
     doses = results.get("doses")
     if not doses:
         return None
-    panels = {"PSNR (dB)": lambda dose: dose["psnr"]}
-    panels |= {f"d', {name}": lambda dose, name=name: dose["lesions"].get(name, {}) for name in lesions_of(doses)}
+    panels: dict[str, list[Mapping[str, Estimate | Bounded]]] = {"PSNR (dB)": [dose["psnr"] for dose in doses]}
+    panels |= {f"d', {name}": [dose["lesions"].get(name, {}) for dose in doses] for name in lesions_of(doses)}
     columns = min(_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure, axes = new_figure(rows, columns, FULL if columns > 1 else HALF, 3.2 * rows + 0.8)
@@ -34,20 +36,31 @@ def against_dose(results: Mapping[str, Any], folder: Path) -> str | None:
     return save_figure(figure, folder, "dose", f"{text}\n{results['caption']}")
 
 
-def _draw(ax: Axes, doses: Sequence[Dose], values: Callable[[Dose], Mapping[str, Any]]) -> None:
+def _draw(ax: Axes, doses: Sequence[Dose], values: Sequence[Mapping[str, Estimate | Bounded]]) -> None:
     """One curve for each method, its points a little apart so that their intervals do not overlap."""
     methods, baselines = shown_methods(doses), doses[0]["baselines"]
     for number, name in enumerate(methods):
-        points = [(dose["photons"], values(dose)[name]) for dose in doses if name in values(dose)]
-        points = [(photons, one) for photons, one in points if one["mean"] is not None]
+        shift = 1.06 ** (number - (len(methods) - 1) / 2)
+        points = [
+            (dose["photons"] * shift, one["mean"], one["low"], one["high"])
+            for dose, of_dose in zip(doses, values, strict=True)
+            if (one := of_dose.get(name)) and one["mean"] is not None
+        ]
         if not points:
             continue
-        shift = 1.06 ** (number - (len(methods) - 1) / 2)
-        means = [one["mean"] for _, one in points]
-        bounded = all(one["low"] is not None for _, one in points)
-        bars = [[abs(one[end] - one["mean"]) for _, one in points] for end in ("low", "high")] if bounded else None
-        style = method_style(name, baselines) | {"linewidth": 1.2, "markersize": 5, "capsize": 2}
-        ax.errorbar([photons * shift for photons, _ in points], means, bars, label=name, **style)
+        bars = [
+            (abs(low - mean), abs(high - mean)) for _, mean, low, high in points if low is not None and high is not None
+        ]
+        ax.errorbar(
+            [place for place, *_ in points],
+            [mean for _, mean, *_ in points],
+            np.transpose(bars) if len(bars) == len(points) else None,
+            label=name,
+            linewidth=1.2,
+            markersize=5,
+            capsize=2,
+            **method_style(name, baselines),
+        )
     ax.set_xscale("log", base=2)
     ax.set_xticks([dose["photons"] for dose in doses], [f"{dose['photons']:,.0f}" for dose in doses])
     ax.minorticks_off()

@@ -1,17 +1,15 @@
 """PSNR and detectability of lesions against dose, of data whose test slices were scanned at several doses."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from wgan_vgg.evaluation.json_types import Evaluation
 from wgan_vgg.evaluation.observers import CHO
-from wgan_vgg.reporting.lesion_tables import lesion_name
+from wgan_vgg.reporting.json_types import Dose
+from wgan_vgg.reporting.lesion_tables import evaluated_lesions
 from wgan_vgg.reporting.markdown import DASH, markdown_table, with_interval
 
-Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
-Dose = Mapping[str, Any]  # see of_dose
 
-
-def of_dose(photons: float, evaluation: Evaluation) -> dict[str, Any]:
+def of_dose(photons: float, evaluation: Evaluation) -> Dose:
     """What the tables and the figure show of the evaluation at one dose.
 
     Returns:
@@ -19,8 +17,7 @@ def of_dose(photons: float, evaluation: Evaluation) -> dict[str, Any]:
       `psnr`: by method, mean over patients, `low` and `high`; `lesions`: by name of each lesion that could be
       evaluated and by method, d' of the channelized Hotelling observer.
     """
-    statistics, found = evaluation["statistics"], evaluation["detectability"]
-    kinds = (evaluation["repeats"] or {"lesions": []})["lesions"]
+    statistics = evaluation["statistics"]
     return {
         "photons": photons,
         "baselines": list(evaluation["baselines"]),
@@ -28,11 +25,10 @@ def of_dose(photons: float, evaluation: Evaluation) -> dict[str, Any]:
         "confidence": statistics["confidence"],
         "psnr": {name: values["psnr"] for name, values in statistics["means"].items()},
         "lesions": {
-            lesion_name(kind): {
-                name: {key: value[key] for key in ("mean", "low", "high")} for name, value in one[CHO].items()
+            lesion: {
+                name: {"mean": one["mean"], "low": one["low"], "high": one["high"]} for name, one in found[CHO].items()
             }
-            for kind, one in zip(kinds, found, strict=False)
-            if one
+            for lesion, found in evaluated_lesions(evaluation)
         },
     }
 

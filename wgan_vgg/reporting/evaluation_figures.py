@@ -1,16 +1,15 @@
 """Figures of the summary: noise power, each patient's PSNR, the distribution over the images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from wgan_vgg.evaluation.json_types import Row
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.references import TRUTH
+from wgan_vgg.reporting.json_types import Results
 from wgan_vgg.reporting.style import FULL, HALF, INK, legend_above, log_scale, method_style, new_figure, save_figure
-
-Results = Mapping[str, Any]
 
 _HEIGHT = 4.4  # inches
 _NAMES_LENGTH = 30  # characters that fit below an axis side by side
@@ -24,9 +23,8 @@ def noise_power(results: Results, folder: Path) -> str | None:
       The caption; None where there is no figure: nothing is flat, or HU are not defined.
     """
     evaluation = results["evaluation"]
-    curves = {TRUTH: evaluation["noise_power"]["methods"].get(TRUTH)}
-    curves |= {name: evaluation["noise_power"]["methods"].get(name) for name in _shown(results)}
-    curves = {name: curve for name, curve in curves.items() if curve}
+    found = evaluation["noise_power"]["methods"]
+    curves = {name: curve for name in (TRUTH, *_shown(results)) if (curve := found.get(name))}
     if not curves:
         return None
     power_unit, frequency_unit = evaluation["noise_power"]["unit"].split(", ")
@@ -50,7 +48,8 @@ def psnr_by_patient(results: Results, folder: Path) -> str | None:
     if not isinstance(evaluation["patients"], int):
         return None
     values = {name: evaluation["patient_values"][name]["psnr"] for name in _shown(results)}
-    patients = sorted(values[NOISY], key=lambda patient: values[NOISY][patient])
+    of_noisy = {patient: psnr for patient, psnr in values[NOISY].items() if psnr is not None}
+    patients = sorted(of_noisy, key=of_noisy.__getitem__)
     figure, axes = new_figure(1, 1, HALF, _HEIGHT)
     ax = axes[0, 0]
     for name, of_patient in values.items():
@@ -68,7 +67,7 @@ def psnr_by_patient(results: Results, folder: Path) -> str | None:
     return save_figure(figure, folder, "psnr_by_patient", f"{text}\n{results['caption']}")
 
 
-def distributions(results: Results, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
+def distributions(results: Results, rows: Sequence[Row], folder: Path) -> str:
     """Box plots of every method's PSNR and SSIM over the images."""
     evaluation = results["evaluation"]
     methods = list(evaluation["methods"])

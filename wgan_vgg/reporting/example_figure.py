@@ -54,5 +54,5 @@ def example_figure(folder: Path) -> str:
 def _quality(truth: np.ndarray, image: np.ndarray, slope: float) -> str:
     if image is truth:
         return " "
-    pair = [array / slope for array in (truth, image)]
-    return f"{metrics.psnr(*pair):.2f} dB, SSIM {metrics.ssim(*pair):.3f}"
+    truth, image = truth / slope, image / slope
+    return f"{metrics.psnr(truth, image):.2f} dB, SSIM {metrics.ssim(truth, image):.3f}"

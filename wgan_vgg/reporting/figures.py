@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from wgan_vgg import models, pretrained
 from wgan_vgg.evaluation.samples import load_samples
@@ -10,7 +9,8 @@ from wgan_vgg.input_pipeline import crop_shape
 from wgan_vgg.reporting import evaluation_figures, image_figures, network_figures, training_figures
 from wgan_vgg.reporting.dose_figure import against_dose
 from wgan_vgg.reporting.example_figure import example_figure
-from wgan_vgg.reporting.results import Runs, image_rows
+from wgan_vgg.reporting.json_types import Results, Runs
+from wgan_vgg.reporting.results import image_rows
 from wgan_vgg.reporting.style import figure_style
 from wgan_vgg.run_dir import RunDir
 
@@ -34,7 +34,7 @@ TITLES = {
 REPORT_FIGURES = (*(f"figure{number}" for number in range(1, 7)), "detail")
 
 
-def write_figures(runs: Runs, results: Mapping[str, Any], folder: Path, split: str) -> dict[str, str]:
+def write_figures(runs: Runs, results: Results, folder: Path, split: str) -> dict[str, str]:
     """Writes every figure that the runs have, as SVG, PNG and PDF; what an earlier report left is removed.
 
     Args:
@@ -66,20 +66,21 @@ def write_figures(runs: Runs, results: Mapping[str, Any], folder: Path, split: s
             "psnr_by_patient": evaluation_figures.psnr_by_patient(results, folder),
             "distributions": evaluation_figures.distributions(results, image_rows(runs, split), folder),
         }
-    return {name: captions[name] for name in TITLES if captions.get(name)}
+    return {name: caption for name in TITLES if (caption := captions.get(name))}
 
 
-def _draw_training(runs: Mapping[str, RunDir], results: Mapping[str, Any], folder: Path) -> dict[str, str]:
+def _draw_training(runs: Mapping[str, RunDir], results: Results, folder: Path) -> dict[str, str | None]:
     configs = [run.load_config() for run in runs.values()]
     epochs = {model: run.rows() for model, run in runs.items()}
     generator = models.build_generator(configs[0].generator)
-    captions = {
+    captions: dict[str, str | None] = {
         "figure1": network_figures.draw_network(generator, folder, "figure1", "generator"),
         "figure4": training_figures.losses_over_epochs(epochs, folder, results["caption"]),
         "figure6": training_figures.metrics_over_epochs(epochs, folder, results["caption"]),
     }
     if any(config.spec.adversarial for config in configs):
-        shape = crop_shape(configs[0].input, tuple(results["data"]["image_shape"]))
+        height, width = results["data"]["image_shape"]
+        shape = crop_shape(configs[0].input, (height, width))
         made = models.generator_of(configs[0].generator).trained_shape(shape)
         critic = models.build_critic(configs[0].critic, made)
         captions["figure2"] = network_figures.draw_network(critic, folder, "figure2", "critic")

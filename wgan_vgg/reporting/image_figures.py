@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from scipy import ndimage
 
@@ -12,10 +12,10 @@ from data_prep.hu import HuScale
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.references import TRUTH
 from wgan_vgg.evaluation.samples import slice_name
+from wgan_vgg.reporting.json_types import Results
 from wgan_vgg.reporting.style import FULL, HALF, Window, named_window, new_figure, save_figure, show_ct
 
 Samples = Mapping[str, Mapping[str, np.ndarray]]  # by model, see samples.load_samples
-Results = Mapping[str, Any]
 
 _COLUMNS = 4  # of images, at most
 _LINE = 0.2  # inches of a title's line
@@ -129,7 +129,7 @@ def _in_hu(samples: Samples, results: Results, baseline: str | None) -> dict[str
 
 def _grid(
     images: Mapping[str, np.ndarray], width: float = FULL, *, lines: int = 2, beside: float = 0
-) -> tuple[Any, np.ndarray]:
+) -> tuple[Figure, np.ndarray]:
     """A figure with one axes for each image of one shape, in rows that are as equal as can be.
 
     Args:

@@ -1,55 +1,52 @@
 """Tables of what model observers find: d' of each lesion, and what is called a lesion where there is none."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from wgan_vgg.evaluation.json_types import Detectability, DPrime, Evaluation, Lesion, RepeatedScans
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.observers import CHO, NPW
 from wgan_vgg.reporting.markdown import DASH, markdown_table, number
 
-Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
-
 
 def lesion_markdown(evaluation: Evaluation) -> str:
     """Both tables, with what they mean; why there are none, where there are none."""
-    if not evaluation["repeats"]:
+    repeats = evaluation["repeats"]
+    if not repeats:
         return "No lesions could be put in: the low dose was not simulated here, or patients or pixel size are unknown."
     if not any(evaluation["detectability"]):
         return "Too few lesions found a place, or too few patients, for an observer to learn from."
-    return "\n\n".join([detectability_table(evaluation), false_calls_table(evaluation), _about(evaluation)])
+    return "\n\n".join([detectability_table(evaluation), false_calls_table(evaluation), _about(evaluation, repeats)])
 
 
 def detectability_table(evaluation: Evaluation) -> str:
     """d' of the channelized Hotelling observer with intervals; a star where it differs from the noisy input's."""
-    lesions = _lesions(evaluation)
-    found = [evaluation["detectability"][place][CHO] for place in lesions]
+    lesions = evaluated_lesions(evaluation)
     rows = [
-        [name, *(_with_interval(name, one[name]) if name in one else DASH for one in found)]
+        [name, *(_with_interval(name, one[CHO][name]) if name in one[CHO] else DASH for _, one in lesions)]
         for name in evaluation["methods"]
     ]
-    return markdown_table(["", *lesions.values()], rows)
+    return markdown_table(["", *(text for text, _ in lesions)], rows)
 
 
 def false_calls_table(evaluation: Evaluation) -> str:
     """d' of the non-prewhitening observer, and the share of empty squares that the Hotelling observer calls lesions."""
-    lesions = _lesions(evaluation)
-    header = ["", *(f"d' {text}" for text in lesions.values()), *(f"false calls {text}" for text in lesions.values())]
+    lesions = evaluated_lesions(evaluation)
+    header = ["", *(f"d' {text}" for text, _ in lesions), *(f"false calls {text}" for text, _ in lesions)]
     rows = []
     for name in evaluation["methods"]:
-        found = [evaluation["detectability"][place] for place in lesions]
-        d_prime = [number(one[NPW][name]["mean"], 2) if name in one[NPW] else DASH for one in found]
-        calls = [f"{one[CHO][name]['false_calls']:.0%}" if name in one[CHO] else DASH for one in found]
+        d_prime = [number(one[NPW][name]["mean"], 2) if name in one[NPW] else DASH for _, one in lesions]
+        calls = [f"{one[CHO][name]['false_calls']:.0%}" if name in one[CHO] else DASH for _, one in lesions]
         rows.append([name, *d_prime, *calls])
     return markdown_table(header, rows)
 
 
 def detectability_verdict(evaluation: Evaluation) -> str:
     """In words: which networks lose lesions that could be seen in the noisy input, and which show them better."""
-    lesions, worse, better = _lesions(evaluation), [], []
+    lesions = evaluated_lesions(evaluation)
+    worse: list[str] = []
+    better: list[str] = []
     networks = [name for name in evaluation["methods"] if name not in (NOISY, *evaluation["baselines"])]
     for name in networks:
-        for place, text in lesions.items():
-            found = evaluation["detectability"][place][CHO].get(name)
+        for text, one in lesions:
+            found = one[CHO].get(name)
             if found and found["above_reference"]["high"] < 0:
                 worse.append(f"{name} ({text})")
             if found and found["above_reference"]["low"] > 0:
@@ -63,28 +60,29 @@ def detectability_verdict(evaluation: Evaluation) -> str:
     )
 
 
-def lesion_name(lesion: Mapping[str, float]) -> str:
+def lesion_name(lesion: Lesion) -> str:
     """What tables and figures call a kind of lesion."""
     return f"{lesion['diameter_mm']:g} mm, {lesion['contrast_hu']:g} HU"
 
 
-def _lesions(evaluation: Evaluation) -> dict[int, str]:
-    """Those that were evaluated, by their number."""
-    return {
-        number: lesion_name(lesion)
-        for number, lesion in enumerate((evaluation["repeats"] or {"lesions": []})["lesions"])
-        if evaluation["detectability"] and evaluation["detectability"][number]
-    }
+def evaluated_lesions(evaluation: Evaluation) -> list[tuple[str, Detectability]]:
+    """The name of each lesion that was evaluated, and what observers see of it."""
+    kinds = evaluation["repeats"]["lesions"] if evaluation["repeats"] else []
+    return [
+        (lesion_name(kind), found)
+        for kind, found in zip(kinds, evaluation["detectability"], strict=False)  # no method was scanned again: none
+        if found
+    ]
 
 
-def _with_interval(name: str, found: Mapping[str, Any]) -> str:
+def _with_interval(name: str, found: DPrime) -> str:
     difference = found["above_reference"]
     star = "*" if name != NOISY and (difference["low"] > 0 or difference["high"] < 0) else ""
     return f"{found['mean']:.2f}{star} [{found['low']:.2f}, {found['high']:.2f}]"
 
 
-def _about(evaluation: Evaluation) -> str:
-    repeats, confidence = evaluation["repeats"], evaluation["statistics"]["confidence"]
+def _about(evaluation: Evaluation, repeats: RepeatedScans) -> str:
+    confidence = evaluation["statistics"]["confidence"]
     counts = [lesion["count"] for lesion in repeats["lesions"]]
     return (
         f"Discs put into {repeats['images']} slices before the low dose was simulated, {min(counts)} to {max(counts)} "

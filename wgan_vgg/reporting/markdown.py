@@ -2,7 +2,9 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+from wgan_vgg.evaluation.json_types import Bounded, Estimate
 
 DASH = "–"
 # What the report calls PSNR and SSIM: of a batch's MSE, and with one window over the whole batch. In tables that have
@@ -30,7 +32,7 @@ def number(value: float | None, digits: int) -> str:
     return DASH if value is None else f"{value:.{digits}f}"
 
 
-def with_interval(estimate: Mapping[str, float | None] | None, digits: int, sign: str = "") -> str:
+def with_interval(estimate: Estimate | Bounded | None, digits: int, sign: str = "") -> str:
     """A mean and its interval (`mean`, `low`, `high`); `sign` is "+" where a sign is always to be shown."""
     if estimate is None or estimate["mean"] is None:
         return DASH

@@ -11,6 +11,7 @@ from data_prep.manifest import sha256
 from wgan_vgg import pretrained
 from wgan_vgg.config import Config, nested, preset
 from wgan_vgg.errors import InputError
+from wgan_vgg.evaluation.json_types import Summary
 from wgan_vgg.exporters.export import METADATA, export
 from wgan_vgg.files import read_json, write_json, write_text
 from wgan_vgg.reporting.comparison_tables import quality_table
@@ -62,11 +63,12 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
     return target
 
 
-def _evaluation(run: RunDir, split: str) -> dict[str, Any]:
+def _evaluation(run: RunDir, split: str) -> Summary:
     path = run.eval_json(split)
     if not path.is_file():
         raise InputError(f"workdir {run.path}: its {split} split was not evaluated; do so with experiments.evaluate")
-    return read_json(path)
+    summary: Summary = read_json(path)
+    return summary
 
 
 def _card(
@@ -75,7 +77,7 @@ def _card(
     about: str,
     data_note: str,
     metadata: Mapping[str, Any],
-    evaluations: Mapping[str, Mapping[str, Any]],
+    evaluations: Mapping[str, Summary],
 ) -> str:
     hu = metadata["hu"]
     return _TEMPLATES.get_template("model_card.md").render(

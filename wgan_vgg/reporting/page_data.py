@@ -3,15 +3,17 @@
 import base64
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from data_prep.hu import WINDOWS, HuScale
+from wgan_vgg.evaluation.json_types import Row
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.samples import slice_name
 from wgan_vgg.reporting.image_figures import Samples, full_window, methods_on_slice
+from wgan_vgg.reporting.json_types import Results
 from wgan_vgg.reporting.style import method_style
 
 # Of 16-bit pixels before compression; of larger images fewer slices are embedded, at least one.
@@ -27,18 +29,18 @@ _COLUMNS = {  # of the table of images: label and digits
 }
 
 
-def page_data(samples: Samples, results: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def page_data(samples: Samples, results: Results, rows: Sequence[Row]) -> dict[str, Any]:
     """All of it, as values of JSON."""
     return {"viewer": _viewer(samples, results), "images": _images(results, rows), "colours": colours(results)}
 
 
-def colours(results: Mapping[str, Any]) -> dict[str, str]:
+def colours(results: Results) -> dict[str, str]:
     """By method."""
     evaluation = results["evaluation"]
     return {name: method_style(name, evaluation["baselines"])["color"] for name in evaluation["methods"]}
 
 
-def _viewer(samples: Samples, results: Mapping[str, Any]) -> dict[str, Any]:
+def _viewer(samples: Samples, results: Results) -> dict[str, Any]:
     """`pixels`: base64 of zlib of little-endian int16 HU, (slices, methods, height, width)."""
     first = next(iter(samples.values()))
     slices, height, width = first["low_dose"].shape
@@ -64,7 +66,7 @@ def _viewer(samples: Samples, results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _images(results: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _images(results: Results, rows: Sequence[Row]) -> dict[str, Any]:
     """`values` by method: one list an image, in the order of `names` (patient, slice) and of `columns`."""
     windows = results["evaluation"]["windows"]
     columns = _COLUMNS | {

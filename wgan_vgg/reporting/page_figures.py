@@ -44,8 +44,9 @@ class PageFigure:
 def page_figure(svg: Path, caption: str) -> PageFigure:
     """A figure from its file and the caption that write_figures gave."""
     text = svg.read_text(encoding="utf-8")
-    root, content = re.search(r"(<svg [^>]*>)(.*)</svg>", text, flags=re.DOTALL).groups()
-    points = float(re.search(r' width="([\d.]+)pt"', root)[1])
+    root, content = _found(r"(<svg [^>]*>)(.*)</svg>", text)
+    points = float(*_found(r' width="([\d.]+)pt"', root))
+    (view_box,) = _found(r' viewBox="([^"]*)"', root)
     content = re.sub(r"<metadata>.*?</metadata>", "", content, flags=re.DOTALL).replace(INK, "currentColor")
     content = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{svg.stem}-", content)
     content = _IMAGE.sub(lambda image: image[0] if _is_pixelated(image["points"]) else image[1], content)
@@ -53,12 +54,19 @@ def page_figure(svg: Path, caption: str) -> PageFigure:
         name=svg.stem,
         title=TITLES[svg.stem],
         caption=caption.partition("\n")[0],
-        view_box=re.search(r' viewBox="([^"]*)"', root)[1],
+        view_box=view_box,
         content=Markup(content),
         width=round(points * _PIXELS_PER_POINT),
         min_width=round(points * _PIXELS_PER_POINT * _SHRINKS_TO),
         wide=points > HALF * _POINTS_PER_INCH,
     )
+
+
+def _found(pattern: str, svg: str) -> tuple[str, ...]:
+    """The groups of what matplotlib writes into every SVG."""
+    match = re.search(pattern, svg, flags=re.DOTALL)
+    assert match is not None, f"no {pattern} in an SVG of matplotlib's"
+    return match.groups()
 
 
 def _is_pixelated(points: str) -> bool:

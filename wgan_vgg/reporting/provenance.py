@@ -1,22 +1,20 @@
 """Where results are from: a line for the head of page and results.md, and the tables at the page's end."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from data_prep.hu import HuScale
 from wgan_vgg.config import nested
 from wgan_vgg.files import read_json
+from wgan_vgg.json_types import Environment
+from wgan_vgg.reporting.json_types import Results, Runs, Summaries
 from wgan_vgg.reporting.markdown import DASH, Table
 from wgan_vgg.run_dir import RunDir
-
-Runs = Mapping[str, Sequence[RunDir]]  # as results.Runs
-Results = Mapping[str, Any]
 
 _COMMIT = 10  # characters of a commit that name it
 _CHANGED = "-dirty"  # git's mark of a source tree that was changed since the commit
 
 
-def provenance_line(runs: Runs, summaries: Mapping[str, Sequence[Mapping[str, Any]]], caption: str) -> str:
+def provenance_line(runs: Runs, summaries: Summaries, caption: str) -> str:
     """Data, patients, VGG weights, seeds, steps, commit and date, in one line; what is not known is left out.
 
     Args:
@@ -33,7 +31,7 @@ def provenance_line(runs: Runs, summaries: Mapping[str, Sequence[Mapping[str, An
         f"{first['images']} {first['split']} images of {patients}",
         _listed("seed", sorted({str(run.load_config().seed) for run in trained}, key=int)),
         _steps(summaries),
-        _listed("commit", [_commit(launch["git"]) for launch in launches if launch.get("git")]),
+        _listed("commit", [_commit(git) for launch in launches if (git := launch.get("git"))]),
         _days(sorted(launch["date"][:10] for launch in launches if launch.get("date"))),
     ]
     return " · ".join(part for part in parts if part)
@@ -63,7 +61,7 @@ def data_table(runs: Runs, results: Results) -> Table:
 
 def settings_tables(runs: Runs) -> dict[str, Table]:
     """By heading: each run's config, and each of its launches' environment."""
-    tables = {}
+    tables: dict[str, Mapping[str, object]] = {}
     for name, run in _by_name(runs).items():
         if run.config.is_file():
             tables[f"{name}: config"] = nested.flatten_dict(run.stored()["config"])
@@ -84,7 +82,7 @@ def _by_name(runs: Runs) -> dict[str, RunDir]:
     }
 
 
-def _launches(run: RunDir) -> list[dict[str, Any]]:
+def _launches(run: RunDir) -> list[Environment]:
     launches = read_json(run.environment) if run.environment.is_file() else []
     return launches if isinstance(launches, list) else [launches]
 
@@ -95,7 +93,7 @@ def _listed(word: str, values: Sequence[str]) -> str:
     return f"{word}{'s' if len(distinct) > 1 else ''} {', '.join(distinct)}" if distinct else ""
 
 
-def _steps(summaries: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def _steps(summaries: Summaries) -> str:
     """At which training step each model was evaluated."""
     steps = {
         name: ", ".join(dict.fromkeys(f"{one['step']:,}" for one in of_seeds if one["step"]))

@@ -1,16 +1,16 @@
 """Tables, figures and the page of a run directory or a reproduction, from the run directories alone."""
 
 from pathlib import Path
-from typing import Any
 
 from wgan_vgg.files import write_text
 from wgan_vgg.reporting import report_page, tables
 from wgan_vgg.reporting.figures import write_figures
-from wgan_vgg.reporting.results import Runs, collect, find_runs
+from wgan_vgg.reporting.json_types import Results, Runs
+from wgan_vgg.reporting.results import collect, find_runs
 from wgan_vgg.run_dir import ReportDir
 
 
-def report(workdir: Path, split: str = "test") -> dict[str, Any]:
+def report(workdir: Path, split: str = "test") -> Results:
     """Writes results.md, figures/ and report.html of what is in `workdir` already.
 
     Returns:
@@ -25,7 +25,7 @@ def report(workdir: Path, split: str = "test") -> dict[str, Any]:
     return results
 
 
-def write_report(place: ReportDir, runs: Runs, results: dict[str, Any], split: str) -> None:
+def write_report(place: ReportDir, runs: Runs, results: Results, split: str) -> None:
     """Writes results.md, figures/ and report.html of runs whose `results` are collected."""
     place.create()
     captions = write_figures(runs, results, place.figures, split)

@@ -2,21 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import jinja2
 
+from wgan_vgg.evaluation.json_types import Score
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.samples import load_samples
 from wgan_vgg.reporting import tables
 from wgan_vgg.reporting.figures import REPORT_FIGURES
+from wgan_vgg.reporting.json_types import Results, Runs
 from wgan_vgg.reporting.markdown import blocks
 from wgan_vgg.reporting.page_data import colours, page_data
 from wgan_vgg.reporting.page_figures import page_figure
 from wgan_vgg.reporting.provenance import data_table, settings_tables
-from wgan_vgg.reporting.results import Runs, image_rows
-
-Results = Mapping[str, Any]
+from wgan_vgg.reporting.results import image_rows
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("wgan_vgg.reporting", "page"),
@@ -60,20 +60,37 @@ def render(runs: Runs, results: Results, figures: Path, captions: Mapping[str, s
     )
 
 
-def headline(results: Results) -> dict[str, Any]:
+class Tile(TypedDict):
+    """One method; its gain in dB over the noisy input."""
+
+    kind: str
+    name: str
+    psnr: float
+    ssim: Score
+    gain: float | None
+
+
+class Headline(TypedDict):
+    """What stands at the page's head; `problems` in words."""
+
+    tiles: list[Tile]
+    problems: list[str]
+
+
+def headline(results: Results) -> Headline:
     """The best of each kind beside the noisy input, and who does not even reach that.
 
-    Returns:
-      `tiles`, and `problems` in words, none where every model is above the noisy input.
+    In PSNR and SSIM; `problems` are none where every model is above the noisy input.
     """
     means = results["evaluation"]["statistics"]["means"]  # the table's
-    psnr = {name: of_method["psnr"]["mean"] for name, of_method in means.items()}
+    known = {name: of_method["psnr"]["mean"] for name, of_method in means.items()}
+    psnr = {name: mean for name, mean in known.items() if mean is not None}
     kinds = {
         "Noisy input": NOISY,
         "Best baseline": results["sample_baseline"],  # best in tuning: the one that figures and table compare with
         "Best model": max(results["models"], key=lambda name: psnr[name]),
     }
-    tiles = [
+    tiles: list[Tile] = [
         {
             "kind": kind,
             "name": name,

@@ -1,7 +1,7 @@
 """What evaluated runs say together: the content of results.json, of every table, figure and page."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +9,16 @@ from data_prep import tfrecords
 from wgan_vgg import vgg
 from wgan_vgg.config import MODELS, Config
 from wgan_vgg.errors import InputError
+from wgan_vgg.evaluation.json_types import EvaluatedData, Row, Score, Summary
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.files import read_json
+from wgan_vgg.json_types import EpochRow
 from wgan_vgg.reporting import dose_tables, tables
 from wgan_vgg.reporting.combined import combined
+from wgan_vgg.reporting.json_types import Dose, ModelOutcome, Results, Runs, SeedOutcome, Summaries
 from wgan_vgg.reporting.provenance import provenance_line
 from wgan_vgg.reporting.verdict import verdict
 from wgan_vgg.run_dir import ReproductionDir, RunDir
-
-# By model, one for each seed; a third-party method, by its name, has one.
-Runs = Mapping[str, Sequence[RunDir]]
-Results = dict[str, Any]
 
 NEGLIGIBLE_SHARE = 0.01  # of the generator's gradient: such a term is there by name only
 _IDENTITY = ("patient_id", "slice_index", "source", "method")
@@ -53,7 +52,7 @@ def collect(runs: Runs, split: str) -> Results:
     Raises:
       InputError: an evaluation is of an older version, or of other data than the others.
     """
-    summaries = {name: [read_json(run.eval_json(split)) for run in of_seeds] for name, of_seeds in runs.items()}
+    summaries = _read(runs, split)
     _check_alike(runs, summaries, split)
     configs = [run.load_config() for of_seeds in runs.values() for run in of_seeds if run.config.is_file()]
     config = next(iter(configs), Config())
@@ -64,7 +63,7 @@ def collect(runs: Runs, split: str) -> Results:
     doses, missing = _at_every_dose(runs, split, data, config)
     weights = [vgg.describe_weights(one.vgg) for one in configs if one.spec.content == "vgg"]
     caption = "; ".join([describe_data(data), *weights[:1]])
-    return {
+    results: Results = {
         "preset": config.preset if configs else None,
         "seeds": sorted({one.seed for one in configs}),
         "caption": caption,
@@ -83,26 +82,30 @@ def collect(runs: Runs, split: str) -> Results:
         "models": {
             name: _outcome(of_seeds, summaries[name], evaluation["methods"][name]) for name, of_seeds in runs.items()
         },
-        **({"doses": doses} if doses else {}),
     }
+    if doses:
+        results["doses"] = doses
+    return results
 
 
-def _at_every_dose(
-    runs: Runs, split: str, data: Mapping[str, Any], config: Config
-) -> tuple[list[dict[str, Any]], list[str]]:
+def _read(runs: Runs, split: str) -> Summaries:
+    return {name: [read_json(run.eval_json(split)) for run in of_seeds] for name, of_seeds in runs.items()}
+
+
+def _at_every_dose(runs: Runs, split: str, data: EvaluatedData, config: Config) -> tuple[list[Dose], list[str]]:
     """Of data of several doses, what the evaluations say at each (dose_tables.of_dose); warnings of those missing."""
-    doses, missing = [], []
+    doses: list[Dose] = []
+    missing: list[str] = []
     by_dose = data.get("test_photons", {}) if split == "test" else {}
     for other, photons in sorted(by_dose.items(), key=lambda item: item[1]):
         if all(run.eval_json(other).is_file() for of_seeds in runs.values() for run in of_seeds):
-            summaries = {name: [read_json(run.eval_json(other)) for run in of_seeds] for name, of_seeds in runs.items()}
-            doses.append(dose_tables.of_dose(photons, combined(summaries, config)))
+            doses.append(dose_tables.of_dose(photons, combined(_read(runs, other), config)))
         else:
             missing.append(f"split {other} was not evaluated of every model; evaluate them with experiments.evaluate")
     return doses, missing
 
 
-def _check_alike(runs: Runs, summaries: Mapping[str, Sequence[Mapping[str, Any]]], split: str) -> None:
+def _check_alike(runs: Runs, summaries: Summaries, split: str) -> None:
     """Raises InputError unless all evaluations are of this version, and of the same data and settings."""
     first = next(iter(summaries.values()))[0]
     for name, of_seeds in summaries.items():
@@ -115,9 +118,9 @@ def _check_alike(runs: Runs, summaries: Mapping[str, Sequence[Mapping[str, Any]]
                 )
 
 
-def image_rows(runs: Runs, split: str) -> list[dict[str, Any]]:
+def image_rows(runs: Runs, split: str) -> list[Row]:
     """The rows of the CSV of each model's first seed, numbers as float or None, methods that they share once."""
-    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    rows: dict[tuple[str, ...], Row] = {}
     for run in (of_seeds[0] for of_seeds in runs.values()):
         with run.eval_csv(split).open(newline="") as file:
             for row in csv.DictReader(file):
@@ -127,7 +130,7 @@ def image_rows(runs: Runs, split: str) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def describe_data(data: Mapping[str, Any]) -> str:
+def describe_data(data: EvaluatedData) -> str:
     """What captions say of the data of an evaluation's summary."""
     source = {
         "phantoms": "Synthetic phantoms, not patients",
@@ -141,7 +144,7 @@ def describe_data(data: Mapping[str, Any]) -> str:
     return f"{source.get(data['source'], data['source'])}, {height}x{width}, {noise}"
 
 
-_NOISES = {
+_NOISES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "gaussian": lambda settings: (
         f"gaussian noise of std {settings['noise_std']:g}"
         if settings["noise_std"] is not None
@@ -166,7 +169,7 @@ def _photons(photons: float | list[float]) -> str:
 _NOISE_VARIANTS = {"shared_noise_field": "one field for all", "rescale_low_dose": "noisy input min-max rescaled"}
 
 
-def _warnings(runs: Runs, summaries: Mapping[str, Sequence[Mapping[str, Any]]], data: Mapping[str, Any]) -> list[str]:
+def _warnings(runs: Runs, summaries: Summaries, data: EvaluatedData) -> list[str]:
     warnings = []
     if data["patients_in_both"] == tfrecords.UNKNOWN_PATIENT:
         warnings.append("the patients are unknown (no patient_ids_rand_*.csv); a patient may be in training and test")
@@ -179,7 +182,7 @@ def _warnings(runs: Runs, summaries: Mapping[str, Sequence[Mapping[str, Any]]], 
     return warnings
 
 
-def _warnings_of_run(name: str, rows: Sequence[Mapping[str, Any]], step: int | None) -> list[str]:
+def _warnings_of_run(name: str, rows: Sequence[EpochRow], step: int | None) -> list[str]:
     if not rows:
         return []
     warnings, last = [], rows[-1]
@@ -194,15 +197,10 @@ def _warnings_of_run(name: str, rows: Sequence[Mapping[str, Any]], step: int | N
     return warnings
 
 
-def _outcome(
-    of_seeds: Sequence[RunDir], summaries: Sequence[Mapping[str, Any]], means: Mapping[str, float | None]
-) -> dict[str, Any]:
-    """A model's own part, `means` being over its seeds; what is of one training is the first seed's.
-
-    `last_epoch` is None where its training is not known.
-    """
+def _outcome(of_seeds: Sequence[RunDir], summaries: Sequence[Summary], means: Mapping[str, Score]) -> ModelOutcome:
+    """A model's own part, `means` being over its seeds."""
     run, model = of_seeds[0], summaries[0]["model"]
-    rows = run.rows()
+    rows, (ssim, psnr) = run.rows(), tables.PUBLISHED_TEST.get(model, (None, None))
     by_seed = [_of_seed(other, summary["methods"][model]) for other, summary in zip(of_seeds, summaries, strict=True)]
     return {
         "collapsed": any(one["collapsed"] for one in by_seed),
@@ -212,11 +210,11 @@ def _outcome(
         "test": means,
         "by_seed": by_seed,
         "sample": summaries[0]["sample"]["methods"][model],
-        "published": dict(zip(("ssim", "psnr"), tables.PUBLISHED_TEST.get(model, (None, None)), strict=True)),
+        "published": {"ssim": ssim, "psnr": psnr},
     }
 
 
-def _of_seed(run: RunDir, means: Mapping[str, float | None]) -> dict[str, Any]:
+def _of_seed(run: RunDir, means: Mapping[str, Score]) -> SeedOutcome:
     rows = run.rows()
     return {
         "seed": run.load_config().seed if run.config.is_file() else None,

@@ -1,13 +1,9 @@
 """study.md from study.json: what each choice of protocol does to the published metrics and to the honest ones."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from data_prep.tfrecords import UNKNOWN_PATIENT
+from wgan_vgg.reporting.json_types import Study, StudyRow
 from wgan_vgg.reporting.markdown import BATCH_PSNR, GLOBAL_SSIM, markdown_table, number, with_interval
 
-Study = Mapping[str, Any]  # the content of study.json
-Row = Mapping[str, Any]
 _DIGITS = {"report_psnr": 2, "report_ssim": 4, "psnr": 2, "ssim": 4, "rmse_hu": 1}
 
 
@@ -50,7 +46,7 @@ def metric_table(study: Study) -> str:
     rows = []
     metrics = {"PSNR": "psnr", BATCH_PSNR: "report_psnr", "SSIM": "ssim", GLOBAL_SSIM: "report_ssim"}
     for label, key in metrics.items():
-        rows.append([label, *(number(first[of][key], _DIGITS[key]) for of in ("noisy", "model"))])
+        rows.append([label, *(number(means[key], _DIGITS[key]) for means in (first["noisy"], first["model"]))])
     return markdown_table(["", "noisy input", study["model"]], rows)
 
 
@@ -103,16 +99,16 @@ def _about_metric(study: Study) -> str:
     )
 
 
-def _arrow(row: Row, name: str) -> str:
-    return " → ".join(number(row[of][name], _DIGITS[name]) for of in ("noisy", "model"))
+def _arrow(row: StudyRow, name: str) -> str:
+    return " → ".join(number(means[name], _DIGITS[name]) for means in (row["noisy"], row["model"]))
 
 
-def _seen(row: Row) -> str:
+def _seen(row: StudyRow) -> str:
     seen = row["patients_in_both"]
     return UNKNOWN_PATIENT if seen == UNKNOWN_PATIENT else f"{len(seen)} of {row['patients']['test']}"
 
 
-def _status(row: Row) -> str:
+def _status(row: StudyRow) -> str:
     if row["status"] == "diverged":
         return f"**diverged**, evaluated at step {row['step']}"
     return "**collapsed**" if row["status"] == "collapsed" else ""

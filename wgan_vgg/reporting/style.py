@@ -2,9 +2,10 @@
 
 import dataclasses
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -52,7 +53,7 @@ _ROUNDING = 1e-9
 _PLAIN_EXPONENT = 3  # beyond it a number has its power of ten
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {  # matplotlib's type has every key that it knows
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
     **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
@@ -84,7 +85,7 @@ def named_window(name: str) -> Window:
     return Window(name.replace("_", " "), level - width / 2, level + width / 2)
 
 
-def method_style(name: str, baselines: Mapping[str, object]) -> dict[str, str]:
+def method_style(name: str, baselines: Collection[str]) -> dict[str, Any]:
     """Colour, marker and line of a method, the same in every figure: models solid, what is not trained broken."""
     if name == TRUTH:
         return {"color": INK, "marker": "", "linestyle": "-"}
@@ -161,5 +162,5 @@ def save_figure(figure: Figure, folder: Path, name: str, caption: str) -> str:
     return caption
 
 
-def _save(figure: Figure, path: Path, **options: object) -> None:
+def _save(figure: Figure, path: Path, **options: Any) -> None:
     write_via(path, lambda file: figure.savefig(file, format=path.suffix[1:], **options))

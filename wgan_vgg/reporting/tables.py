@@ -1,14 +1,14 @@
 """The report's Tables 1 to 3 as Markdown: published | ours | noisy input."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from wgan_vgg.evaluation.json_types import Score
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.reporting.comparison_tables import honest_markdown
 from wgan_vgg.reporting.dose_tables import dose_markdown
+from wgan_vgg.reporting.json_types import ModelOutcome, Results, SeedOutcome
 from wgan_vgg.reporting.markdown import BATCH_PSNR, DASH, GLOBAL_SSIM, duration, markdown_table, number
 from wgan_vgg.run_dir import held_out_split
 
@@ -44,8 +44,6 @@ PUBLISHED_LOSSES = {
 # Report 6.3, "strictly no overfitting": here, training images at most this much better than test images.
 NO_OVERFITTING_DB = 1.0
 
-Results = Mapping[str, Any]
-
 
 HONEST, SEEDS, DOSES, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
     "All methods, with intervals and tests",
@@ -77,7 +75,7 @@ def sections(results: Results) -> dict[str, str]:
     models = results["models"]
     parts = {
         HONEST: [honest_markdown(results["evaluation"])],
-        **({DOSES: [dose_markdown(results["doses"])]} if results.get("doses") else {}),
+        **({DOSES: [dose_markdown(doses)]} if (doses := results.get("doses")) else {}),
         TABLE_1: [model_table(results)],
         TABLE_2: [
             f"Ours: {results['sample_rule']}; not the report's image.",
@@ -119,7 +117,7 @@ def seeds_table(results: Results) -> str:
     return markdown_table(["", *(f"seed {seed}" for seed in seeds), "std of PSNR"], rows)
 
 
-def _seed_cell(found: Mapping[str, Any] | None) -> str:
+def _seed_cell(found: SeedOutcome | None) -> str:
     if found is None:
         return DASH
     dead = " **collapsed**" if found["collapsed"] else ""
@@ -142,8 +140,8 @@ def test_table(results: Results) -> str:
     header = ["", *_COMPARED, "SSIM", "PSNR", "RMSE HU"]
     rows = []
     for name, means in results["evaluation"]["methods"].items():
-        gain = DASH if name == NOISY else f"{means['psnr'] - noisy['psnr']:+.2f} dB"
-        status = _status(results["models"].get(name, {}))
+        gain = DASH if name == NOISY else _gain(means["psnr"], noisy["psnr"])
+        status = _status(results["models"][name]) if name in results["models"] else ""
         compared = _compared(PUBLISHED_TEST.get(name), (means["report_ssim"], means["report_psnr"]), 4)
         honest = [number(means["ssim"], 4), number(means["psnr"], 3), number(means["rmse_hu"], 1)]
         rows.append([name, *compared, *honest, gain, status])
@@ -169,8 +167,8 @@ def training_table(results: Results) -> str:
         last, tries = model["last_epoch"], len(model["initialisation_means"])
         if not last:
             continue
-        psnr = [last[name]["psnr"] if name in last else None for name in ("train", split)]
-        if None in psnr:
+        psnr = [last[part]["psnr"] for part in ("train", split) if part in last]
+        if len(psnr) < 2:
             continue
         difference = psnr[0] - psnr[1]
         verdict = "holds" if difference < NO_OVERFITTING_DB else f"does not hold ({difference:+.2f} dB)"
@@ -196,9 +194,13 @@ def _compared(
     return [number(pair[i], pair[2]) for i in (0, 1) for pair in pairs] + differences
 
 
-def _status(model: Mapping[str, Any]) -> str:
-    last, began = model.get("last_epoch") or {}, model.get("init_from")
-    remarks = ["**collapsed**"] if model.get("collapsed") else []
+def _gain(psnr: Score, noisy: Score) -> str:
+    return DASH if psnr is None or noisy is None else f"{psnr - noisy:+.2f} dB"
+
+
+def _status(model: ModelOutcome) -> str:
+    last, began = model["last_epoch"] or {}, model["init_from"]
+    remarks = ["**collapsed**"] if model["collapsed"] else []
     behind = last.get("behind_input_since")
     if behind is not None and not remarks:
         remarks.append(f"**worse than its input** since step {behind} of {last['step']}")

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from wgan_vgg.config import MODELS
+from wgan_vgg.json_types import EpochRow
 from wgan_vgg.reporting.style import FULL, HALF, legend_above, log_scale, method_style, new_figure, save_figure
 from wgan_vgg.run_dir import held_out_split
 
-Epochs = Mapping[str, list[dict[str, Any]]]  # by model, the rows of metrics.jsonl
+Epochs = Mapping[str, list[EpochRow]]  # by model
 
 
 def losses_over_epochs(epochs: Epochs, folder: Path, caption: str) -> str:
@@ -55,13 +55,19 @@ def _shown_split(epochs: Epochs) -> str:
     return held_out_split(next(iter(epochs.values()))[-1])
 
 
-def _curve(ax: Axes, rows: list[dict[str, Any]], split: str, name: str, model: str, line: str) -> None:
-    style = method_style(model, {}) | {"linestyle": line, "linewidth": 1.5 if line == "-" else 1}
-    if line == "--":
-        style["marker"] = ""
-    label = model if line == "-" else None
-    points = [(row["epoch"], row[split][name]) for row in rows if split in row]
-    ax.plot(*zip(*points, strict=True), markersize=4, label=label, **style)
+def _curve(ax: Axes, rows: list[EpochRow], split: str, name: str, model: str, line: str) -> None:
+    style, solid = method_style(model, {}), line == "-"
+    epochs, values = zip(*((row["epoch"], row[split][name]) for row in rows if split in row), strict=True)
+    ax.plot(
+        epochs,
+        values,
+        color=style["color"],
+        linestyle=line,
+        marker=style["marker"] if solid else "",
+        linewidth=1.5 if solid else 1,
+        markersize=4,
+        label=model if solid else None,
+    )
 
 
 def _finish(ax: Axes, label: str, scale: str) -> None:

@@ -1,11 +1,10 @@
 """The result of the comparison with the baselines, in words: who beats all of them, and who loses to which."""
 
 from collections.abc import Mapping
-from typing import Any
 
+from wgan_vgg.evaluation.json_types import Estimate, Evaluation
 from wgan_vgg.reporting.lesion_tables import detectability_verdict
 
-Evaluation = Mapping[str, Any]  # the keys of eval/<split>.json
 _BEATS_ALL = "Beats every baseline"
 _UNDECIDED = "Undecided, no interval"
 
@@ -39,12 +38,17 @@ def verdict(evaluation: Evaluation) -> str:
     )
 
 
-def _outcome(differences: Mapping[str, Mapping[str, float | None] | None]) -> str:
+def _outcome(differences: Mapping[str, Estimate | None]) -> str:
     """Of one network, by baseline."""
-    if any(estimate is None or estimate["low"] is None for estimate in differences.values()):
+    bounds = {
+        name: (estimate["low"], estimate["high"])
+        for name, estimate in differences.items()
+        if estimate is not None and estimate["low"] is not None and estimate["high"] is not None
+    }
+    if len(bounds) < len(differences):
         return _UNDECIDED
-    lost = [name for name, estimate in differences.items() if estimate["high"] < 0]
-    open_ = [name for name, estimate in differences.items() if estimate["low"] <= 0 <= estimate["high"]]
+    lost = [name for name, (_, high) in bounds.items() if high < 0]
+    open_ = [name for name, (low, high) in bounds.items() if low <= 0 <= high]
     if lost:
         return "Loses to every baseline" if len(lost) == len(differences) else f"Loses to {', '.join(lost)}"
     return f"Not distinguishable from {', '.join(open_)}" if open_ else _BEATS_ALL

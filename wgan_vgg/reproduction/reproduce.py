@@ -5,9 +5,8 @@ with what is missing.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from data_prep.progress import Progress, prefixed, silent
 from wgan_vgg import vgg
@@ -19,6 +18,8 @@ from wgan_vgg.evaluation.evaluate import evaluate
 from wgan_vgg.exporters.export import export_saved_model, exported_step
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.json_types import EpochRow
+from wgan_vgg.reporting.json_types import Results
 from wgan_vgg.reporting.report import write_report
 from wgan_vgg.reporting.results import collect
 from wgan_vgg.reproduction.data_stage import prepare_data
@@ -40,7 +41,7 @@ def reproduce(
     input_dir: Path | None = None,
     data_dir: Path | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Results:
     """Runs the experiment, skipping what is already done.
 
     Args:
@@ -110,7 +111,7 @@ def train_and_evaluate(
     run: RunDir,
     references: ReferencesDir,
     progress: Progress,
-) -> dict[str, Any]:
+) -> EpochRow:
     """Trains a run to its end and evaluates it, as far as that is not done.
 
     Args:
@@ -191,5 +192,5 @@ def _model_config(
     return override(config, {"training.init_from": begins_with})
 
 
-def _uses_vgg(model_names: Sequence[str]) -> bool:
+def _uses_vgg(model_names: Iterable[str]) -> bool:
     return any(override(Config(), {"model": name}).spec.content == "vgg" for name in model_names)

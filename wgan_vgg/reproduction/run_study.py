@@ -1,7 +1,6 @@
 """Training and evaluating every row of a study, and what study.json and study.md say of them."""
 
 from pathlib import Path
-from typing import Any
 
 from data_prep.progress import Progress, prefixed, silent
 from wgan_vgg import vgg
@@ -9,6 +8,7 @@ from wgan_vgg.config import Config
 from wgan_vgg.errors import Diverged
 from wgan_vgg.files import read_json, write_json, write_text
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.reporting.json_types import Study
 from wgan_vgg.reporting.results import describe_data
 from wgan_vgg.reporting.study_tables import study_markdown
 from wgan_vgg.reproduction.data_stage import prepare_data
@@ -28,7 +28,7 @@ def run_study(
     source: str = "phantoms",
     input_dir: Path | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Study:
     """Trains one model under every protocol of a study, skipping what is already done.
 
     Each row is also evaluated on the first row's test split: what a network that was trained and published under
@@ -86,13 +86,13 @@ def run_study(
             status = _train_and_evaluate(own_config, data[owner], run, place.references(owner), told)
             own = on_first = read_json(run.eval_json(SPLIT))
             if owner != first:
-                results = place.on_other_data(name, repetition)
+                other = place.on_other_data(name, repetition)
                 first_config = seeded(configs[first], repetition)
-                evaluate_run(first_config, data[first], run, results, place.references(first), told)
-                on_first = read_json(results.eval_json(SPLIT))
+                evaluate_run(first_config, data[first], run, other, place.references(first), told)
+                on_first = read_json(other.eval_json(SPLIT))
             evaluated[name].append(EvaluatedSeed(own_config, own, on_first, *status))
     rows = [study_row(name, variants[name], evaluated[name], evaluated[first], config) for name in configs]
-    results = {
+    results: Study = {
         "study": study,
         "preset": config.preset,
         "model": config.model,

@@ -1,14 +1,13 @@
 """A row of a study: what one protocol's trainings come to, over seeds and patients."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
 
 from wgan_vgg.config import Config, nested
+from wgan_vgg.evaluation.json_types import Estimate, Score, Summary
 from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.evaluation.statistics import Estimate, paired_difference
+from wgan_vgg.evaluation.statistics import PatientScores, means_of_all, paired_difference
+from wgan_vgg.reporting.json_types import StudyRow
 from wgan_vgg.reproduction.protocols import Variant, applied
 from wgan_vgg.seeds import derive
 
@@ -29,15 +28,15 @@ class EvaluatedSeed:
     """
 
     config: Config
-    own: Mapping[str, Any]
-    on_first: Mapping[str, Any]
+    own: Summary
+    on_first: Summary
     status: str
     message: str | None
 
 
 def study_row(
     name: str, variant: Variant, seeds: Sequence[EvaluatedSeed], first: Sequence[EvaluatedSeed], config: Config
-) -> dict[str, Any]:
+) -> StudyRow:
     """The row's part of study.json: means over its seeds, and two differences of PSNR in dB with intervals.
 
     Args:
@@ -76,19 +75,18 @@ def study_row(
     }
 
 
-def _means(summaries: Sequence[Mapping[str, Any]], method: str) -> dict[str, float | None]:
-    values = {name: [summary["methods"][method][name] for summary in summaries] for name in METRICS}
-    return {name: None if None in of else float(np.mean(of)) for name, of in values.items()}
+def _means(summaries: Sequence[Summary], method: str) -> dict[str, Score]:
+    return means_of_all([{name: summary["methods"][method][name] for name in METRICS} for summary in summaries])
 
 
-def _psnr(summary: Mapping[str, Any], method: str) -> Mapping[str, float | None]:
+def _psnr(summary: Summary, method: str) -> PatientScores:
     return summary["patient_values"][method]["psnr"]
 
 
 def _difference(
-    first: Sequence[Mapping[str, float | None]],
-    second: Sequence[Mapping[str, float | None]],
-    summary: Mapping[str, Any],
+    first: Sequence[PatientScores],
+    second: Sequence[PatientScores],
+    summary: Summary,
     config: Config,
 ) -> Estimate | None:
     """Without an interval where the patients are unknown."""
@@ -101,4 +99,4 @@ def _difference(
         resamples=evaluation.resamples,
     )
     known = isinstance(summary["patients"], int)
-    return found if known or found is None else found | {"low": None, "high": None}
+    return found if known or found is None else {"mean": found["mean"], "low": None, "high": None}

@@ -47,7 +47,7 @@ def critic_terms(critic: keras.Model, real: tf.Tensor, fake: tf.Tensor) -> Terms
 def _maybe_jit(function: Callable[..., Update]) -> Callable[..., Update]:
     """The function, or as XLA compiles it. Sums over replicas, which XLA cannot compile on GPUs, stay outside."""
     # One for each state, released with it: a compiled function keeps the variables of all states it was called with.
-    compiled = weakref.WeakKeyDictionary()
+    compiled: weakref.WeakKeyDictionary[TrainState, Callable[..., Update]] = weakref.WeakKeyDictionary()
 
     @functools.wraps(function)
     def chosen(state: TrainState, config: Config, *arguments: Any) -> Update:
@@ -80,12 +80,14 @@ def critic_gradients(
       This replica's share of the gradients and of the mean terms.
     """
     real, fake = real_and_fake(state, images, training=True)
-    variables = trainable(state.critic)
+    critic = state.critic
+    assert critic is not None, "only a model that has a critic updates it"
+    variables = trainable(critic)
     with tf.GradientTape() as tape:
-        terms = _means(critic_terms(state.critic, real, fake), global_batch)
+        terms = _means(critic_terms(critic, real, fake), global_batch)
     gradients = tape.gradient(terms["critic_wasserstein"], variables)
     with tf.GradientTape() as tape:
-        norms = losses.gradient_norms(state.critic, losses.interpolate(real, fake, weights))
+        norms = losses.gradient_norms(critic, losses.interpolate(real, fake, weights))
         penalty = {"gradient_penalty": losses.gradient_penalty(norms), "gradient_norm": norms}
         terms |= _means(penalty, global_batch)
         weighted = config.loss.gradient_penalty_weight * terms["gradient_penalty"]

@@ -2,7 +2,11 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
+
+_Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class StopRequest:
@@ -10,7 +14,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self._before: dict[int, object] = {}
+        self._before: dict[int, _Handler] = {}
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else

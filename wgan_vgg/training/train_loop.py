@@ -4,7 +4,6 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -16,6 +15,7 @@ from wgan_vgg.environment import describe_environment
 from wgan_vgg.errors import InputError, WorkerLost
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet, crop_shape
+from wgan_vgg.json_types import Environment, EpochRow, StoredRun
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import distribute
 from wgan_vgg.training.checkpoints import keep_best
@@ -45,7 +45,7 @@ def train(
     devices: Devices | None = None,
     max_steps: int | None = None,
     profile_steps: int = 0,
-) -> dict[str, Any]:
+) -> EpochRow:
     """Trains one model, resuming what `workdir` holds.
 
     Args:
@@ -100,8 +100,8 @@ def train(
         images = {split: data.first(split, training.eval_images) for split in training.monitored_splits}
         with strategy.scope():
             state = create_state(config, shape, num_train)
-        new = config.training.init_from and not run.config.exists()
-        source = find_source(config.training.init_from, config.generator) if new else None
+        init_from = training.init_from if not run.config.exists() else None
+        source = find_source(init_from, config.generator) if init_from else None
         monitor = Monitor(state, config, images, shape, transposed=data.description["transposed"])
         with StopRequest() as stop:
             trainer = Trainer(config, data, run, own, state, monitor, strategy, stop, 1 if profile_steps else per_call)
@@ -155,19 +155,18 @@ def _describe_run(
     own: RunDir, config: Config, data: DataSet, strategy: tf.distribute.Strategy, source: Source | None
 ) -> None:
     # Of a resumed run what it began with is kept: its source may have been trained further.
-    began = own.stored().get("init_from") if own.config.exists() else source and source.description
-    files.write_json(
-        own.config,
-        {
-            "init_from": began,
-            "config": nested.to_dict(config),
-            "vgg_weights": describe_weights(config.vgg) if config.spec.content == "vgg" else None,
-            "training_input": training_input(data),
-            "data": {"path": str(data.path), "fingerprint": data.fingerprint, **data.description},
-        },
-    )
+    began = own.stored().get("init_from") if own.config.exists() else source.description if source else None
+    described: StoredRun = {
+        "init_from": began,
+        "config": nested.to_dict(config),
+        "vgg_weights": describe_weights(config.vgg) if config.spec.content == "vgg" else None,
+        "training_input": training_input(data),
+        "data": {"path": str(data.path), "fingerprint": data.fingerprint, **data.description},
+    }
+    files.write_json(own.config, described)
     launches = files.read_json(own.environment) if own.environment.exists() else []
-    launch = describe_environment() | {
+    launch: Environment = {
+        **describe_environment(),
         "seed": config.seed,
         "strategy": type(strategy).__name__,
         "replicas": strategy.num_replicas_in_sync,

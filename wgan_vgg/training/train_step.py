@@ -19,6 +19,7 @@ from wgan_vgg.training.state import TrainState
 
 def critic_update(state: TrainState, config: Config, images: Images, weights: tf.Tensor, global_batch: int) -> Terms:
     """One Adam step of the critic; arguments as of critic_gradients. Returns this replica's share of the mean terms."""
+    assert state.critic is not None and state.critic_optimizer is not None, "only a model that has them updates them"
     gradients, terms = critic_gradients(state, config, images, weights, global_batch)
     state.critic_optimizer.apply(gradients, state.critic.trainable_variables)
     return terms
@@ -115,7 +116,7 @@ def build_critic_warmup(
 
     @tf.function(autograph=False)
     def update(images: Images, number: tf.Tensor, stop_flag: tf.Tensor) -> Terms:
-        terms = strategy.run(lambda *batch: replica_update(*batch, stop_flag), args=(images, number))
+        terms = strategy.run(lambda images, number: replica_update(images, number, stop_flag), args=(images, number))
         return {name: strategy.reduce("SUM", value, axis=None) for name, value in terms.items()}
 
     return update

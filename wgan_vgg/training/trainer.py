@@ -5,7 +5,6 @@ import math
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import tensorflow as tf
 
@@ -14,6 +13,7 @@ from wgan_vgg.checkpoint_reader import newest_step
 from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import Diverged, InputError, Terminated
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.json_types import EpochRow
 from wgan_vgg.run_dir import RunDir, held_out_split
 from wgan_vgg.training.batches import generator_batches, training_batches
 from wgan_vgg.training.checkpoints import Checkpoints, keep_best
@@ -65,7 +65,7 @@ class Trainer:
         self._step = 0
         self._asked_to_stop = False
         self._show: Callable[[int, dict[str, float]], None] = lambda *_: None
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[EpochRow] = []
 
     def restore(self) -> bool:
         """Reads the newest checkpoint and the rows up to it, before anything is written; False for a new run.
@@ -178,7 +178,7 @@ class Trainer:
         limit = self._config.in_steps("training.collapse_", self._data.size("train")) or math.inf
         return self._step % _METRICS_EVERY == 0 and self._totals.black_steps >= limit
 
-    def _evaluate(self, row: dict[str, Any]) -> None:
+    def _evaluate(self, row: EpochRow) -> None:
         """Evaluates the state and saves it; a run killed after the row and before the checkpoint takes both again."""
         values = self._monitor.evaluate()
         check_finite(f"step {self._step}", values, self._run)
@@ -213,12 +213,12 @@ class Trainer:
         return self._stop.number or signal.SIGTERM
 
 
-def has_ended(row: Mapping[str, Any], total: int) -> bool:
+def has_ended(row: EpochRow, total: int) -> bool:
     """Whether the row of metrics.jsonl is a run's last."""
     return row["collapsed"] or row["stopped_early"] or row["step"] >= total
 
 
-def best_row(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
+def best_row(rows: Sequence[EpochRow], metric: str) -> EpochRow:
     """The row, the earliest of equals, with the highest PSNR or SSIM, or the lowest error, as "split/metric" says."""
     split, name = metric.split("/")
     sign = -1.0 if name == "mse" else 1.0
@@ -226,7 +226,7 @@ def best_row(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
 
 
 def behind_since(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[EpochRow],
     step: int,
     values: Mapping[str, Mapping[str, float]],
     input_psnr: Mapping[str, float],

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +15,7 @@ from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.errors import InputError
 from wgan_vgg.exporters.import_weights import find_convolutions, in_order
 from wgan_vgg.exporters.state_dict import set_state_dict, to_state_dict
+from wgan_vgg.json_types import Origin
 from wgan_vgg.models import build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.tensor_files import read_tensors
@@ -29,7 +29,7 @@ class Source:
     """The generator's weights in Keras's order, and what is recorded of them: where from, which step, their sha256."""
 
     generator: Weights
-    description: dict[str, Any]
+    description: Origin
     run: RunDir | None = None
 
 
