@@ -67,7 +67,8 @@ class Samples:
           `denoised`, each (slices, height, width) in the training range, lying as the records do.
         """
         first = self.most_detailed
-        slices = [one.arrays() for one in (first, *self._spread) if one is first or one.position != first.position]
+        others = [one for one in self._spread if one.position != first.position]
+        slices = [one.arrays() for one in (first, *others)]
         return {name: np.stack([one[name] for one in slices]) for name in slices[0]}
 
 

@@ -16,7 +16,7 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.metrics import psnr
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.image_files.find import find_images
-from wgan_vgg.image_files.format_registry import kind_of
+from wgan_vgg.image_files.format_registry import open_image
 from wgan_vgg.image_files.slices import Options
 from wgan_vgg.input_pipeline import DataSet
 
@@ -81,7 +81,7 @@ def _of_files(folder: Path, mapping: HuMapping, hu_range: tuple[float, float] | 
     values: list[np.ndarray] = []
     options = Options(hu_range, max(PADDING_HU, mapping.range[0]))
     for path in paths[::step]:
-        with contextlib.closing(kind_of(path)(path, options)) as source:
+        with contextlib.closing(open_image(path, options)) as source:
             count = min(source.count, 2 * _IMAGES - len(values))
             for number in range(count):
                 hu = source.read(number * source.count // count)

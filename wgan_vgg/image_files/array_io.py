@@ -4,6 +4,7 @@ import logging
 import math
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -25,9 +26,10 @@ class NpySlices(Slices):
 
     def __init__(self, path: Path, options: Options) -> None:
         super().__init__(path)
-        self._array = _checked_load(path, mmap_mode="r")
-        if not isinstance(self._array, np.ndarray):
+        array = _checked_load(path, "r")
+        if not isinstance(array, np.memmap):
             raise InputError(f"{path}: an archive of arrays under the name of one array; rename it to .npz")
+        self._array = array
         if self._array.dtype.kind == "b":
             raise NotAnImage(f"{path}: true and false, a mask, no CT image; remove it")
         check_shape(path, stack_shape(self._array.shape), self._array.dtype)
@@ -148,9 +150,9 @@ def _as_stack(array: np.ndarray) -> np.ndarray | None:
     return array.reshape(shape) if len(shape) == 3 and 0 not in shape and array.dtype.kind in "iuf" else None
 
 
-def _checked_load(path: Path, **options: str) -> "np.ndarray | np.lib.npyio.NpzFile":
+def _checked_load(path: Path, mmap_mode: Literal["r"] | None = None) -> "np.ndarray | np.lib.npyio.NpzFile":
     try:
-        return np.load(path, allow_pickle=False, **options)
+        return np.load(path, mmap_mode, allow_pickle=False)
     except Exception as error:  # numpy and zipfile raise many kinds for a wrong or a hostile file
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not an array of numbers ({reason}); write it with numpy.save or savez") from error
@@ -161,7 +163,10 @@ def _load_archive(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
         check_size(path, sum(member.file_size for member in members))
-        with _checked_load(path) as arrays:
+        opened = _checked_load(path)
+        if isinstance(opened, np.ndarray):
+            raise InputError(f"{path}: one array under the name of an archive; rename it to .npy")
+        with opened as arrays:
             loaded = {name: arrays[name] for name in arrays.files}
     except InputError:
         raise

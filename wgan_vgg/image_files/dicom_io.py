@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -105,7 +105,7 @@ def _set_pixels(dataset: "Dataset", pixels: np.ndarray) -> None:
     """Stores pixels uncompressed, in the byte order of the file."""
     if dataset.file_meta.TransferSyntaxUID.is_compressed:
         dataset.file_meta.TransferSyntaxUID = load_pydicom().uid.ExplicitVRLittleEndian
-    order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+    order: Literal["<", ">"] = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
     content = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
     dataset.PixelData = content + b"\0" * (len(content) % 2)
     dataset["PixelData"].VR = "OW" if pixels.dtype.itemsize > 1 else "OB"

@@ -49,7 +49,7 @@ class EnhancedSlices(Slices):
         self.series_uid = str(dataset.get("SeriesInstanceUID") or "")
         self.instance_uid = str(dataset.SOPInstanceUID)
         measures = frame_group(dataset, 0, "PixelMeasuresSequence")
-        self.spacing_mm = measures and spacing(measures)
+        self.spacing_mm = spacing(measures) if measures else None
         self._pixels = np.empty((self.count, *self._frames[0].raw.shape), self._frames[0].raw.dtype)
 
     def read(self, index: int) -> np.ndarray:

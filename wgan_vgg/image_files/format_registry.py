@@ -29,6 +29,18 @@ _ENDINGS: dict[str, Kind] = {
 }
 
 
+def open_image(path: Path, options: Options) -> Slices:
+    """Opens an image file.
+
+    Raises:
+      InputError: it is none, or cannot be read.
+    """
+    kind = kind_of(path)
+    if kind is None:
+        raise InputError(f"{path}: no image file; expected DICOM, NIfTI, .npy, .npz, HDF5, PNG or TIFF")
+    return kind(path, options)
+
+
 def kind_of(path: Path) -> Kind | None:
     """How to open a file; None where it is no image file.
 

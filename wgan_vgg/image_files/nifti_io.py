@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from wgan_vgg.image_files.slices import Options, Slices, StoredScale, check_shap
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Image
+    from nibabel.arrayproxy import ArrayProxy
 
 _DESCRIP_LENGTH = 79  # of the header's field, with the 0 that ends it
 
@@ -26,8 +28,8 @@ class NiftiSlices(Slices):
 
     def __init__(self, path: Path, options: Options) -> None:
         super().__init__(path)
-        self._image = _load(path)
-        proxy = self._image.dataobj
+        self._image, self._proxy = _load(path)
+        proxy = self._proxy
         shape = (*proxy.shape, 1) if len(proxy.shape) == 2 else proxy.shape
         if len(shape) == 4 and shape[3] == 1:
             shape = shape[:3]
@@ -53,7 +55,7 @@ class NiftiSlices(Slices):
     def _stored(self) -> np.ndarray:
         if not hasattr(self, "_values"):
             try:
-                self._values = np.asanyarray(self._image.dataobj.get_unscaled()).reshape(self._shape)
+                self._values = np.asanyarray(self._proxy.get_unscaled()).reshape(self._shape)
             except Exception as error:  # zlib, gzip, nibabel and numpy raise many kinds for a damaged file
                 raise InputError(f"{self.path}: not readable ({str(error).splitlines()[0]}); copy it again") from error
             refuse_label_map(self.path, np.moveaxis(self._values, 2, 0))
@@ -66,7 +68,7 @@ class NiftiSlices(Slices):
         output.header["cal_min"] = output.header["cal_max"] = 0  # the range to show: unknown now
         output.header["descrip"] = f"denoised, not for diagnostic use; {self._fingerprint}"[:_DESCRIP_LENGTH]
         with contextlib.ExitStack() as stack:  # nibabel leaves a file open where a full disk ends the writing
-            file = stack.enter_context(partial.open("wb"))
+            file: io.IOBase = stack.enter_context(partial.open("wb"))
             if partial.suffix.lower() == ".gz":
                 file = stack.enter_context(gzip.GzipFile("", "wb", 1, file, mtime=0))
             output.to_stream(file)
@@ -79,7 +81,8 @@ def _spacing(image: "Nifti1Image") -> float | None:
     return unit * spacing if unit and 0 < spacing < math.inf else None
 
 
-def _load(path: Path) -> "Nifti1Image":
+def _load(path: Path) -> "tuple[Nifti1Image, ArrayProxy]":
+    """The volume, and its array in the file, which is not read yet."""
     try:
         import nibabel
     except ImportError as error:
@@ -88,6 +91,7 @@ def _load(path: Path) -> "Nifti1Image":
         image = nibabel.load(path)
     except Exception as error:  # nibabel, gzip and numpy raise many kinds for a wrong file
         raise InputError(f"{path}: not a NIfTI file ({str(error).splitlines()[0]}); copy it again") from error
-    if not isinstance(image, nibabel.Nifti1Image):  # NIfTI-2 is a subclass
+    # NIfTI-2 is a subclass.
+    if not (isinstance(image, nibabel.Nifti1Image) and isinstance(image.dataobj, nibabel.arrayproxy.ArrayProxy)):
         raise InputError(f"{path}: {type(image).__name__}, expected NIfTI")
-    return image
+    return image, image.dataobj

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,10 +46,10 @@ class PngSlices(_Picture):
     """8 or 16 bits, grey."""
 
     def _load(self) -> np.ndarray:
-        from PIL import Image
+        from PIL import Image, PngImagePlugin
 
         with Image.open(self.path, formats=["PNG"]) as image:
-            if image.mode not in ("L", "I;16"):
+            if not isinstance(image, PngImagePlugin.PngImageFile) or image.mode not in ("L", "I;16"):
                 raise InputError(
                     f"{self.path}: a picture of mode {image.mode}, expected grey, 8 or 16 bits, no palette"
                 )
@@ -79,21 +80,26 @@ class TiffSlices(_Picture):
 
         with tifffile.TiffFile(self.path) as file:
             pages = list(file.pages)
-            page, count = pages[0], len(pages)
+            page, count = file.pages.first, len(pages)
             if page.photometric != tifffile.PHOTOMETRIC.MINISBLACK or page.samplesperpixel != 1:
                 kind = getattr(page.photometric, "name", page.photometric)
                 raise InputError(
                     f"{self.path}: {kind} of {page.samplesperpixel} samples a pixel, expected MINISBLACK of 1"
                 )
-            if page.bitspersample != 8 * page.dtype.itemsize:
+            if page.dtype is None or page.bitspersample != 8 * page.dtype.itemsize:
                 raise InputError(f"{self.path}: {page.bitspersample} bits a pixel, expected 8, 16, 32 or 64")
             if any((each.shape, each.dtype) != (page.shape, page.dtype) for each in pages):
                 raise InputError(f"{self.path}: pages of several sizes or types; split it into several files")
             check_shape(self.path, (count, *page.shape), page.dtype)  # before it is unpacked
             check_size(self.path, count * page.nbytes)
-            self._kept = {"resolution": page.resolution, "resolutionunit": page.resolutionunit}
-            self._kept |= {"description": page.description or None, "software": page.software or None, "metadata": None}
-            self._kept["compression"] = None if page.compression == tifffile.COMPRESSION.NONE else "zlib"
+            self._kept: dict[str, Any] = {  # arguments of imwrite
+                "resolution": page.resolution,
+                "resolutionunit": page.resolutionunit,
+                "description": page.description or None,
+                "software": page.software or None,
+                "metadata": None,
+                "compression": None if page.compression == tifffile.COMPRESSION.NONE else "zlib",
+            }
             return np.stack([each.asarray() for each in pages])
 
     def _end(self, partial: Path) -> None:

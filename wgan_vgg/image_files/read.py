@@ -7,7 +7,7 @@ import numpy as np
 
 from wgan_vgg.errors import InputError
 from wgan_vgg.image_files.find import find_images
-from wgan_vgg.image_files.format_registry import kind_of
+from wgan_vgg.image_files.format_registry import open_image
 from wgan_vgg.image_files.slices import Options
 
 
@@ -27,7 +27,7 @@ def read_hu(path: Path, hu_range: tuple[float, float] | None = None) -> np.ndarr
     """
     found: list[tuple[float, np.ndarray]] = []
     for file in find_images(path):
-        with contextlib.closing(kind_of(file)(file, Options(hu_range))) as source:
+        with contextlib.closing(open_image(file, Options(hu_range))) as source:
             for index in range(source.count):
                 hu = source.read(index)
                 found.append((source.position_mm or 0.0, hu))

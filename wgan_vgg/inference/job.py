@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wgan_vgg.image_files.format_registry import kind_of
+from wgan_vgg.image_files.format_registry import open_image
 from wgan_vgg.image_files.slices import Options, Slices
 from wgan_vgg.inference.preview import write_preview
 from wgan_vgg.inference.summary import Measure
@@ -45,7 +45,7 @@ class Job:
           InputError: it cannot be opened.
         """
         self.tries, self.state, self.measures = self.tries + 1, _state(self.path), []
-        return kind_of(self.path)(self.path, options)
+        return open_image(self.path, options)
 
     def show(self, source: Slices, index: int, before: np.ndarray, after: np.ndarray) -> None:
         """Writes the picture of a slice in HU (height, width)."""
@@ -62,7 +62,7 @@ class Job:
             return
         with contextlib.closing(self.open(options)) as source:
             if (index := self.shown_index(source, preview=True)) is not None:
-                with contextlib.closing(kind_of(self.target)(self.target, options)) as output:
+                with contextlib.closing(open_image(self.target, options)) as output:
                     self.show(source, index, source.read(index), output.read(index))
 
     def shown_index(self, source: Slices, *, preview: bool) -> int | None:
