@@ -67,9 +67,9 @@ def job(values: flags.FlagValues) -> None:
         raise InputError("--output_dir, --name: a run has its own; leave them out, or give --saved_model or --images")
     if given == ["models"] and values.name:
         raise InputError("--name: goes with --saved_model or --images; --models have their own names")
-    folder = Path(getattr(values, given[0])) if given != ["models"] else None
+    folder = Path("" if given == ["models"] else getattr(values, given[0]))
     (data_dir,) = required(values, "data_dir")
-    output_dir = folder if folder and given == ["workdir"] else Path(*required(values, "output_dir"))
+    output_dir = folder if given == ["workdir"] else Path(*required(values, "output_dir"))
     read_evaluation(values, Config())  # mistakes show before TensorFlow is there
     quiet_tensorflow()
     from wgan_vgg.evaluation import methods
@@ -85,7 +85,7 @@ def job(values: flags.FlagValues) -> None:
     config = read_evaluation(values, results.load_config() if given == ["workdir"] else Config())
     data = DataSet.open(Path(data_dir))
     beside = []
-    name = values.name or folder.resolve().name if folder else None
+    name = values.name or folder.resolve().name
     if given == ["workdir"]:
         warn_of_other_data(results, data)
         method, beside = methods.from_run(results), methods.beside_run(results, best=values.best)

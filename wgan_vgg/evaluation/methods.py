@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from data_prep.tfrecords import transposed
+from data_prep.manifest import transposed
 from wgan_vgg.checkpoint_reader import load_generator, saved_step
 from wgan_vgg.config import MODELS
 from wgan_vgg.errors import InputError

@@ -39,17 +39,18 @@ class Extent:
 
 
 class Generator(abc.ABC):
-    """A denoiser G. A subclass is registered in wgan_vgg.config.networks; see docs/extending.md.
-
-    Attributes:
-      border: pixels that a training patch loses at each side. Whole images keep their size: their border pixels are
-        repeated outwards first.
-    """
-
-    border: int = 0
+    """A denoiser G. A subclass is registered in wgan_vgg.config.networks; see docs/extending.md."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         self.config: Any = config  # Any: which settings are not None is the network's own matter
+
+    @property
+    def border(self) -> int:
+        """Pixels that a training patch loses at each side.
+
+        Whole images keep their size: their border pixels are repeated outwards first.
+        """
+        return 0
 
     @property
     @abc.abstractmethod

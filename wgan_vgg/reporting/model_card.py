@@ -93,7 +93,7 @@ def _card(
     )
 
 
-def _tables(evaluation: Mapping[str, Any]) -> str:
+def _tables(evaluation: Summary) -> str:
     parts = [verdict(evaluation), quality_table(evaluation), fidelity_table(evaluation), edges_table(evaluation)]
     if evaluation["repeats"] and any(evaluation["detectability"]):
         parts.append(detectability_table(evaluation))
