@@ -127,7 +127,7 @@ def test_bad_saved_models_are_refused(script, data_dir, tmp_path, function, shap
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--data_dir={data}"], "--workdir, --saved_model, --images: give one of them, got none"),
+        (["--data_dir={data}"], "--workdir, --models, --saved_model, --images: give one of them, got none"),
         (["--data_dir={data}", "--images=/a", "--workdir=/b"], "got workdir, images"),
         (["--data_dir={data}", "--images=/a"], "--output_dir is required"),
         (["--data_dir={data}", "--workdir=/a", "--output_dir=/b"], "a run has its own"),
