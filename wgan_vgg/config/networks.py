@@ -29,6 +29,12 @@ GENERATORS = {
         "wgan_vgg.models.plain_cnn:PlainCnn",
         {"layers": 8, "filters": 32, "use_bias": True, "padding": "same", "output_relu": True},
     ),
+    # Sources and what was chosen stand in each one's file.
+    "red-cnn": Network("wgan_vgg.models.red_cnn:RedCnn", {"filters": 96, "output_relu": True}),
+    "dncnn": Network("wgan_vgg.models.dncnn:DnCnn", {"layers": 17, "filters": 64}),
+    "cnn-10": Network("wgan_vgg.models.cnn10:Cnn10", {"filters": 64}),
+    "unet": Network("wgan_vgg.models.unet:UNet", {"filters": 64}),
+    "dcgan": Network("wgan_vgg.models.dcgan:DcganGenerator", {"filters": 256}),
 }
 CRITICS = {
     # Report 5.2 and Figure 2; slopes (TF1 repo), padding and linear output (paper) where it is silent.
@@ -43,6 +49,8 @@ CRITICS = {
             "sigmoid_output": False,
         },
     ),
+    "patch": Network("wgan_vgg.models.patch_critic:PatchCritic", {"filters": (64, 128, 256, 512), "conv_slope": 0.2}),
+    "dcgan": Network("wgan_vgg.models.dcgan:DcganCritic", {"filters": (64, 128, 256, 512)}),
 }
 
 

@@ -46,8 +46,7 @@ class Layers:
     ) -> keras.Layer:
         """A convolution with side x side kernels, or a transposed one; "conv1", "conv2" ... unless it has a name.
 
-        `exact` ones are float32 in any precision: those that make the image. Such a plain one, the last of its network
-        and of stride 1, is called "denoised": inference_graph computes it in another way.
+        `exact` ones are float32 in any precision: those that make the image or the score.
         """
         self._convolutions += 1
         kind = keras.layers.Conv2DTranspose if transposed else keras.layers.Conv2D
