@@ -12,6 +12,7 @@ DOWNLOAD = ["requests"]
 BASELINES = ["PyWavelets", "bm3d"]  # bm3d is free for non-commercial use only
 ONNX = ["tf2onnx>=1.17", "onnx"]
 NIFTI = ["nibabel"]
+FAST = ["onnxruntime"]  # starts without TensorFlow
 SAFETENSORS = ["safetensors"]
 TORCH = ["torch>=2.10"]  # an earlier one runs code in files that weights_only should have refused
 SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "reproduce", "report")
@@ -31,7 +32,7 @@ setup(
         "data_prep": ["py.typed"],
         "wgan_vgg": ["py.typed"],
         "wgan_vgg.reporting": ["page/*"],
-        "wgan_vgg.pretrained": ["*.safetensors", "*.npz", "*.md", "*.json"],
+        "wgan_vgg.pretrained": ["*.safetensors", "*.onnx", "*.npz", "*.md", "*.json"],
     },
     install_requires=[
         "tensorflow>=2.21",
@@ -56,11 +57,12 @@ setup(
         "baselines": BASELINES,
         "onnx": ONNX,
         "nifti": NIFTI,
+        "fast": FAST,
         "weights": TORCH,
         # Without torch, which brings gigabytes of CUDA from the usual index: the tests that need it skip.
         "test": [
-            *("pytest", "ruff", "mypy", "playwright", "tensorflow-datasets", "onnxruntime", "nbclient", "ipykernel"),
-            *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI),
+            *("pytest", "ruff", "mypy", "playwright", "tensorflow-datasets", "nbclient", "ipykernel"),
+            *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI, *FAST),
         ],
     },
     entry_points={

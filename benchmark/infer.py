@@ -78,7 +78,7 @@ def _saved_model(config: Config, precision: str, optimize: str, root: Path) -> D
 def _onnxruntime(config: Config, generator: keras.Model, folder: Path) -> Denoise:
     import onnxruntime
 
-    write_onnx(folder, generator, generator_of(config.generator).extent.reach, {})
+    write_onnx(folder, generator, generator_of(config.generator).extent, {})
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     path = str(folder / "generator.onnx")

@@ -26,7 +26,6 @@ from experiments.flags import (
     required,
 )
 from experiments.progress import Reporter
-from wgan_vgg import pretrained
 from wgan_vgg.errors import InputError
 
 NAMED = 100  # files at the end, at most
@@ -38,7 +37,7 @@ def define(values: flags.FlagValues) -> None:
         "model",
         None,
         "the name of a model that ships with the package, the folder of a SavedModel of experiments.export, its "
-        "generator.safetensors, or a run directory",
+        "generator.safetensors or generator.onnx, or a run directory",
         flag_values=values,
     )
     flags.DEFINE_alias("model_dir", "model", flag_values=values)
@@ -65,6 +64,8 @@ def define(values: flags.FlagValues) -> None:
 def job(values: flags.FlagValues) -> int:
     """Denoises, and says what each series became and which files were left out."""
     if values.list_models:
+        from wgan_vgg import pretrained
+
         for name, entry in pretrained.index().items():
             print(f"{name}: {entry['about']}")
         return DONE
@@ -72,10 +73,9 @@ def job(values: flags.FlagValues) -> int:
     source, output = map(Path, paths)
     check_written(values, "json", ".json")
     hu_range = read_hu_range(values.hu_range)
-    quiet_tensorflow()
     from wgan_vgg.files import write_json
     from wgan_vgg.inference.denoise import Settings, denoise
-    from wgan_vgg.inference.denoiser import load
+    from wgan_vgg.inference.denoiser import load, model_path
     from wgan_vgg.inference.targets import STATE
 
     if values.json and Path(values.json).resolve() == (output / STATE).resolve():
@@ -90,6 +90,8 @@ def job(values: flags.FlagValues) -> int:
         values.overwrite,
         values.preview,
     )
+    if model_path(model).suffix != ".onnx":
+        quiet_tensorflow()
     with Reporter().shown() as report:
         denoiser = load(model, values.weights, values.strength)
         done = denoise(denoiser, source, output, settings, report, lambda series: print(series.line()))

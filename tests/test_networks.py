@@ -21,8 +21,9 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.exporters.export import export
 from wgan_vgg.exporters.formats import tflite_runner
 from wgan_vgg.exporters.inference_graph import arranged_for_cpu
+from wgan_vgg.extent import Extent
 from wgan_vgg.inference.denoiser import Denoiser
-from wgan_vgg.models import Extent, Generator
+from wgan_vgg.models import Generator
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import train_step
 from wgan_vgg.training.state import create_state

@@ -3,16 +3,21 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import tensorflow as tf
 
 from data_prep.hu import HuScale
 from data_prep.json_types import Manifest
 from data_prep.manifest import load_manifest, low_dose_clip, transposed
 from wgan_vgg.json_types import StoredData
 from wgan_vgg.run_dir import RunDir
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Images = TypeVar("Images", np.ndarray, "tf.Tensor")
 
 _RESCALED_WARNING = (
     "the model was trained on inputs that were min-max rescaled image by image, so its input has no HU: they are "
@@ -77,23 +82,32 @@ class HuMapping(HuScale):
             bool(hu.get("transposed", transposed(metadata.get("training_data", {})))),
         )
 
-    def to_values(self, hu: tf.Tensor) -> tf.Tensor:
+    def to_values(self, hu: Images) -> Images:
         """Upright float32 HU (batch, height, width, 1) as what the generator was trained on.
 
         Returns:
           Values of the training range, rescaled, clipped or as they are; (batch, width, height, 1) if `transposed`.
         """
-        hu = self._turned(hu)
+        hu, functions = self._turned(hu), _functions(hu)
         if self.rescaled:
-            low, high = (reduce(hu, axis=(1, 2, 3), keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
-            return (hu - low) / tf.maximum(high - low, self.slope * np.finfo(np.float32).tiny)
+            low, high = (reduce(hu, axis=(1, 2, 3), keepdims=True) for reduce in (functions.min, functions.max))
+            return (hu - low) / functions.maximum(high - low, self.slope * np.finfo(np.float32).tiny)
         values = super().to_values(hu)
-        return tf.clip_by_value(values, *self.clip) if self.clip else values
+        return functions.clip(values, *self.clip) if self.clip else values
 
-    def to_hu(self, values: tf.Tensor) -> tf.Tensor:
+    def to_hu(self, values: Images) -> Images:
         """The generator's float32 output as upright HU."""
         return self._turned(super().to_hu(values))
 
-    def _turned(self, images: tf.Tensor) -> tf.Tensor:
+    def _turned(self, images: Images) -> Images:
         """From upright to the training's orientation, or back."""
-        return tf.transpose(images, (0, 2, 1, 3)) if self.transposed else tf.convert_to_tensor(images)
+        return _functions(images).transpose(images, (0, 2, 1, 3)) if self.transposed else images
+
+
+def _functions(images: Images) -> ModuleType:
+    """The module whose functions take such images: numpy, or of tensors Keras, which numpy arrays do not wait for."""
+    if isinstance(images, np.ndarray):
+        return np
+    from keras import ops
+
+    return ops

@@ -156,7 +156,7 @@ def _write_saved_model(folder: Path, one: Exported) -> dict[str, Any]:
 FORMATS: dict[str, Callable[[Path, Exported], dict[str, Any] | None]] = {
     "saved_model": _write_saved_model,
     "keras": lambda folder, one: formats.write_keras(folder, one.generator),
-    "onnx": lambda folder, one: formats.write_onnx(folder, one.generator, one.network.extent.reach, one.metadata),
+    "onnx": lambda folder, one: formats.write_onnx(folder, one.generator, one.network.extent, one.metadata),
     "tflite": lambda folder, one: formats.write_tflite(
         folder, one.generator, one.network.extent.reach, one.mapping, one.precision, one.samples
     ),

@@ -1,5 +1,6 @@
 """The generator as a .keras file, ONNX, TFLite and a PyTorch state dict, all in the training range and orientation."""
 
+import dataclasses
 import json
 import tempfile
 import warnings
@@ -14,6 +15,7 @@ from wgan_vgg.errors import InputError, install
 from wgan_vgg.exporters.non_finite import nan_keeping_model
 from wgan_vgg.exporters.precision import Samples, cost
 from wgan_vgg.exporters.state_dict import to_state_dict, write_safetensors
+from wgan_vgg.extent import Extent
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.models import Generator
 
@@ -26,7 +28,7 @@ def write_keras(folder: Path, generator: keras.Model) -> None:
     generator.save(folder / "generator.keras")
 
 
-def write_onnx(folder: Path, generator: keras.Model, reach: int, metadata: dict[str, Any]) -> None:
+def write_onnx(folder: Path, generator: keras.Model, extent: Extent, metadata: dict[str, Any]) -> None:
     """Writes generator.onnx: `low_dose` -> `denoised`, float32 (batch, height, width, 1), all three dynamic.
 
     Raises:
@@ -41,7 +43,8 @@ def write_onnx(folder: Path, generator: keras.Model, reach: int, metadata: dict[
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of Keras, which gives tf2onnx the np.object it misses
         specification = tf.TensorSpec([None, None, None, 1], tf.float32, name="low_dose")
-        nan_keeping_model(generator, reach).export(path, format="onnx", verbose=False, input_signature=[specification])
+        model = nan_keeping_model(generator, extent.reach)
+        model.export(path, format="onnx", verbose=False, input_signature=[specification])
     model = onnx.load(path)
     (output,) = model.graph.output
     for node in model.graph.node:
@@ -51,7 +54,8 @@ def write_onnx(folder: Path, generator: keras.Model, reach: int, metadata: dict[
         for axis, name in zip(value.type.tensor_type.shape.dim, _ONNX_AXES, strict=False):
             axis.dim_param = name
     model.graph.name = "wgan_vgg"
-    onnx.helper.set_model_props(model, {"wgan_vgg": json.dumps(metadata)})
+    texts = {"wgan_vgg": json.dumps(metadata), "extent": json.dumps(dataclasses.asdict(extent))}
+    onnx.helper.set_model_props(model, texts)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
@@ -70,7 +74,7 @@ def write_tflite(
     Args:
       folder: where to.
       generator, mapping, precision: see export.export.
-      reach: of the generator, see models.Extent.
+      reach: of the generator, see extent.Extent.
       samples: what int8 is calibrated and the cost measured on; None for float32.
 
     Returns:
@@ -91,8 +95,7 @@ def write_tflite(
     runner = tflite_runner(content)
 
     def denoise(hu: np.ndarray) -> np.ndarray:
-        values = mapping.to_values(tf.constant(hu)).numpy()
-        return mapping.to_hu(runner(low_dose=values)["denoised"]).numpy()
+        return mapping.to_hu(runner(low_dose=mapping.to_values(hu))["denoised"])
 
     return {"precision": precision, "cost": cost(denoise, generator, mapping, samples)}
 

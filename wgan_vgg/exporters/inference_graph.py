@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from wgan_vgg.models import Extent
+from wgan_vgg.extent import Extent
 
 Network = Callable[[tf.Tensor], tf.Tensor]  # (batch, height, width, 1) to the same shape
 

@@ -85,7 +85,7 @@ def _of_files(folder: Path, mapping: HuMapping, hu_range: tuple[float, float] | 
             count = min(source.count, 2 * _IMAGES - len(values))
             for number in range(count):
                 hu = source.read(number * source.count // count)
-                values.append(np.asarray(mapping.to_values(hu[np.newaxis, ..., np.newaxis]), np.float32)[0])
+                values.append(mapping.to_values(hu[np.newaxis, ..., np.newaxis])[0])
     return Samples(values[::2], values[1::2] or values, None, f"{len(values)} slices of {folder.name}")
 
 
@@ -105,12 +105,12 @@ def cost(
     """
     differences, quality = [], []
     for number, values in enumerate(samples.low_dose):
-        hu = mapping.to_hu(values[np.newaxis]).numpy()
-        exact = mapping.to_hu(generator(mapping.to_values(hu), training=False)).numpy()
+        hu = mapping.to_hu(values[np.newaxis])
+        exact = mapping.to_hu(generator(mapping.to_values(hu), training=False).numpy())
         given = denoise(hu)
         differences.append(np.abs(given - exact).ravel())
         if samples.normal_dose is not None:
-            truth = mapping.to_hu(samples.normal_dose[number][np.newaxis]).numpy()
+            truth = mapping.to_hu(samples.normal_dose[number][np.newaxis])
             quality.append([psnr(truth / mapping.slope, image / mapping.slope) for image in (exact, given)])
     joined = np.concatenate(differences)
     found = {

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from wgan_vgg.exporters.inference_graph import Network, arranged_for_cpu
 from wgan_vgg.exporters.non_finite import keeping_nan
+from wgan_vgg.extent import Extent
 from wgan_vgg.hu import HuMapping
-from wgan_vgg.models import Extent
 
 # TensorFlow keeps its hands off this folder of a SavedModel.
 SAVED_MODEL_METADATA = Path("assets.extra") / "metadata.json"

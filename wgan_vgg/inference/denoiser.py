@@ -1,31 +1,25 @@
 """A trained model as a function of HU images: batches by memory, tiles where a slice is too large."""
 
 import dataclasses
+import importlib.util
 import itertools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from wgan_vgg import pretrained
-from wgan_vgg.checkpoint_reader import load_generator
-from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.errors import InputError
-from wgan_vgg.exporters.export import describe
-from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, SAVED_MODEL_METADATA
-from wgan_vgg.exporters.state_dict import set_state_dict
-from wgan_vgg.files import read_json
+from wgan_vgg.extent import Extent
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.image_files.read import read_hu
-from wgan_vgg.models import Extent, build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.tensor_files import read_tensors
 
-Array = np.ndarray | tf.Tensor
+Network = Callable[[np.ndarray], np.ndarray]  # float32 (batch, height, width, 1) to the same shape
+
+_DEVICES = Path("/dev")
+_GPUS = ("nvidia[0-9]*", "kfd")  # as Nvidia's and AMD's drivers name them
 
 
 def load(model: str | Path, weights: str = "raw", strength: float = 1.0) -> "Denoiser":
@@ -33,7 +27,7 @@ def load(model: str | Path, weights: str = "raw", strength: float = 1.0) -> "Den
 
     Args:
       model: the name of a model that ships with the package (see wgan_vgg.pretrained.index), the folder of a SavedModel
-        that experiments.export wrote, a generator.safetensors of it, or a run directory.
+        that experiments.export wrote, a generator.safetensors or generator.onnx of it, or a run directory.
       weights: of a run directory: "raw", "average" or "best".
       strength: 1 gives what the network says, 0 the input, between them their mixture.
 
@@ -42,15 +36,29 @@ def load(model: str | Path, weights: str = "raw", strength: float = 1.0) -> "Den
     """
     if not 0 <= strength <= 1:
         raise InputError(f"strength={strength:g}: must be from 0 (the input) to 1 (the network's output)")
-    if str(model) in pretrained.index():
-        denoiser = Denoiser.from_file(pretrained.find(str(model)))
-    elif Path(model).is_file():
-        denoiser = Denoiser.from_file(Path(model))
-    elif Path(model).exists():
-        denoiser = Denoiser.load(Path(model), weights)
-    else:
-        raise InputError(f"model {model}: neither a SavedModel nor a run, and none of {', '.join(pretrained.index())}")
+    path = model_path(model)
+    denoiser = Denoiser.from_file(path) if path.is_file() else Denoiser.load(path, weights)
     return dataclasses.replace(denoiser, strength=float(strength))
+
+
+def model_path(model: str | Path) -> Path:
+    """The file or folder that `load` takes for a model; an ONNX file is denoised with without TensorFlow.
+
+    Raises:
+      InputError: there is no such model.
+    """
+    names = pretrained.index()
+    if str(model) in names:
+        return pretrained.find(str(model), ".onnx" if onnxruntime_preferred() else ".safetensors")
+    if not Path(model).exists():
+        raise InputError(f"model {model}: neither a SavedModel nor a run, and none of {', '.join(names)}")
+    return Path(model)
+
+
+def onnxruntime_preferred() -> bool:
+    """Whether onnxruntime is installed and there is no GPU, which TensorFlow would make use of."""
+    has_gpu = any(next(_DEVICES.glob(name), None) for name in _GPUS)
+    return importlib.util.find_spec("onnxruntime") is not None and not has_gpu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Denoiser:
       strength: of the network's output in the result, the rest being the input.
     """
 
-    network: Callable[[tf.Tensor], tf.Tensor]
+    network: Network
     mapping: HuMapping
     metadata: dict[str, Any]
     extent: Extent
@@ -73,19 +81,16 @@ class Denoiser:
 
     @classmethod
     def from_file(cls, path: Path) -> "Denoiser":
-        """Of a generator.safetensors that experiments.export wrote, which says its range itself.
+        """Of a generator.safetensors or generator.onnx that experiments.export wrote, which says its range itself.
 
         Raises:
-          InputError: another file.
+          InputError: another file, or a package is missing.
         """
-        tensors, texts = read_tensors(path)
-        if "wgan_vgg" not in texts:
-            raise InputError(f"{path}: not a file of experiments.export --format=torch; import it first")
-        metadata = json.loads(texts["wgan_vgg"])
-        config = GeneratorConfig(**metadata["generator"])
-        generator, network = build_generator(config), generator_of(config)
-        set_state_dict(generator, network, tensors, path)
-        return cls(_compiled(generator, network.extent), HuMapping.from_metadata(metadata), metadata, network.extent)
+        if path.suffix == ".onnx":
+            from wgan_vgg.inference import onnx_network as backend
+        else:
+            from wgan_vgg.inference import tensorflow_network as backend
+        return cls._of(*backend.from_file(path))
 
     @classmethod
     def load(cls, folder: Path, weights: str = "raw") -> "Denoiser":
@@ -94,31 +99,15 @@ class Denoiser:
         Raises:
           InputError: `folder` is neither, or the run has no such weights.
         """
-        if not (folder / "saved_model.pb").is_file():
-            return cls._from_run(RunDir(folder), weights)
-        if not (folder / SAVED_MODEL_METADATA).is_file():
-            raise InputError(f"model_dir {folder}: no {SAVED_MODEL_METADATA}; export it with experiments.export")
-        metadata = read_json(folder / SAVED_MODEL_METADATA)
-        try:
-            settings, precision = GeneratorConfig(**metadata["generator"]), metadata.get("precision", "float32")
-            generator, extent = build_generator(settings, precision=precision), generator_of(settings).extent
-            generator.set_weights([variable.numpy() for variable in tf.saved_model.load(str(folder)).variables])
-            mapping = HuMapping.from_metadata(metadata)
-            metadata["fingerprint"]
-        except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"model_dir {folder}: not a SavedModel of this version ({reason}); export it anew"
-            ) from error
-        return cls(_compiled(generator, extent), mapping, metadata, extent)
+        from wgan_vgg.inference import tensorflow_network
+
+        if (folder / "saved_model.pb").is_file():
+            return cls._of(*tensorflow_network.from_saved_model(folder))
+        return cls._of(*tensorflow_network.from_run(RunDir(folder), weights))
 
     @classmethod
-    def _from_run(cls, run: RunDir, weights: str) -> "Denoiser":
-        if not run.config.is_file():
-            raise InputError(f"model_dir {run.path}: neither a SavedModel nor a run; make one with experiments.export")
-        mapping, generator = HuMapping.from_run(run), load_generator(run, weights)
-        metadata, extent = describe(run, generator, mapping, weights), generator_of(run.load_config().generator).extent
-        return cls(_compiled(generator, extent), mapping, metadata, extent)
+    def _of(cls, network: Network, metadata: dict[str, Any], extent: Extent) -> "Denoiser":
+        return cls(network, HuMapping.from_metadata(metadata), metadata, extent)
 
     @property
     def fingerprint(self) -> str:
@@ -181,19 +170,12 @@ class Denoiser:
         tile, overlap = self.extent.aligned(tile), self.extent.overlap
         if tile and not self.mapping.rescaled:  # pixel by pixel, so that only a tile is held in several copies
             return tiled(lambda part: self._denoised(part, 0), hu, tile, overlap)
-        values = self.mapping.to_values(tf.constant(hu[..., np.newaxis]))
+        values = self.mapping.to_values(hu[..., np.newaxis])
         denoised = tiled(self.network, values, tile, overlap) if tile else self.network(values)
-        return self.mapping.to_hu(denoised).numpy()[..., 0]
+        return np.ascontiguousarray(self.mapping.to_hu(denoised)[..., 0])
 
 
-def _compiled(generator: keras.Model, extent: Extent) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The generator as a graph that suits this machine, however it was exported."""
-    optimize = "none" if tf.config.list_physical_devices("GPU") else "cpu"
-    specification = [tf.TensorSpec([None, None, None, 1], tf.float32)]
-    return tf.function(OPTIMIZATIONS[optimize](generator, extent), input_signature=specification)
-
-
-def tiled(network: Callable[[Array], Array], images: Array, tile: int, overlap: int) -> np.ndarray:
+def tiled(network: Network, images: np.ndarray, tile: int, overlap: int) -> np.ndarray:
     """network(images), tile by tile, equal to it where `overlap` is what the network reaches.
 
     Each tile is widened by the overlap, denoised, and cut back; at the image's border it is not widened, so that the

@@ -2,7 +2,8 @@
 
 import keras
 
-from wgan_vgg.models.generator import Extent, Generator
+from wgan_vgg.extent import Extent
+from wgan_vgg.models.generator import Generator
 from wgan_vgg.models.layers import Layers
 
 

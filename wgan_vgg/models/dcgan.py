@@ -8,8 +8,9 @@ penalty is each image's own.
 
 import keras
 
+from wgan_vgg.extent import Extent
 from wgan_vgg.models.critic import Critic
-from wgan_vgg.models.generator import Extent, Generator
+from wgan_vgg.models.generator import Generator
 from wgan_vgg.models.layers import Initializer, Layers
 
 _BLOCKS = 2  # at each number of filters

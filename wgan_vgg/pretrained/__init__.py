@@ -11,16 +11,21 @@ from wgan_vgg.errors import InputError
 
 PREFIX = "pretrained:"
 _FOLDER = Path(__file__).parent
-_INDEX = _FOLDER / "index.json"  # name -> {"file", "sha256", "about", "best_baseline"}
+_INDEX = _FOLDER / "index.json"  # name -> {"sha256": {suffix: digest}, "about", "best_baseline"}
 
 
 def index() -> dict[str, dict[str, Any]]:
-    """What there is: by name the file, its sha256, a line about it, the best tuned baseline it was evaluated beside."""
+    """What there is: by name its files' sha256, a line about it, the best tuned baseline it was evaluated beside."""
     return json.loads(_INDEX.read_text())
 
 
-def find(name: str) -> Path:
-    """The file of a model's weights: safetensors as experiments.export --format=torch writes them.
+def find(name: str, suffix: str = ".safetensors") -> Path:
+    """A model's file.
+
+    Args:
+      name: of the model.
+      suffix: ".safetensors", weights as experiments.export --format=torch writes them; ".onnx", the same as
+        --format=onnx does.
 
     Raises:
       InputError: no such model, or its file is not the one that was published.
@@ -28,12 +33,12 @@ def find(name: str) -> Path:
     models = index()
     if name not in models:
         raise InputError(f"pretrained model {name!r}: unknown; take one of {', '.join(models) or 'none yet'}")
-    path = _FOLDER / models[name]["file"]
+    path = _FOLDER / f"{name}{suffix}"
     if not path.is_file():
         raise InputError(f"{path}: missing; install the package again")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != models[name]["sha256"]:
+    if digest != models[name]["sha256"][suffix]:
         raise InputError(f"{path}: not the file that was published (sha256 {digest}); install the package again")
     return path
 

@@ -27,7 +27,7 @@ _TEMPLATES = TEMPLATES.overlay(autoescape=False)  # Markdown
 
 
 def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str = "raw") -> Path:
-    """Writes NAME.safetensors, NAME.md and the index's entry into the package's own folder.
+    """Writes NAME.safetensors, NAME.onnx, NAME.md and the index's entry into the package's own folder.
 
     Args:
       run: trained, and evaluated on the validation and the test split.
@@ -40,7 +40,7 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
       The weights' file.
 
     Raises:
-      InputError: an evaluation is missing or of another step, or the note is.
+      InputError: an evaluation is missing or of another step, the note is, or tf2onnx is not installed.
     """
     evaluations = {split: _evaluation(run, split) for split in _SPLITS}
     if not data_note.is_file():
@@ -53,12 +53,15 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
             raise InputError(
                 f"workdir {run.path}: evaluated at another step than {metadata['step']}; evaluate it again"
             )
+        onnx = export(run, Path(temporary) / "onnx", "onnx", weights=weights)
         target = folder / f"{name}.safetensors"
         shutil.copyfile(exported / "generator.safetensors", target)
+        shutil.copyfile(onnx / "generator.onnx", target.with_suffix(".onnx"))
     write_text(target.with_suffix(".md"), _card(run, name, about, data_note.read_text(), metadata, evaluations))
     best = evaluations["test"]["statistics"]["best_baseline"]
     baseline = best and {"name": best, "parameters": evaluations["test"]["baselines"][best]["parameters"]}
-    entry = {"file": target.name, "sha256": sha256(target), "about": about, "best_baseline": baseline}
+    digests = {suffix: sha256(target.with_suffix(suffix)) for suffix in (".safetensors", ".onnx")}
+    entry = {"sha256": digests, "about": about, "best_baseline": baseline}
     write_json(folder / "index.json", pretrained.index() | {name: entry})
     return target
 

@@ -1,0 +1,90 @@
+"""Networks that TensorFlow computes: of a run, a SavedModel or a file of weights; numpy arrays in and out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from wgan_vgg.checkpoint_reader import load_generator
+from wgan_vgg.config import GeneratorConfig
+from wgan_vgg.errors import InputError
+from wgan_vgg.exporters.export import describe
+from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, SAVED_MODEL_METADATA
+from wgan_vgg.exporters.state_dict import set_state_dict
+from wgan_vgg.extent import Extent
+from wgan_vgg.files import read_json
+from wgan_vgg.hu import HuMapping
+from wgan_vgg.inference.denoiser import Network
+from wgan_vgg.models import build_generator, generator_of
+from wgan_vgg.run_dir import RunDir
+from wgan_vgg.tensor_files import read_tensors
+
+Loaded = tuple[Network, dict[str, Any], Extent]  # the second is what export.describe says of it
+
+
+def from_file(path: Path) -> Loaded:
+    """Of a generator.safetensors that experiments.export wrote.
+
+    Raises:
+      InputError: another file.
+    """
+    tensors, texts = read_tensors(path)
+    if "wgan_vgg" not in texts:
+        raise InputError(f"{path}: not a file of experiments.export --format=torch; import it first")
+    metadata = json.loads(texts["wgan_vgg"])
+    config = GeneratorConfig(**metadata["generator"])
+    generator, network = build_generator(config), generator_of(config)
+    set_state_dict(generator, network, tensors, path)
+    return _compiled(generator, network.extent), metadata, network.extent
+
+
+def from_saved_model(folder: Path) -> Loaded:
+    """Of a SavedModel that experiments.export wrote.
+
+    Raises:
+      InputError: another one.
+    """
+    if not (folder / SAVED_MODEL_METADATA).is_file():
+        raise InputError(f"model_dir {folder}: no {SAVED_MODEL_METADATA}; export it with experiments.export")
+    metadata = read_json(folder / SAVED_MODEL_METADATA)
+    try:
+        settings, precision = GeneratorConfig(**metadata["generator"]), metadata.get("precision", "float32")
+        generator, extent = build_generator(settings, precision=precision), generator_of(settings).extent
+        generator.set_weights([variable.numpy() for variable in tf.saved_model.load(str(folder)).variables])
+        HuMapping.from_metadata(metadata)
+        metadata["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"model_dir {folder}: not a SavedModel of this version ({reason}); export it anew") from error
+    return _compiled(generator, extent), metadata, extent
+
+
+def from_run(run: RunDir, weights: str) -> Loaded:
+    """Of a run directory.
+
+    Args:
+      run: the run.
+      weights: "raw", "average" or "best".
+
+    Raises:
+      InputError: no run, or it has no such weights.
+    """
+    if not run.config.is_file():
+        raise InputError(f"model_dir {run.path}: neither a SavedModel nor a run; make one with experiments.export")
+    generator, extent = load_generator(run, weights), generator_of(run.load_config().generator).extent
+    return _compiled(generator, extent), describe(run, generator, HuMapping.from_run(run), weights), extent
+
+
+def _compiled(generator: keras.Model, extent: Extent) -> Network:
+    """The generator as a graph that suits this machine, however it was exported."""
+    optimize = "none" if tf.config.list_physical_devices("GPU") else "cpu"
+    specification = [tf.TensorSpec([None, None, None, 1], tf.float32)]
+    function = tf.function(OPTIMIZATIONS[optimize](generator, extent), input_signature=specification)
+
+    def network(values: np.ndarray) -> np.ndarray:
+        return function(tf.constant(values)).numpy()
+
+    return network
