@@ -74,6 +74,11 @@ def parse_example(serialized: tf.Tensor, image_shape: Sequence[int]) -> dict[str
     return parsed
 
 
+def parse_patient_id(serialized: tf.Tensor) -> tf.Tensor:
+    """The patient of a serialized record, as text."""
+    return tf.io.parse_single_example(serialized, {"patient_id": tf.io.FixedLenFeature([], tf.string)})["patient_id"]
+
+
 def parse_pairs(serialized: tf.Tensor, image_shape: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
     """Serialized records (batch,) as `low_dose` and `normal_dose`: float32 (batch, height, width, 1)."""
     names = ("low_dose", "normal_dose")

@@ -27,7 +27,7 @@ PACKAGES = ("data_prep", "experiments", "benchmark", "wgan_vgg")
 BOXES = {
     **dict.fromkeys(("errors", "files", "seeds", "environment", "tensor_files"), "errors, files, seeds"),
     **dict.fromkeys(
-        ("run_dir", "input_pipeline", "checkpoint_reader", "losses", "hu", "training_input", "noise_estimate"),
+        ("run_dir", "crops", "input_pipeline", "checkpoint_reader", "losses", "hu", "training_input", "noise_estimate"),
         "runs, records, losses",
     ),
 }

@@ -26,6 +26,21 @@ def test_critic_wasserstein():
     np.testing.assert_allclose(losses.critic_wasserstein(real, fake), [-2.5, 1.0])
 
 
+def test_kl_is_the_f_gans():
+    """exp(t - 1) is what is conjugate to u log u; exp(t) or a sum over real and fake would give others."""
+    real, fake = tf.constant([[2.0], [0.5]]), tf.constant([[1.0], [3.0]])
+    np.testing.assert_allclose(losses.critic_kl(real, fake), [1 - 2.0, np.e**2 - 0.5], rtol=1e-6)
+    np.testing.assert_allclose(losses.generator_kl(fake), [-1.0, -(np.e**2)], rtol=1e-6)
+
+
+def test_the_kl_critics_optimum_is_the_divergence():
+    """Of two gaussians of variance 1 whose means are 1 apart, KL is 1/2; T* = 1 + log p/q."""
+    x = np.random.default_rng(0).normal(size=(2, 400_000, 1)).astype(np.float32)
+    p, q = x[0] + 1, x[1]
+    best = [tf.constant(1 + one - 0.5) for one in (p, q)]  # log p/q of N(1, 1) and N(0, 1) is x - 1/2
+    assert -float(tf.reduce_mean(losses.critic_kl(*best))) == pytest.approx(0.5, abs=0.01)
+
+
 def test_generator_wasserstein():
     np.testing.assert_allclose(losses.generator_wasserstein(tf.constant([[0.5], [2.0]])), [-0.5, -2.0])
 

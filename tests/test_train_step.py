@@ -47,14 +47,15 @@ def test_each_model_has_exactly_its_terms(model):
     spec = config.MODELS[model]
     assert (state.critic is not None) == spec.adversarial
     assert (state.vgg is not None) == (spec.content == "vgg")
-    expected = {"mse", "generator_loss", "zero_share", "generator_gradients", "stop_requests"}
-    expected |= {"vgg"} if spec.content == "vgg" else set()
+    expected = {"generator_loss", "zero_share", "generator_gradients", "stop_requests"}
+    expected |= {"mse"} if spec.paired else set()
+    expected |= {spec.content} if spec.content else set()
     if spec.adversarial:
-        expected |= {"generator_wasserstein", "critic_wasserstein", "critic_loss", "gradient_penalty"}
+        expected |= {f"generator_{spec.distance}", f"critic_{spec.distance}", "critic_loss", "gradient_penalty"}
         expected |= {"real_score", "fake_score", "gradient_norm", "critic_gradients"}
     assert set(terms) == expected
-    content = {"mse": terms["mse"], "vgg": terms.get("vgg", 0.0), None: 0.0}[spec.content]
-    total = 0.1 * content + terms["generator_wasserstein"] if spec.adversarial else content
+    content = terms.get(spec.content, 0.0)
+    total = 0.1 * content + terms[f"generator_{spec.distance}"] if spec.adversarial else content
     assert terms["generator_loss"] == pytest.approx(total, rel=1e-5)
 
 

@@ -23,7 +23,7 @@ from wgan_vgg.exporters.formats import tflite_runner
 from wgan_vgg.exporters.import_weights import import_generator
 from wgan_vgg.inference.denoiser import Denoiser
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.training.gradients import generator_terms, real_and_fake, weighted_terms
+from wgan_vgg.training.gradients import generated, generator_terms, weighted_terms
 from wgan_vgg.training.state import create_state
 from wgan_vgg.training.train_loop import check_sizes
 
@@ -86,12 +86,13 @@ def test_the_losses_are_the_authors_sums(name, weight):
     assert settings.loss.content_weight == pytest.approx(weight)
     state = create_state(settings, (80, 80), 2)
     images = (tf.constant(odd_images(2, 80, 80, seed=1)), tf.constant(odd_images(2, 80, 80, seed=2)))
-    real, fake = real_and_fake(state, images, training=True)
+    patches = generated(state, images, training=True)
+    _, real, fake = patches
     np.testing.assert_array_equal(real, images[1][:, 8:-8, 8:-8])
     assert state.critic.input_shape == (None, 64, 64, 1)
     compared = (state.vgg(real), state.vgg(fake)) if name == "wgan-vgg" else (real, fake)
     theirs = 1e-1 * tf.reduce_sum(tf.math.squared_difference(*compared)) / (2.0 * 2)
-    ours = weighted_terms(settings, generator_terms(state, settings, real, fake))
+    ours = weighted_terms(settings, generator_terms(state, settings, patches, paired=True))
     content = "vgg" if name == "wgan-vgg" else "mse"
     assert float(tf.reduce_mean(ours[content])) == pytest.approx(float(theirs), rel=1e-5)
     assert float(theirs) > 0

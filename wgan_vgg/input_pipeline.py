@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from data_prep import tfrecords
@@ -15,14 +16,13 @@ from data_prep.hu import HuScale
 from data_prep.json_types import DataSummary, Manifest
 from data_prep.manifest import load_manifest, low_dose_clip, shard_paths, transposed, verify
 from wgan_vgg.config import InputConfig
+from wgan_vgg.crops import Pair, crop_pairs, crop_shape
 from wgan_vgg.errors import InputError
 
 # A split this large is read anew in every pass; a smaller one stays in memory, decoded.
 _CACHE_BYTES = 4 * 2**30
 _SHUFFLE_BYTES = 1 * 2**30
 _PARSED_AT_ONCE = 16
-
-Pair = tuple[tf.Tensor, tf.Tensor]  # low_dose, normal_dose: float32 (batch, height, width, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +131,11 @@ class DataSet:
         parse = functools.partial(tfrecords.parse_example, image_shape=self.image_shape)
         return self._serialized(split).map(parse, tf.data.AUTOTUNE)
 
+    def patient_ids(self, split: str) -> np.ndarray:
+        """Whose each record of a split is, text (records,), in the order of conversion."""
+        ids = self._serialized(split).map(tfrecords.parse_patient_id, tf.data.AUTOTUNE)
+        return np.array([one.decode() for one in ids.as_numpy_iterator()])
+
     def first(self, split: str, count: int) -> Pair:
         """`count` images spread evenly over a split, always the same: low_dose, normal_dose (count, h, w, 1)."""
         size = self.size(split)
@@ -186,7 +191,13 @@ class DataSet:
         return 2 * 4 * self.image_shape[0] * self.image_shape[1]
 
     def batches(
-        self, split: str, batch_size: int, seed: int, start: int = 0, crops: InputConfig | None = None
+        self,
+        split: str,
+        batch_size: int,
+        seed: int,
+        start: int = 0,
+        crops: InputConfig | None = None,
+        among: np.ndarray | None = None,
     ) -> tf.data.Dataset:
         """Endless shuffled batches; a pass takes `crops.patches_per_image` of each image, less a last batch not whole.
 
@@ -196,6 +207,7 @@ class DataSet:
           seed: with the number of the pass, decides its order; with that and the image, its crop and flips.
           start: batches to skip, so that a resumed run sees what an unbroken one would have.
           crops: what is taken of each image; the whole image by default.
+          among: which of the split's images, bool (images,); by default all.
 
         Raises:
           InputError: the split has fewer patches than a batch, or its images are smaller than a patch.
@@ -203,18 +215,22 @@ class DataSet:
         crops = crops or InputConfig()
         crop_shape(crops, self.image_shape)
         repeats = crops.patches_per_image
-        size = self.size(split) * repeats
+        images_of_split = self.size(split)
+        size = repeats * (images_of_split if among is None else int(np.count_nonzero(among)))
         if size < batch_size:
             raise InputError(f"batch_size={batch_size}: the {split} split has only {size} images; take {size} or less")
         held = self._hold(split) if self._fits_in_memory(split) else None
-        source = tf.data.Dataset.range(size) if held else self._repeated(split, repeats)
+        source = tf.data.Dataset.range(images_of_split * repeats) if held else self._repeated(split, repeats)
+        if among is not None:
+            mask = tf.constant(among)
+            source = source.filter(lambda index, *_: mask[index // repeats])
         buffer = min(size, max(batch_size, _SHUFFLE_BYTES // self._pair_bytes))
 
         def one_pass(number: tf.Tensor) -> tf.data.Dataset:
             def images(indices: tf.Tensor, serialized: tf.Tensor | None = None) -> Pair:
                 # Patch number k of image i has the index i * repeats + k, which with the pass decides its crop.
                 pair = _take(held, indices // repeats) if held else self._parse(serialized)
-                return _crop(pair, crops, tf.stack([tf.fill([batch_size], number + seed), indices], axis=1))
+                return crop_pairs(pair, crops, tf.stack([tf.fill([batch_size], number + seed), indices], axis=1))
 
             shuffled = source.shuffle(buffer, seed=number + seed, reshuffle_each_iteration=False)
             return shuffled.batch(batch_size, drop_remainder=True).map(images, tf.data.AUTOTUNE)
@@ -227,47 +243,6 @@ class DataSet:
         return batches.with_options(options)
 
 
-def crop_shape(crops: InputConfig, image_shape: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of what is taken of each image.
-
-    Raises:
-      InputError: the images are smaller than a patch.
-    """
-    if crops.patch_size > min(image_shape):
-        raise InputError(
-            f"input.patch_size={crops.patch_size}: the images are {image_shape[0]}x{image_shape[1]}; take "
-            f"{min(image_shape)} or less"
-        )
-    return (crops.patch_size, crops.patch_size) if crops.patch_size else image_shape
-
-
-def centre_crop(images: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
-    """The middle of images (..., height, width, channels), of the given height and width."""
-    top, left = ((images.shape[axis] - side) // 2 for axis, side in zip((-3, -2), shape, strict=True))
-    return images[..., top : top + shape[0], left : left + shape[1], :]
-
-
 def _take(held: Pair, indices: tf.Tensor) -> Pair:
     low_dose, normal_dose = (tf.gather(images, indices) for images in held)
     return low_dose, normal_dose
-
-
-def _crop(pair: Pair, crops: InputConfig, seeds: tf.Tensor) -> Pair:
-    """The same crop and flips of both images of each pair, decided by its seed, two int64 of (batch, 2), alone."""
-    if not (crops.patch_size or crops.flips):
-        return pair
-
-    def crop(low_dose: tf.Tensor, normal_dose: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        both = tf.concat([low_dose, normal_dose], axis=-1)
-        shape = crop_shape(crops, (both.shape[0], both.shape[1]))
-        if crops.crop == "random" and crops.patch_size:
-            both = tf.image.stateless_random_crop(both, [*shape, 2], seed)
-        else:
-            both = centre_crop(both, shape)
-        if crops.flips:
-            both = tf.image.stateless_random_flip_left_right(both, seed + 1)
-            both = tf.image.stateless_random_flip_up_down(both, seed + 2)
-        return both
-
-    both = tf.map_fn(lambda one: crop(*one), (*pair, seeds), fn_output_signature=tf.float32)
-    return both[..., :1], both[..., 1:]

@@ -1,9 +1,10 @@
-"""The loss terms of the report's section 5.3, each one value a sample.
+"""The loss terms of the report's section 5.3 and of its relatives, each one value a sample.
 
 Per-sample values let any number of replicas sum their share and divide by the global batch.
 Images are (batch, height, width, 1) in [0, 1]; scores are (batch, 1).
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -20,6 +21,33 @@ def critic_wasserstein(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Ten
 def generator_wasserstein(fake_scores: tf.Tensor) -> tf.Tensor:
     """-D(G(z)), the generator's adversarial term; shape (batch,)."""
     return tf.squeeze(-fake_scores, axis=-1)
+
+
+def critic_kl(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+    """-T(x) + exp(T(G(z)) - 1), what a critic T minimises to bound KL(real || fake) from below; shape (batch,).
+
+    Nowozin et al. 2016 (f-GAN), equation 6 with Table 2's conjugate of u log u: f*(t) = exp(t - 1).
+    """
+    return tf.squeeze(tf.exp(fake_scores - 1.0) - real_scores, axis=-1)
+
+
+def generator_kl(fake_scores: tf.Tensor) -> tf.Tensor:
+    """-exp(T(G(z)) - 1), the generator's term of that bound; shape (batch,)."""
+    return tf.squeeze(-tf.exp(fake_scores - 1.0), axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Distance:
+    """What critic and generator minimise for one distance between their images, from scores (batch, 1)."""
+
+    critic: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # of real and fake scores
+    generator: Callable[[tf.Tensor], tf.Tensor]  # of fake scores
+
+
+DISTANCES = {
+    "wasserstein": Distance(critic_wasserstein, generator_wasserstein),
+    "kl": Distance(critic_kl, generator_kl),
+}
 
 
 def interpolate(real: tf.Tensor, fake: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wgan_vgg import models, pretrained
+from wgan_vgg.crops import crop_shape
 from wgan_vgg.evaluation.samples import load_samples
-from wgan_vgg.input_pipeline import crop_shape
 from wgan_vgg.reporting import evaluation_figures, image_figures, network_figures, training_figures
 from wgan_vgg.reporting.dose_figure import against_dose
 from wgan_vgg.reporting.example_figure import example_figure

@@ -23,8 +23,8 @@ from wgan_vgg.files import write_via
 
 INK = "#222222"  # text and axes; the report's page turns it into the text colour of its theme
 # Colour and marker; a method has the same in every figure and on the page. Models have Okabe and Ito's palette, which
-# colour-blind readers can distinguish. The baselines' colours are as far from these and from each other as could be
-# found: CIEDE2000 differences of 9.6 at least, to normal, red-, green- and blue-blind eyes.
+# colour-blind readers can distinguish. The colours of baselines and unpaired models are as far from these and from each
+# other as could be found: CIEDE2000 differences of 9.6 at least, to normal, red-, green- and blue-blind eyes.
 _MODELS = {
     NOISY: ("#7f7f7f", "x"),
     "generator-mse": ("#0072B2", "o"),
@@ -32,6 +32,8 @@ _MODELS = {
     "wgan": ("#CC79A7", "v"),
     "wgan-mse": ("#D55E00", "^"),
     "wgan-vgg": ("#009E73", "D"),
+    "unpaired-kl": ("#7c75fe", "d"),
+    "unpaired-wasserstein": ("#543d8f", "H"),
 }
 _BASELINES = {
     "gaussian": ("#805611", "P"),

@@ -5,12 +5,22 @@ import tensorflow as tf
 from wgan_vgg.config import Config
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.seeds import derive
+from wgan_vgg.training.unpaired import disjoint_patients
 
 
 def stream(config: Config, data: DataSet, purpose: str, start: int = 0) -> tf.data.Dataset:
-    """Endless (low_dose, normal_dose) batches of a stream of its own, from its `start`-th on."""
-    seed = derive(config.seed, purpose)
-    return data.batches("train", config.training.batch_size, seed, start, config.input)
+    """Endless (low_dose, normal_dose) batches of a stream of its own, from its `start`-th on.
+
+    Of a model that trains unpaired the two are other patients', each drawn by itself.
+    """
+    seed, size = derive(config.seed, purpose), config.training.batch_size
+    if config.spec.paired:
+        return data.batches("train", size, seed, start, config.input)
+    low_dose, normal_dose = (
+        data.batches("train", size, derive(seed, dose), start, config.input, among)
+        for dose, among in enumerate(disjoint_patients(data, derive(config.seed, "unpaired patients")))
+    )
+    return tf.data.Dataset.zip(low_dose, normal_dose).map(lambda one, other: (one[0], other[1]))
 
 
 def generator_batches(config: Config, data: DataSet, start: int) -> tf.data.Dataset:

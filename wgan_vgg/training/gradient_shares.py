@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from wgan_vgg.config import Config
-from wgan_vgg.training.gradients import Images, generator_terms, real_and_fake, trainable, weighted_terms
+from wgan_vgg.training.gradients import Images, generated, generator_terms, trainable, weighted_terms
 from wgan_vgg.training.state import TrainState
 
 
@@ -22,7 +22,8 @@ def build_gradient_shares(state: TrainState, config: Config) -> Callable[[Images
     def shares(images: Images) -> dict[str, tf.Tensor]:
         variables = trainable(state.generator)
         with tf.GradientTape(persistent=True) as tape:
-            terms = generator_terms(state, config, *real_and_fake(state, images, training=True))
+            patches = generated(state, images, training=True)
+            terms = generator_terms(state, config, patches, paired=config.spec.paired)
             terms = weighted_terms(config, terms)
             means = {name: tf.reduce_mean(values) for name, values in terms.items()}
         norms = {name: tf.linalg.global_norm(tape.gradient(mean, variables)) for name, mean in means.items()}

@@ -14,31 +14,33 @@ import tensorflow as tf
 
 from wgan_vgg import losses
 from wgan_vgg.config import Config
-from wgan_vgg.input_pipeline import centre_crop
+from wgan_vgg.crops import centre_crop
+from wgan_vgg.training.content import CONTENT, Patches
 from wgan_vgg.training.state import TrainState
 
-Images = tuple[tf.Tensor, tf.Tensor]  # low_dose, normal_dose, or real, fake: (batch, height, width, 1)
+Images = tuple[tf.Tensor, tf.Tensor]  # low_dose, normal_dose: (batch, height, width, 1)
 Terms = dict[str, tf.Tensor]
 Update = tuple[list[tf.Tensor], Terms]  # the gradients of a network's variables, and the terms beside them
 # Terms that are there to be checked only: half the squared gradients of a network, each replica's own share.
 CRITIC_GRADIENTS, GENERATOR_GRADIENTS = "critic_gradients", "generator_gradients"
 
 
-def real_and_fake(state: TrainState, images: Images, *, training: bool) -> Images:
-    """Normal-dose patches and the generator's output for their low-dose partners, both of the output's size.
+def generated(state: TrainState, images: Images, *, training: bool) -> Patches:
+    """The images with the generator's output for the low-dose ones, all of the output's size.
 
     With "valid" convolutions that is the middle of the patches.
     """
-    low_dose, normal_dose = images
-    fake = state.patch_generator(low_dose, training=training)
-    return centre_crop(normal_dose, (fake.shape[1], fake.shape[2])), fake
+    fake = state.patch_generator(images[0], training=training)
+    low_dose, real = (centre_crop(part, (fake.shape[1], fake.shape[2])) for part in images)
+    return Patches(low_dose, real, fake)
 
 
-def critic_terms(critic: keras.Model, real: tf.Tensor, fake: tf.Tensor) -> Terms:
+def critic_terms(critic: keras.Model, distance: str, patches: Patches) -> Terms:
     """The critic's scores, per sample, from one pass over real and fake images together."""
-    real_scores, fake_scores = tf.split(critic(tf.concat([real, fake], axis=0), training=True), 2)
+    both = tf.concat([patches.real, patches.fake], axis=0)
+    real_scores, fake_scores = tf.split(critic(both, training=True), 2)
     return {
-        "critic_wasserstein": losses.critic_wasserstein(real_scores, fake_scores),
+        f"critic_{distance}": losses.DISTANCES[distance].critic(real_scores, fake_scores),
         "real_score": tf.squeeze(real_scores, -1),
         "fake_score": tf.squeeze(fake_scores, -1),
     }
@@ -64,7 +66,7 @@ def _maybe_jit(function: Callable[..., Update]) -> Callable[..., Update]:
 def critic_gradients(
     state: TrainState, config: Config, images: Images, weights: tf.Tensor, global_batch: int
 ) -> Update:
-    """Gradients of -D(x) + D(G(z)) + lambda * gradient_penalty with respect to the critic's variables.
+    """Gradients of -D(x) + D(G(z)), or of another distance's term, + lambda * gradient_penalty.
 
     Two tapes, whose gradients are added by hand: with the critic's variables used three times under one
     tape, the order of the sums, and so the last bits, differ from process to process.
@@ -79,15 +81,15 @@ def critic_gradients(
     Returns:
       This replica's share of the gradients and of the mean terms.
     """
-    real, fake = real_and_fake(state, images, training=True)
-    critic = state.critic
-    assert critic is not None, "only a model that has a critic updates it"
+    patches, critic, distance = generated(state, images, training=True), state.critic, config.spec.distance
+    assert critic is not None and distance is not None, "only a model that has a critic updates it"
+    adversarial = f"critic_{distance}"
     variables = trainable(critic)
     with tf.GradientTape() as tape:
-        terms = _means(critic_terms(critic, real, fake), global_batch)
-    gradients = tape.gradient(terms["critic_wasserstein"], variables)
+        terms = _means(critic_terms(critic, distance, patches), global_batch)
+    gradients = tape.gradient(terms[adversarial], variables)
     with tf.GradientTape() as tape:
-        norms = losses.gradient_norms(critic, losses.interpolate(real, fake, weights))
+        norms = losses.gradient_norms(critic, losses.interpolate(patches.real, patches.fake, weights))
         penalty = {"gradient_penalty": losses.gradient_penalty(norms), "gradient_norm": norms}
         terms |= _means(penalty, global_batch)
         weighted = config.loss.gradient_penalty_weight * terms["gradient_penalty"]
@@ -95,32 +97,31 @@ def critic_gradients(
     penalty_gradients = tape.gradient(weighted, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     total = [first + second for first, second in zip(gradients, penalty_gradients, strict=True)]
     return total, terms | {
-        "critic_loss": terms["critic_wasserstein"] + weighted,
+        "critic_loss": terms[adversarial] + weighted,
         CRITIC_GRADIENTS: _half_squares(total),
     }
 
 
-def generator_terms(state: TrainState, config: Config, normal_dose: tf.Tensor, output: tf.Tensor) -> Terms:
-    """The generator's terms, per sample: `vgg` and `generator_wasserstein` as the model has them, the others always.
+def generator_terms(state: TrainState, config: Config, patches: Patches, *, paired: bool) -> Terms:
+    """The generator's terms, per sample: those that the model has, `zero_share`, and of `paired` images `mse`.
 
     `zero_share` is the share of the output that is exactly 0; at 1 no gradient reaches the generator.
     """
-    terms = {
-        "mse": losses.mean_squared_error(normal_dose, output),
-        "zero_share": tf.reduce_mean(tf.cast(output == 0.0, tf.float32), axis=[1, 2, 3]),
-    }
-    if state.vgg is not None:
-        terms["vgg"] = losses.mean_squared_error(state.vgg(normal_dose), state.vgg(output))
-    if state.critic is not None:
-        terms["generator_wasserstein"] = losses.generator_wasserstein(state.critic(output, training=True))
+    spec = config.spec
+    shown = dict.fromkeys([*(["mse"] if paired else []), *([spec.content] if spec.content else [])])
+    terms = {name: CONTENT[name](patches, state.vgg) for name in shown}
+    terms["zero_share"] = tf.reduce_mean(tf.cast(patches.fake == 0.0, tf.float32), axis=[1, 2, 3])
+    if state.critic is not None and spec.distance is not None:
+        scores = state.critic(patches.fake, training=True)
+        terms[f"generator_{spec.distance}"] = losses.DISTANCES[spec.distance].generator(scores)
     terms["generator_loss"] = sum(weighted_terms(config, terms).values())
     return terms
 
 
 def weighted_terms(config: Config, terms: Terms) -> Terms:
-    """The generator's terms that its loss is the sum of: lambda_1 * content and -D(G(z)), or the content term alone."""
+    """The terms that the generator's loss is the sum of: lambda_1 * content and the critic's, or content alone."""
     content_weight = config.loss.content_weight if config.spec.adversarial else 1.0
-    weights = {config.spec.content: content_weight, "generator_wasserstein": 1.0}
+    weights = {config.spec.content: content_weight, f"generator_{config.spec.distance}": 1.0}
     return {name: weight * terms[name] for name, weight in weights.items() if name in terms}
 
 
@@ -130,7 +131,8 @@ def generator_gradients(state: TrainState, config: Config, images: Images, globa
     variables = trainable(state.generator)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
-        terms = _means(generator_terms(state, config, *real_and_fake(state, images, training=True)), global_batch)
+        patches = generated(state, images, training=True)
+        terms = _means(generator_terms(state, config, patches, paired=config.spec.paired), global_batch)
     gradients = tape.gradient(terms["generator_loss"], variables)
     return gradients, terms | {GENERATOR_GRADIENTS: _half_squares(gradients)}
 

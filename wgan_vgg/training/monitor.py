@@ -10,11 +10,11 @@ from tensorboard.plugins.hparams import api as hparams
 
 from wgan_vgg import losses
 from wgan_vgg.config import Config, nested
+from wgan_vgg.crops import centre_crop
 from wgan_vgg.evaluation import metrics
-from wgan_vgg.input_pipeline import centre_crop
 from wgan_vgg.seeds import derive
 from wgan_vgg.training.gradient_shares import build_gradient_shares
-from wgan_vgg.training.gradients import Images, Terms, critic_terms, generator_terms, real_and_fake
+from wgan_vgg.training.gradients import Images, Terms, critic_terms, generated, generator_terms
 from wgan_vgg.training.state import TrainState
 
 _STRIP = 4  # images a TensorBoard strip
@@ -113,13 +113,13 @@ def build_terms(state: TrainState, config: Config) -> Callable[[Images], Terms]:
 
     @tf.function(autograph=False, reduce_retracing=True)
     def terms(images: Images) -> Terms:
-        real, fake = real_and_fake(state, images, training=False)
-        values = generator_terms(state, config, real, fake)
-        if state.critic is not None:
-            values |= critic_terms(state.critic, real, fake)
+        patches = generated(state, images, training=False)
+        values = generator_terms(state, config, patches, paired=True)
+        if state.critic is not None and config.spec.distance is not None:
+            values |= critic_terms(state.critic, config.spec.distance, patches)
             seed = [derive(config.seed, "monitor"), 0]
-            weights = tf.random.stateless_uniform([tf.shape(real)[0], 1, 1, 1], seed)
-            norms = losses.gradient_norms(state.critic, losses.interpolate(real, fake, weights))
+            weights = tf.random.stateless_uniform([tf.shape(patches.real)[0], 1, 1, 1], seed)
+            norms = losses.gradient_norms(state.critic, losses.interpolate(patches.real, patches.fake, weights))
             values |= {"gradient_norm": norms, "gradient_penalty": losses.gradient_penalty(norms)}
         return values
 

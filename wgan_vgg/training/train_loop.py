@@ -11,10 +11,11 @@ from data_prep.progress import Progress, silent
 from wgan_vgg import files, models
 from wgan_vgg.checkpoint_reader import checkpoint_prefixes, is_whole, newest_step, step_of
 from wgan_vgg.config import MODELS, Config, nested
+from wgan_vgg.crops import crop_shape
 from wgan_vgg.environment import describe_environment
 from wgan_vgg.errors import InputError, WorkerLost
 from wgan_vgg.evaluation import metrics
-from wgan_vgg.input_pipeline import DataSet, crop_shape
+from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.json_types import Environment, EpochRow, StoredRun
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import distribute
