@@ -37,7 +37,7 @@ BEGIN, END = "<!-- made by docs/generate.py -->", "<!-- end -->"
 
 def cli_page() -> str:
     """docs/cli.md: every script with its flags, as --help lists them."""
-    from experiments.flags import help_text
+    from experiments.launch import help_text
 
     parts = [
         "# The command line",

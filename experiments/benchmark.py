@@ -12,7 +12,8 @@ from pathlib import Path
 from absl import flags
 
 from benchmark.rows import Row
-from experiments.flags import check_model, check_written, define_config, launch, quiet_tensorflow, read_config
+from experiments.flags import check_model, check_written, define_config, read_config
+from experiments.launch import launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import REPORT_MODELS, Config, override
 from wgan_vgg.errors import InputError, Terminated

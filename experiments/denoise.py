@@ -15,16 +15,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.flags import (
-    DONE,
-    HU_RANGE_HELP,
-    INCOMPLETE,
-    check_written,
-    launch,
-    quiet_tensorflow,
-    read_hu_range,
-    required,
-)
+from experiments.flags import HU_RANGE_HELP, check_written, read_hu_range, required
+from experiments.launch import DONE, INCOMPLETE, launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.errors import InputError
 

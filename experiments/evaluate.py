@@ -11,7 +11,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.flags import launch, quiet_tensorflow, read_evaluation, required
+from experiments.flags import read_evaluation, required
+from experiments.launch import launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import Config
 from wgan_vgg.errors import InputError

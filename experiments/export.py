@@ -9,7 +9,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.flags import HU_RANGE_HELP, launch, quiet_tensorflow, read_hu_range, required
+from experiments.flags import HU_RANGE_HELP, read_hu_range, required
+from experiments.launch import launch, quiet_tensorflow
 
 
 def define(values: flags.FlagValues) -> None:

@@ -1,20 +1,14 @@
-"""What the scripts share: hyperparameter flags, one-line errors, exit statuses."""
+"""The flags that scripts share: hyperparameters, devices, an evaluation's choices; and what is checked of them."""
 
-import logging
 import os
-import sys
-import tempfile
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
 from wgan_vgg.config import MODELS, PRESETS, Config, override, preset
 from wgan_vgg.config.networks import CRITICS, GENERATORS
-from wgan_vgg.errors import Diverged, InputError, Terminated, WorkerLost
-
-DONE, USER_ERROR, FAILED_TRAINING, LOST_WORKER, INCOMPLETE, INTERRUPTED = 0, 2, 3, 4, 5, 130
+from wgan_vgg.errors import InputError
 
 # Flag -> config key. Their values are parsed as the key's type.
 DATA_FLAGS = {
@@ -227,82 +221,3 @@ def check_written(values: flags.FlagValues, name: str, ending: str) -> None:
     folder = path.absolute().parent
     if not os.access(folder, os.W_OK):
         raise InputError(f"--{name}={path}: {folder} cannot be written; choose another place")
-
-
-def quiet_tensorflow() -> None:
-    """Imports TensorFlow without the notices that its C++ part writes to stderr before it can be silenced."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as notices:
-        stderr = os.dup(2)
-        os.dup2(notices.fileno(), 2)
-        try:
-            import tensorflow  # noqa: F401
-        except BaseException:
-            notices.seek(0)
-            os.write(stderr, notices.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-
-
-def launch(
-    description: str,
-    define: Callable[[flags.FlagValues], None],
-    job: Callable[[flags.FlagValues], int | None],
-    argv: Sequence[str] | None = None,
-) -> None:
-    """Parses the command line, runs the job and exits.
-
-    Exit status 0: done; 2: a mistake of the user's; 3: a generator collapsed, or a loss is not finite; 4: another
-    worker has gone; 5: done, but files were left out; 130 and 143: Ctrl-C and SIGTERM, in training after saving. All
-    but 0 and 5 come with one line on stderr. Flags are the script's own, not absl's global ones, so that a script can
-    run twice.
-    """
-    # Before TensorFlow is imported: its notices are not for users.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("pydicom").propagate = False  # it logs the tracebacks of what is reported here in one line
-    values = flags.FlagValues()
-    flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
-    define(values)
-    try:
-        rest = values(list(sys.argv if argv is None else ["script", *argv]))[1:]
-        if values.help:
-            print(help_text(description, values))
-            sys.exit(DONE)
-        if rest:
-            raise InputError(f"{rest[0]}: not a flag; write --name=value")
-        sys.exit(job(values) or DONE)
-    except (InputError, flags.Error) as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        _fail("interrupted; rerun to resume", INTERRUPTED)
-    except Diverged as error:
-        _fail(str(error), FAILED_TRAINING)
-    except WorkerLost as error:
-        _fail(str(error), LOST_WORKER)
-    except Terminated as error:
-        _fail(str(error), 128 + error.signal_number)
-    except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}; free or choose another place")
-    except Exception as error:
-        # TensorFlow's own "disk full" and "permission denied"; named, so that it need not be imported here.
-        if type(error).__name__ not in ("ResourceExhaustedError", "PermissionDeniedError", "FailedPreconditionError"):
-            raise
-        _fail(str(error))
-
-
-def _fail(message: str, status: int = USER_ERROR) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(status)
-
-
-def help_text(description: str, values: flags.FlagValues) -> str:
-    """What --help prints: the description, and each flag with its default and meaning."""
-    lines = [description.strip(), "", "Flags:"]
-    for name in sorted(set(values) - {"h"}):
-        flag = values[name]
-        default = f" [{flag.default}]" if flag.default not in (None, [], False) else ""
-        lines += [f"  --{name}{default}", textwrap.indent(textwrap.fill(flag.help, 90), "      ")]
-    return "\n".join(lines)

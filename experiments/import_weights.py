@@ -11,7 +11,8 @@ from typing import Any
 
 from absl import flags
 
-from experiments.flags import launch, quiet_tensorflow, required
+from experiments.flags import required
+from experiments.launch import launch, quiet_tensorflow
 
 
 def define(values: flags.FlagValues) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from absl import flags
 
 from data_prep.json_types import Manifest
-from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, launch, quiet_tensorflow, read_config, required
+from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_config, required
+from experiments.launch import launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import Config
 from wgan_vgg.errors import InputError

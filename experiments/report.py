@@ -8,7 +8,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.flags import launch, quiet_tensorflow, required
+from experiments.flags import required
+from experiments.launch import launch, quiet_tensorflow
 
 
 def define(values: flags.FlagValues) -> None:

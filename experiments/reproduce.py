@@ -11,18 +11,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.flags import (
-    DATA_FLAGS,
-    DONE,
-    FAILED_TRAINING,
-    TRAINING_FLAGS,
-    check_model,
-    define_config,
-    launch,
-    quiet_tensorflow,
-    read_config,
-    required,
-)
+from experiments.flags import DATA_FLAGS, TRAINING_FLAGS, check_model, define_config, read_config, required
+from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import REPORT_MODELS, Config, override
 from wgan_vgg.errors import InputError

@@ -9,18 +9,8 @@ from typing import Any
 
 from absl import flags
 
-from experiments.flags import (
-    DONE,
-    FAILED_TRAINING,
-    TRAINING_FLAGS,
-    check_model,
-    define_config,
-    define_devices,
-    launch,
-    quiet_tensorflow,
-    read_config,
-    required,
-)
+from experiments.flags import TRAINING_FLAGS, check_model, define_config, define_devices, read_config, required
+from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import MODELS, for_model
 

@@ -11,7 +11,7 @@ from conftest import REPO
 KILLER = """
 import os, shutil, signal, sys
 from pathlib import Path
-from experiments.flags import quiet_tensorflow
+from experiments.launch import quiet_tensorflow
 quiet_tensorflow()
 import data_prep.prepare, wgan_vgg.reproduction.reproduce  # once, and not in each child
 from experiments import prepare, progress
