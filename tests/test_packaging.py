@@ -54,7 +54,12 @@ def _between(path, folder):
 
 def test_the_console_scripts_are_those_of_the_folder(settings):
     names = {line.split(" = ")[1] for line in settings["entry_points"]["console_scripts"]}
-    scripts = {path.stem for path in (REPO / "experiments").glob("[!_]*.py")} - {"flags", "progress", "benchmark"}
+    scripts = {path.stem for path in (REPO / "experiments").glob("[!_]*.py")} - {
+        "flags",
+        "launch",
+        "progress",
+        "benchmark",
+    }
     assert names == {f"experiments.{name}:main" for name in scripts}
 
 
