@@ -55,6 +55,15 @@ class StoredData(TypedDict, total=False):
     test_photons: dict[str, float]
 
 
+class ValueRange(TypedDict):
+    """Of StoredData, what an import knows: the HU and the orientation of the values that its network takes."""
+
+    hu_slope: float
+    hu_intercept: float
+    low_dose_clip: list[float] | None
+    transposed: bool
+
+
 class StoredRun(TypedDict):
     """The content of config.json."""
 

@@ -88,7 +88,11 @@ def write_tflite(
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        content = _quantized(converter, samples) if precision == "int8" else converter.convert()
+        if precision == "int8":
+            assert samples is not None, "export finds some for all but float32"
+            content = _quantized(converter, samples)
+        else:
+            content = converter.convert()
     (folder / "generator.tflite").write_bytes(content)
     if samples is None:
         return {"precision": precision}

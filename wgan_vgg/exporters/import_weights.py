@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +17,7 @@ from wgan_vgg.config import Config, GeneratorConfig, nested, override, preset
 from wgan_vgg.errors import InputError
 from wgan_vgg.files import write_json
 from wgan_vgg.hu import HuMapping
+from wgan_vgg.json_types import StoredRun, ValueRange
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.tensor_files import read_tensors
@@ -72,7 +72,7 @@ LAYOUTS = {
 
 def import_generator(
     source: Path, output_dir: Path, *, layout: str | None = None, data_dir: Path | None = None, overwrite: bool = False
-) -> dict[str, Any]:
+) -> StoredRun:
     """Makes a run directory, for evaluation, export and inference, of a generator trained elsewhere.
 
     The kernels are found by their structure, see find_convolutions; a state dict that experiments.export wrote says
@@ -117,8 +117,11 @@ def import_generator(
     generator.set_weights(in_order(convolutions))
     with source_file(source).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    data = {"source": f"imported ({layout})", "file": source.name, "fingerprint": digest, **mapping}
-    stored = {"config": nested.to_dict(settings), "vgg_weights": None, "data": data}
+    stored: StoredRun = {
+        "config": nested.to_dict(settings),
+        "vgg_weights": None,
+        "data": {"source": f"imported ({layout})", "file": source.name, "fingerprint": digest, **mapping},
+    }
     with staged_folder(output_dir, replace=overwrite) as folder:
         run = RunDir(folder)
         write_json(run.config, stored)
@@ -161,9 +164,9 @@ def find_convolutions(tensors: Mapping[str, np.ndarray], source: Path) -> tuple[
         if _is_generator(convolutions):
             found[names[0]] = convolutions
     if len(found) != 1:
-        kernels = [f"{name} {tensor.shape}" for name, tensor in tensors.items() if tensor.ndim == 4]
+        shapes = [f"{name} {tensor.shape}" for name, tensor in tensors.items() if tensor.ndim == 4]
         what = f"{len(found)} of them, {', '.join(found)}" if found else f"{len(tensors)} tensors, of which kernels: "
-        what += "" if found else ", ".join(kernels[:4] + ["..."] * (len(kernels) > 4)) or "none"
+        what += "" if found else ", ".join(shapes[:4] + ["..."] * (len(shapes) > 4)) or "none"
         raise InputError(f"{source}: expected one generator, {_NEEDED}; found {what}")
     ((name, convolutions),) = found.items()
     if not all(np.isfinite(array).all() for array in in_order(convolutions)):
@@ -183,7 +186,7 @@ def _kernel(tensor: np.ndarray) -> np.ndarray:
 
 def _bias(tensors: Mapping[str, np.ndarray], kernel: str) -> list[np.ndarray]:
     """The vector beside a kernel, if there is one."""
-    parent = re.match(r".*[./]|", kernel)[0]
+    parent = kernel[: max(kernel.rfind("."), kernel.rfind("/")) + 1]
     beside = [t for name, t in tensors.items() if t.ndim == 1 and re.fullmatch(rf"{re.escape(parent)}[^./]*", name)]
     return beside if len(beside) == 1 else []
 
@@ -212,7 +215,16 @@ def _layout_of(name: str, beside: Mapping[str, str], source: Path) -> str:
     )
 
 
-def _foreign(layout: Layout, data_dir: Path | None) -> tuple[Config, dict[str, float]]:
+def _value_range(slope: float, intercept: float, clip: tuple[float, float] | None, lies_transposed: bool) -> ValueRange:
+    return {
+        "hu_slope": slope,
+        "hu_intercept": intercept,
+        "low_dose_clip": clip and list(clip),
+        "transposed": lies_transposed,
+    }
+
+
+def _foreign(layout: Layout, data_dir: Path | None) -> tuple[Config, ValueRange]:
     settings = override(preset(layout.preset), {"model": "wgan-vgg"})
     offset, scale = (layout.offset, layout.scale) if layout.preset == "notebook" else _MAYO
     clip, lies_transposed = layout.clip, layout.transposed
@@ -229,12 +241,11 @@ def _foreign(layout: Layout, data_dir: Path | None) -> tuple[Config, dict[str, f
         input_mean=(layout.offset - offset) / scale,
         input_std=layout.scale / scale,
     )
-    mapping = {"hu_slope": scale, "hu_intercept": offset, "low_dose_clip": clip and list(clip)}
-    mapping["transposed"] = lies_transposed
+    mapping = _value_range(scale, offset, clip, lies_transposed)
     return dataclasses.replace(settings, generator=generator), mapping
 
 
-def _saved_anew(data_dir: Path | None, *, has_bias: bool) -> tuple[Config, dict[str, float]]:
+def _saved_anew(data_dir: Path | None, *, has_bias: bool) -> tuple[Config, ValueRange]:
     """Of an own export whose metadata are gone: a generator as the presets with or without biases have it.
 
     It is in its records' range and orientation.
@@ -247,19 +258,17 @@ def _saved_anew(data_dir: Path | None, *, has_bias: bool) -> tuple[Config, dict[
     manifest = load_manifest(data_dir)
     values = {"model": "wgan-vgg", "data.rescale_low_dose": manifest["data"]["rescale_low_dose"]}
     clip = low_dose_clip(manifest)
-    mapping = {name: manifest[name] for name in ("hu_slope", "hu_intercept")}
-    mapping |= {"low_dose_clip": clip and list(clip), "transposed": transposed(manifest)}
+    mapping = _value_range(manifest["hu_slope"], manifest["hu_intercept"], clip, transposed(manifest))
     return override(preset("report" if has_bias else "yang2018-code"), values), mapping
 
 
-def _own(text: str, source: Path) -> tuple[Config, dict[str, float]]:
+def _own(text: str, source: Path) -> tuple[Config, ValueRange]:
     try:
         metadata = json.loads(text)
         values = {"model": metadata["model"], "data.rescale_low_dose": metadata["hu"]["rescaled"]}
         values |= {f"generator.{name}": value for name, value in metadata["generator"].items()}
         hu = HuMapping.from_metadata(metadata)
-        mapping = {"hu_slope": hu.slope, "hu_intercept": hu.intercept, "low_dose_clip": hu.clip and list(hu.clip)}
-        mapping["transposed"] = hu.transposed
+        mapping = _value_range(hu.slope, hu.intercept, hu.clip, hu.transposed)
         return override(preset(metadata["preset"]), values), mapping
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source}: its metadata are not this project's ({error}); give --layout") from error

@@ -55,7 +55,7 @@ def denoise(
     targets, is_folder = find_targets(input_path, output), input_path.is_dir()
     check_output(input_path, output, overwrite=settings.overwrite)
     hu_range = settings.hu_range and [*settings.hu_range]
-    origin = {"fingerprint": denoiser.fingerprint, "hu_range": hu_range}
+    origin: dict[str, object] = {"fingerprint": denoiser.fingerprint, "hu_range": hu_range}
     base = output if is_folder else output.parent
     shown = middles(list(targets)) if settings.preview else set()
     jobs = [Job(path, target, preview_of(target, base), path in shown) for path, target in targets.items()]

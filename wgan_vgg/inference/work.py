@@ -31,7 +31,7 @@ _LEAST_SHARE = 0.1  # of the memory that is left to the network where the slices
 class _Item(NamedTuple):
     job: Job
     source: Slices
-    index: int
+    number: int  # of the slice in its file
     hu: np.ndarray
 
 
@@ -124,8 +124,8 @@ class Work:
 
     def _batches(self, total: int) -> Iterator[tuple[list[_Item], bool]]:
         """Slices that follow each other, of one shape, as many as fit; and whether to denoise one as a pair."""
-        for shape, group in itertools.groupby(self._slices(total), key=lambda item: item.hu.shape):
-            size = self._settings.batch or max(1, self._denoiser.slices_at_once(shape, self._settings.memory))
+        for (height, width), group in itertools.groupby(self._slices(total), key=lambda item: item.hu.shape):
+            size = self._settings.batch or max(1, self._denoiser.slices_at_once((height, width), self._settings.memory))
             while batch := list(itertools.islice(group, size)):
                 # One image alone is computed in another order and rounds differently, and which one is alone depends on
                 # where an earlier call was stopped.
@@ -133,8 +133,8 @@ class Work:
 
     def _tile(self, shape: tuple[int, ...]) -> int:
         """The side of the tiles for a batch (slices, height, width)."""
-        memory = self._settings.memory
-        if self._settings.tile or self._denoiser.slices_at_once(shape[1:], memory):
+        memory, (_, height, width) = self._settings.memory, shape
+        if self._settings.tile or self._denoiser.slices_at_once((height, width), memory):
             return self._settings.tile
         return self._denoiser.tile_side(max(_LEAST_SHARE * memory, memory - _BYTES_OF_PIXEL * np.prod(shape)))
 
