@@ -1,17 +1,16 @@
 """Upright images in Hounsfield units to what a generator was trained on, and back."""
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from data_prep.hu import HuScale
 from data_prep.json_types import Manifest
 from data_prep.manifest import load_manifest, low_dose_clip, transposed
-from wgan_vgg.json_types import StoredData
+from wgan_vgg.json_types import HuDescription, Metadata, StoredData
 from wgan_vgg.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -65,12 +64,19 @@ class HuMapping(HuScale):
         """What a user of the model must know."""
         return [_RESCALED_WARNING] if self.rescaled else []
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> HuDescription:
         """What the metadata of an exported model say under `hu`; from_metadata reads it back."""
-        return {**dataclasses.asdict(self), "clip": self.clip and list(self.clip), "range": list(self.range)}
+        return {  # in this order: a model's fingerprint is of its JSON
+            "slope": self.slope,
+            "intercept": self.intercept,
+            "rescaled": self.rescaled,
+            "clip": self.clip and list(self.clip),
+            "transposed": self.transposed,
+            "range": list(self.range),
+        }
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, Any]) -> "HuMapping":
+    def from_metadata(cls, metadata: Metadata) -> "HuMapping":
         """The mapping of an exported model, from what export.describe says of it."""
         hu = metadata["hu"]
         clip = hu.get("clip", (0.0, 1.0))  # earlier versions always clipped, in the graph too
@@ -78,7 +84,7 @@ class HuMapping(HuScale):
             float(hu["slope"]),
             float(hu["intercept"]),
             bool(hu["rescaled"]),
-            clip and (float(clip[0]), float(clip[1])),
+            (float(clip[0]), float(clip[1])) if clip else None,
             bool(hu.get("transposed", transposed(metadata.get("training_data", {})))),
         )
 

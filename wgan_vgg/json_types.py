@@ -74,6 +74,69 @@ class StoredRun(TypedDict):
     data: StoredData
 
 
+class HuDescription(TypedDict):
+    """See hu.HuMapping.describe."""
+
+    slope: float
+    intercept: float
+    rescaled: bool
+    clip: list[float] | None
+    transposed: bool
+    range: list[float]  # the HU of 0 and of 1
+
+
+class QualityCost(TypedDict, total=False):
+    """Where the truth is known, the mean PSNR in dB of both precisions, and their difference."""
+
+    psnr_float32: float
+    psnr: float
+    psnr_cost_db: float
+
+
+class Cost(QualityCost):
+    """What less precision costs: the absolute difference of all pixels; of how many images, and of which."""
+
+    hu_mean: float
+    hu_p99_9: float
+    hu_max: float
+    images: int
+    of: str
+
+
+class Written(TypedDict, total=False):
+    """What the writer of a format adds to the metadata, or replaces in them."""
+
+    optimize: str
+    precision: str
+    cost: Cost
+    fingerprint: str
+
+
+class Metadata(TypedDict):
+    """What travels with an exported model, see exporters.export.describe; earlier versions say less."""
+
+    name: str
+    version: str
+    model: str
+    preset: str
+    seed: int
+    step: int | None
+    weights: str
+    precision: str
+    fingerprint: str
+    hu: HuDescription
+    warnings: list[str]
+    vgg_weights: str | None
+    training_data: StoredData
+    training_input: TrainingInput | None
+    data_config: dict[str, Any]
+    generator: dict[str, Any]  # see config.GeneratorConfig
+    extent: NotRequired[dict[str, int]]
+    metrics: dict[str, Any]  # by split; of a run that was not evaluated its last EpochRow
+    optimize: NotRequired[str]
+    cost: NotRequired[Cost]
+
+
 class Environment(TypedDict):
     """One launch of a run, in environment.json."""
 

@@ -21,6 +21,7 @@ from wgan_vgg.exporters.precision import PRECISIONS, Samples, cost, find_samples
 from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, SAVED_MODEL_METADATA, write_saved_model
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.hu import HuMapping
+from wgan_vgg.json_types import Metadata, Written
 from wgan_vgg.models import Generator, build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
 
@@ -34,7 +35,7 @@ class Exported:
     generator: keras.Model
     network: Generator
     mapping: HuMapping
-    metadata: dict[str, Any]
+    metadata: Metadata
     precision: str
     samples: Samples | None
     optimize: str  # of OPTIMIZATIONS
@@ -135,8 +136,8 @@ def export(
     return output_dir
 
 
-def _write_saved_model(folder: Path, one: Exported) -> dict[str, Any]:
-    said = {} if one.optimize == "none" else {"optimize": one.optimize}
+def _write_saved_model(folder: Path, one: Exported) -> Written:
+    said: Written = {} if one.optimize == "none" else {"optimize": one.optimize}
     if one.samples is None:
         write_saved_model(folder, one.generator, one.network.extent, one.mapping, one.optimize)
         return said
@@ -149,11 +150,11 @@ def _write_saved_model(folder: Path, one: Exported) -> dict[str, Any]:
         return denoise_hu(low_dose_hu=tf.constant(hu))["denoised"].numpy()
 
     measured = cost(denoise, one.generator, one.mapping, one.samples)
-    return said | {"precision": one.precision, "cost": measured, "fingerprint": fingerprint(coarser, one.mapping)}
+    return {**said, "precision": one.precision, "cost": measured, "fingerprint": fingerprint(coarser, one.mapping)}
 
 
 # Each writes its files into a folder, and returns what else the metadata say.
-FORMATS: dict[str, Callable[[Path, Exported], dict[str, Any] | None]] = {
+FORMATS: dict[str, Callable[[Path, Exported], Written | None]] = {
     "saved_model": _write_saved_model,
     "keras": lambda folder, one: formats.write_keras(folder, one.generator),
     "onnx": lambda folder, one: formats.write_onnx(folder, one.generator, one.network.extent, one.metadata),
@@ -168,11 +169,12 @@ def _is_export(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (SAVED_MODEL_METADATA, METADATA))
 
 
-def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: str) -> dict[str, Any]:
+def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: str) -> Metadata:
     """What travels with an exported model: where it comes from, its HU, its results."""
     config, stored = run.load_config(), run.stored()
     evaluations = {path.stem: read_json(path) for path in sorted(run.evaluations.glob("*.json"))}
-    rows = run.rows()
+    rows, training_data = run.rows(), stored["data"].copy()
+    training_data.pop("path", None)
     return {
         "name": "wgan-vgg",
         "version": wgan_vgg.__version__,
@@ -186,7 +188,7 @@ def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: s
         "hu": mapping.describe(),
         "warnings": [*mapping.warnings, "not for diagnostic use"],
         "vgg_weights": stored.get("vgg_weights"),
-        "training_data": {name: value for name, value in stored["data"].items() if name != "path"},
+        "training_data": training_data,
         "training_input": stored.get("training_input"),
         "data_config": stored["config"]["data"],
         "generator": nested.to_dict(config.generator),

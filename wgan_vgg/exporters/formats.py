@@ -4,6 +4,7 @@ import dataclasses
 import json
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from wgan_vgg.exporters.precision import Samples, cost
 from wgan_vgg.exporters.state_dict import to_state_dict, write_safetensors
 from wgan_vgg.extent import Extent
 from wgan_vgg.hu import HuMapping
+from wgan_vgg.json_types import Written
 from wgan_vgg.models import Generator
 
 _OF_NAN = ("ABS", "LESS_EQUAL", "CAST", "SUB", "MAX_POOL_2D", "GREATER", "SELECT_V2")  # nan_keeping_model's, in TFLite
@@ -28,7 +30,7 @@ def write_keras(folder: Path, generator: keras.Model) -> None:
     generator.save(folder / "generator.keras")
 
 
-def write_onnx(folder: Path, generator: keras.Model, extent: Extent, metadata: dict[str, Any]) -> None:
+def write_onnx(folder: Path, generator: keras.Model, extent: Extent, metadata: Mapping[str, object]) -> None:
     """Writes generator.onnx: `low_dose` -> `denoised`, float32 (batch, height, width, 1), all three dynamic.
 
     Raises:
@@ -60,7 +62,7 @@ def write_onnx(folder: Path, generator: keras.Model, extent: Extent, metadata: d
     onnx.save(model, path)
 
 
-def write_torch(folder: Path, generator: keras.Model, network: Generator, metadata: dict[str, Any]) -> None:
+def write_torch(folder: Path, generator: keras.Model, network: Generator, metadata: Mapping[str, object]) -> None:
     """Writes generator.safetensors, see state_dict."""
     state = to_state_dict(generator, network)
     write_safetensors(folder / "generator.safetensors", state, {"wgan_vgg": json.dumps(metadata)})
@@ -68,7 +70,7 @@ def write_torch(folder: Path, generator: keras.Model, network: Generator, metada
 
 def write_tflite(
     folder: Path, generator: keras.Model, reach: int, mapping: HuMapping, precision: str, samples: Samples | None
-) -> dict[str, Any]:
+) -> Written:
     """Writes generator.tflite, signature `low_dose` -> `denoised`, float32 whatever flows inside.
 
     Args:

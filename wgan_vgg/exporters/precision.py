@@ -5,7 +5,6 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +18,7 @@ from wgan_vgg.image_files.find import find_images
 from wgan_vgg.image_files.format_registry import open_image
 from wgan_vgg.image_files.slices import Options
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.json_types import Cost, QualityCost
 
 logger = logging.getLogger(__name__)
 
@@ -91,17 +91,13 @@ def _of_files(folder: Path, mapping: HuMapping, hu_range: tuple[float, float] | 
 
 def cost(
     denoise: Callable[[np.ndarray], np.ndarray], generator: keras.Model, mapping: HuMapping, samples: Samples
-) -> dict[str, Any]:
+) -> Cost:
     """For the metadata: how far `denoise` is from the float32 generator.
 
     Args:
       denoise: upright float32 (1, height, width, 1) in HU to the same.
       generator, mapping: what it should be.
       samples: where.
-
-    Returns:
-      `hu_mean`, `hu_p99_9`, `hu_max` of the absolute difference of all pixels; where the truth is known, the mean PSNR
-      of both, and their difference in dB; of how many images, and of which.
     """
     differences, quality = [], []
     for number, values in enumerate(samples.low_dose):
@@ -113,17 +109,23 @@ def cost(
             truth = mapping.to_hu(samples.normal_dose[number][np.newaxis])
             quality.append([psnr(truth / mapping.slope, image / mapping.slope) for image in (exact, given)])
     joined = np.concatenate(differences)
-    found = {
-        "hu_mean": float(joined.mean()),
-        "hu_p99_9": float(np.percentile(joined, _HIGH_PERCENTILE)),
-        "hu_max": float(joined.max()),
-    }
+    mean, high, highest = float(joined.mean()), float(np.percentile(joined, _HIGH_PERCENTILE)), float(joined.max())
+    of_quality: QualityCost = {}
     if quality:
         exact_psnr, given_psnr = np.mean(quality, axis=0).tolist()
-        found |= {"psnr_float32": exact_psnr, "psnr": given_psnr, "psnr_cost_db": exact_psnr - given_psnr}
-    if found["hu_mean"] > _MUCH_HU:
+        of_quality = {"psnr_float32": exact_psnr, "psnr": given_psnr, "psnr_cost_db": exact_psnr - given_psnr}
+    if mean > _MUCH_HU:
         logger.warning(
             "this precision changes the images by %.1f HU on average (99.9 %%: %.0f, at most %.0f); export float32",
-            *(found[name] for name in ("hu_mean", "hu_p99_9", "hu_max")),
+            mean,
+            high,
+            highest,
         )
-    return found | {"images": len(samples.low_dose), "of": samples.source}
+    return {
+        "hu_mean": mean,
+        "hu_p99_9": high,
+        "hu_max": highest,
+        **of_quality,
+        "images": len(samples.low_dose),
+        "of": samples.source,
+    }

@@ -5,7 +5,6 @@ import importlib.util
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.extent import Extent
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.image_files.read import read_hu
+from wgan_vgg.json_types import Metadata
 from wgan_vgg.run_dir import RunDir
 
 Network = Callable[[np.ndarray], np.ndarray]  # float32 (batch, height, width, 1) to the same shape
@@ -75,7 +75,7 @@ class Denoiser:
 
     network: Network
     mapping: HuMapping
-    metadata: dict[str, Any]
+    metadata: Metadata
     extent: Extent
     strength: float = 1.0
 
@@ -87,10 +87,12 @@ class Denoiser:
           InputError: another file, or a package is missing.
         """
         if path.suffix == ".onnx":
-            from wgan_vgg.inference import onnx_network as backend
-        else:
-            from wgan_vgg.inference import tensorflow_network as backend
-        return cls._of(*backend.from_file(path))
+            from wgan_vgg.inference import onnx_network
+
+            return cls._of(*onnx_network.from_file(path))
+        from wgan_vgg.inference import tensorflow_network
+
+        return cls._of(*tensorflow_network.from_file(path))
 
     @classmethod
     def load(cls, folder: Path, weights: str = "raw") -> "Denoiser":
@@ -106,7 +108,7 @@ class Denoiser:
         return cls._of(*tensorflow_network.from_run(RunDir(folder), weights))
 
     @classmethod
-    def _of(cls, network: Network, metadata: dict[str, Any], extent: Extent) -> "Denoiser":
+    def _of(cls, network: Network, metadata: Metadata, extent: Extent) -> "Denoiser":
         return cls(network, HuMapping.from_metadata(metadata), metadata, extent)
 
     @property
@@ -119,7 +121,8 @@ class Denoiser:
     @property
     def derivation(self) -> str:
         """What is said of denoised images."""
-        name = " ".join(f"{self.metadata.get(key)}" for key in ("name", "version", "model"))
+        named = (self.metadata.get("name"), self.metadata.get("version"), self.metadata.get("model"))
+        name = " ".join(map(str, named))
         strength = "" if self.strength == 1 else f", strength {self.strength:g}"
         return f"Denoised by {name}, step {self.metadata.get('step')}{strength}, {self.metadata['fingerprint'][:16]}"
 

@@ -2,16 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from wgan_vgg.errors import InputError, install
 from wgan_vgg.extent import Extent
 from wgan_vgg.inference.denoiser import Network
+from wgan_vgg.json_types import Metadata
 
 
-def from_file(path: Path) -> tuple[Network, dict[str, Any], Extent]:
+def from_file(path: Path) -> tuple[Network, Metadata, Extent]:
     """Of a generator.onnx that experiments.export wrote, what export.describe says of it, and its extent.
 
     Raises:

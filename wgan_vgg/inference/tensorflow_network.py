@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -18,11 +17,12 @@ from wgan_vgg.extent import Extent
 from wgan_vgg.files import read_json
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.inference.denoiser import Network
+from wgan_vgg.json_types import Metadata
 from wgan_vgg.models import build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.tensor_files import read_tensors
 
-Loaded = tuple[Network, dict[str, Any], Extent]  # the second is what export.describe says of it
+Loaded = tuple[Network, Metadata, Extent]
 
 
 def from_file(path: Path) -> Loaded:

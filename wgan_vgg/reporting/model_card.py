@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from data_prep.hu import HuScale
 from data_prep.manifest import sha256
@@ -14,6 +13,7 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.json_types import Summary
 from wgan_vgg.exporters.export import METADATA, export
 from wgan_vgg.files import read_json, write_json, write_text
+from wgan_vgg.json_types import Metadata
 from wgan_vgg.reporting.comparison_tables import quality_table
 from wgan_vgg.reporting.detail_tables import edges_table, fidelity_table
 from wgan_vgg.reporting.lesion_tables import detectability_table
@@ -48,7 +48,7 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
     folder = Path(pretrained.__file__).parent
     with tempfile.TemporaryDirectory() as temporary:
         exported = export(run, Path(temporary) / "torch", "torch", weights=weights)
-        metadata = read_json(exported / METADATA)
+        metadata: Metadata = read_json(exported / METADATA)
         if any(evaluation["step"] != metadata["step"] for evaluation in evaluations.values()):
             raise InputError(
                 f"workdir {run.path}: evaluated at another step than {metadata['step']}; evaluate it again"
@@ -79,7 +79,7 @@ def _card(
     name: str,
     about: str,
     data_note: str,
-    metadata: Mapping[str, Any],
+    metadata: Metadata,
     evaluations: Mapping[str, Summary],
 ) -> str:
     hu = metadata["hu"]
