@@ -1,6 +1,8 @@
 """What is measured in one image against its truth: the values of a row, and what only averages determine."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
@@ -11,13 +13,12 @@ from wgan_vgg.evaluation import flat_regions, information_fidelity, metrics, sha
 from wgan_vgg.evaluation.body import body_mask
 
 IN_HU = ("rmse_hu", "bias_hu", "std_hu", "rmse_hu_body")
-_IN_ANY_RANGE = ("psnr_body", "ssim_body", "dival_psnr", "ms_ssim", "vif", "perceptual")
 
 
 def per_image(config: EvaluationConfig) -> list[str]:
     """The names of the metrics that every image has, in the order of the CSV's columns."""
     windowed = [f"{name}_{window}" for window in config.windows for name in ("psnr", "ssim")]
-    return ["psnr", "ssim", *IN_HU, *_IN_ANY_RANGE, *windowed]
+    return ["psnr", "ssim", *IN_HU, *METRICS, "perceptual", *windowed]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,40 @@ class Truth:
         self.vif_scales = information_fidelity.scales(image)
         self.in_windows = {name: metrics.in_window(self.hu, name) for name in config.windows}
         self.window_scales = {name: structural_similarity.scales(view, 1) for name, view in self.in_windows.items()}
+
+
+class Compared:
+    """An image (height, width) beside its truth, with what several metrics need of it."""
+
+    def __init__(self, truth: Truth, image: np.ndarray) -> None:
+        self.truth, self.image = truth, image
+        self.ssim_scales = structural_similarity.scales(image)
+
+    @functools.cached_property
+    def ssim_map(self) -> np.ndarray:
+        """SSIM of each window that lies within the image."""
+        return structural_similarity.ssim_map(self.truth.ssim_scales, self.ssim_scales)
+
+
+def _body_psnr(pair: Compared) -> float | None:
+    body = pair.truth.body
+    return metrics.psnr(pair.truth.image[body], pair.image[body]) if body.any() else None
+
+
+def _body_ssim(pair: Compared) -> float | None:
+    margin = slice(structural_similarity.MARGIN, -structural_similarity.MARGIN)
+    inner = pair.truth.body[margin, margin]
+    return float(pair.ssim_map[inner].mean()) if inner.any() else None
+
+
+# Metrics in the training range by the names of their columns; None: not defined for this image.
+METRICS: dict[str, Callable[[Compared], float | None]] = {
+    "psnr_body": _body_psnr,
+    "ssim_body": _body_ssim,
+    "dival_psnr": lambda pair: metrics.dival_psnr(pair.truth.image, pair.image),
+    "ms_ssim": lambda pair: structural_similarity.multiscale_ssim(pair.truth.ssim_scales, pair.ssim_scales),
+    "vif": lambda pair: information_fidelity.vif(pair.truth.vif_scales, information_fidelity.scales(pair.image)),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,20 +121,10 @@ def measure(truth: Truth, image: np.ndarray, *, in_hu: bool, perceptual: float |
       in_hu: whether it is in the truth's range; a min-max rescaled one has no HU.
       perceptual: its distance in VGG features.
     """
-    scales, body = structural_similarity.scales(image), truth.body
-    similarity = structural_similarity.ssim_map(truth.ssim_scales, scales)
-    margin = slice(structural_similarity.MARGIN, -structural_similarity.MARGIN)
-    inner = body[margin, margin]
-    values = dict.fromkeys(per_image(truth.config)) | {
-        "psnr": metrics.psnr(truth.image, image),
-        "ssim": float(similarity.mean()),
-        "psnr_body": metrics.psnr(truth.image[body], image[body]) if body.any() else None,
-        "ssim_body": float(similarity[inner].mean()) if inner.any() else None,
-        "dival_psnr": metrics.dival_psnr(truth.image, image),
-        "ms_ssim": structural_similarity.multiscale_ssim(truth.ssim_scales, scales),
-        "vif": information_fidelity.vif(truth.vif_scales, information_fidelity.scales(image)),
-        "perceptual": perceptual,
-    }
+    pair = Compared(truth, image)
+    values: dict[str, float | None] = dict.fromkeys(per_image(truth.config))
+    values |= {"psnr": metrics.psnr(truth.image, image), "ssim": float(pair.ssim_map.mean()), "perceptual": perceptual}
+    values |= {name: metric(pair) for name, metric in METRICS.items()}
     if in_hu:
         values |= _in_hu(truth, image)
     noise = flat_regions.cut(truth.scale.to_hu(image), truth.regions) if truth.regions else None
