@@ -71,7 +71,7 @@ def load_pydicom() -> ModuleType:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Turns whatever a malformed file drives pydicom's parser and decoders to into one line that names it."""
     try:
         yield
@@ -126,7 +126,7 @@ def read_description(path: Path) -> str:
     Raises:
       InputError: not DICOM, or malformed.
     """
-    with naming(path):
+    with translate_errors(path):
         dataset = _read(path, stop_before_pixels=True, specific_tags=["SeriesDescription"])
         return str(dataset.get("SeriesDescription") or "")
 
@@ -137,7 +137,7 @@ def read_header(path: Path) -> SliceHeader:
     Raises:
       InputError: not DICOM (no preamble), malformed, an absurd size, or no position.
     """
-    with naming(path):
+    with translate_errors(path):
         dataset = _read(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
         origin = _floats(dataset, "ImagePositionPatient", 3)
         orientation = _floats(dataset, "ImageOrientationPatient", 6)
@@ -207,7 +207,7 @@ def read_stored(path: Path) -> StoredSlice:
       InputError: not a readable DICOM image, multi-frame, not one grey channel, an absurd size, no rescale slope
         or intercept, or HU that are not finite.
     """
-    with naming(path):
+    with translate_errors(path):
         dataset = _read(path)
         _check_ct(dataset, path)
         shape = _shape(dataset, path)  # before decoding, which is where a false header would cost memory
@@ -223,7 +223,7 @@ def read_frames(path: Path) -> list[StoredSlice]:
     Raises:
       InputError: as read_stored; also more pixels than are held in memory.
     """
-    with naming(path):
+    with translate_errors(path):
         dataset = _read(path)
         _check_ct(dataset, path)
         shape, count = _shape(dataset, path), int(dataset.NumberOfFrames)

@@ -20,7 +20,7 @@ def check_free(output_dir: Path, argument: str = "output_dir") -> None:
     if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
         raise InputError(f"{argument} {output_dir}: exists already; remove it or choose another")
     parent = next(folder for folder in output_dir.absolute().parents if folder.exists())
-    with _naming(f"{argument} {output_dir}"):
+    with _translate_errors(f"{argument} {output_dir}"):
         Path(tempfile.mkdtemp(prefix=_prefix(output_dir), dir=parent)).rmdir()
 
 
@@ -52,7 +52,7 @@ def disk(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def naming_full_disk(place: str, folder: Path) -> Iterator[None]:
+def translate_disk_errors(place: str, folder: Path) -> Iterator[None]:
     """Turns the errors of a full disk, that of `folder`, into one line that names `place`.
 
     Raises:
@@ -99,14 +99,14 @@ def temporary_folder(parent: Path, prefix: str, place: str) -> Iterator[Path]:
     Raises:
       InputError: the folder cannot be written, or its disk is full.
     """
-    with _naming(place):
+    with _translate_errors(place):
         parent.mkdir(parents=True, exist_ok=True)
         _sweep(parent, prefix)
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with naming_full_disk(place, parent):
+        with translate_disk_errors(place, parent):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -126,10 +126,10 @@ def staged_folder(output_dir: Path, argument: str = "output_dir", *, replace: bo
     if not replace:
         check_free(output_dir, argument)
     with temporary_folder(output_dir.parent, _prefix(output_dir), place) as folder:
-        with _naming(place):
+        with _translate_errors(place):
             _restore_replaced(output_dir)
         yield folder
-        with _naming(place):
+        with _translate_errors(place):
             folder.chmod(0o755)  # mkdtemp makes it private
             if replace and output_dir.exists():
                 output_dir.rename(old)  # a kill between the two renames leaves both folders whole
@@ -138,7 +138,7 @@ def staged_folder(output_dir: Path, argument: str = "output_dir", *, replace: bo
 
 
 @contextlib.contextmanager
-def _naming(place: str) -> Iterator[None]:
+def _translate_errors(place: str) -> Iterator[None]:
     """Turns an error of the operating system into one line that names the place."""
     try:
         yield

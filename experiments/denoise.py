@@ -68,7 +68,7 @@ def job(values: flags.FlagValues) -> int:
     from wgan_vgg.files import write_json
     from wgan_vgg.inference.denoise import Settings, denoise
     from wgan_vgg.inference.denoiser import load, model_path
-    from wgan_vgg.inference.targets import STATE
+    from wgan_vgg.inference.output_files import STATE
 
     if values.json and Path(values.json).resolve() == (output / STATE).resolve():
         raise InputError(f"--json={values.json}: is where the output folder notes its model; name another file")

@@ -54,7 +54,7 @@ def test_an_altered_shard_of_the_right_size_is_named(data_dir, tmp_path, monkeyp
     # A data set too large to be hashed at each start: the record's own checksum stops the reading.
     monkeypatch.setattr(input_pipeline, "_CACHE_BYTES", 0)
     data = DataSet.open(copy)
-    with pytest.raises(InputError, match="00001-of-00002: its content was altered"), data.naming_bad_shards():
+    with pytest.raises(InputError, match="00001-of-00002: its content was altered"), data.translate_shard_errors():
         list(data.records("train").as_numpy_iterator())
 
 

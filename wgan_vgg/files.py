@@ -43,7 +43,7 @@ def write_via(path: Path, write: Callable[[BinaryIO], object]) -> None:
       InputError: it cannot be written.
     """
     partial = path.with_name(path.name + ".part")
-    with naming_path(path):
+    with translate_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:
@@ -54,7 +54,7 @@ def write_via(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 @contextlib.contextmanager
-def naming_path(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Writing to a full disk raises an error that names no file."""
     try:
         yield

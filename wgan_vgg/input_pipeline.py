@@ -46,7 +46,7 @@ class DataSet:
         return cls(data_dir, manifest)
 
     @contextlib.contextmanager
-    def naming_bad_shards(self) -> Iterator[None]:
+    def translate_shard_errors(self) -> Iterator[None]:
         """Turns TensorFlow's error over a corrupt record, which names no file, into one that does.
 
         Raises:

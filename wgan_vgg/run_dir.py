@@ -10,7 +10,7 @@ from pathlib import Path
 from data_prep import staging
 from wgan_vgg.config import Config, from_dict
 from wgan_vgg.errors import InputError
-from wgan_vgg.files import naming_path, read_json, write_text
+from wgan_vgg.files import read_json, translate_errors, write_text
 from wgan_vgg.json_types import EpochRow, StoredRun
 
 
@@ -188,7 +188,7 @@ class RunDir(ReportDir):
 
     def append_row(self, row: EpochRow) -> None:
         """Adds one row to metrics.jsonl."""
-        with naming_path(self.metrics), self.metrics.open("a") as file:
+        with translate_errors(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def exports(self, averaged: bool) -> dict[str, Path]:

@@ -41,7 +41,7 @@ def batches(data: DataSet, split: str) -> Iterator[Batch]:
     Raises:
       InputError: no such split, or a corrupt shard.
     """
-    with data.naming_bad_shards():
+    with data.translate_shard_errors():
         for records in data.records(split).batch(batch_size(data.image_shape)).as_numpy_iterator():
             names = zip(records["patient_id"], records["slice_index"], records["source"], strict=True)
             rows: list[Place] = [

@@ -42,7 +42,7 @@ def from_run(run: RunDir, weights: str = "raw") -> Method:
     """A run's generator, under its model's name, which says so where the weights are not the newest raw ones.
 
     Raises:
-      InputError: as trained_model.load_generator.
+      InputError: as checkpoint_reader.load_generator.
     """
     model, generator = run.load_config().model, load_generator(run, weights)
     return Method(

@@ -48,7 +48,7 @@ def exported_metadata(folder: Path) -> dict[str, Any]:
 
 
 def exported_step(folder: Path) -> int | None:
-    """The training step of which an export is; None where there is none."""
+    """The step of the exported weights; None where there is none."""
     return exported_metadata(folder).get("step")
 
 
@@ -67,7 +67,7 @@ def export_saved_model(run: RunDir, output_dir: Path, *, overwrite: bool = False
       run: a trained run.
       output_dir: the SavedModel's folder; appears whole, by one rename.
       overwrite: replace an older export.
-      weights: "raw", "average" or "best", see trained_model.load_generator.
+      weights: "raw", "average" or "best", see checkpoint_reader.load_generator.
 
     Returns:
       `output_dir`.

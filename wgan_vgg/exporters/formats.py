@@ -21,7 +21,8 @@ from wgan_vgg.hu import HuMapping
 from wgan_vgg.json_types import Written
 from wgan_vgg.models import Generator
 
-_OF_NAN = ("ABS", "LESS_EQUAL", "CAST", "SUB", "MAX_POOL_2D", "GREATER", "SELECT_V2")  # nan_keeping_model's, in TFLite
+# nan_keeping_model's, in TFLite
+_NAN_OPERATIONS = ("ABS", "LESS_EQUAL", "CAST", "SUB", "MAX_POOL_2D", "GREATER", "SELECT_V2")
 _ONNX_AXES = ("batch", "height", "width")
 
 
@@ -112,7 +113,7 @@ def _quantized(converter: tf.lite.TFLiteConverter, samples: Samples) -> bytes:
     What finds and sets NaN stays float32: 8 bits have none.
     """
     converter.representative_dataset = lambda: ([image[np.newaxis]] for image in samples.calibration)
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=[*_OF_NAN], fully_quantize=False)
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=[*_NAN_OPERATIONS], fully_quantize=False)
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
     )

@@ -34,7 +34,7 @@ class Samples:
     """Images of the training range and orientation, float32 (height, width, 1) each.
 
     Attributes:
-      calibration: what int8's ranges are told from.
+      calibration: what int8's ranges are calibrated on.
       low_dose: on which the cost is measured.
       normal_dose: what these should become; None where nobody knows.
       source: where they are from, in words.
@@ -60,7 +60,7 @@ def find_samples(precision: str, folder: Path, mapping: HuMapping, hu_range: tup
       InputError: nothing of the kind is there.
     """
     try:
-        return _of_records(folder) if (folder / MANIFEST).is_file() else _of_files(folder, mapping, hu_range)
+        return _from_records(folder) if (folder / MANIFEST).is_file() else _from_files(folder, mapping, hu_range)
     except InputError as error:
         raise InputError(
             f"precision={precision}: its cost is measured on images, and {error}; give records or a folder of DICOM "
@@ -68,14 +68,14 @@ def find_samples(precision: str, folder: Path, mapping: HuMapping, hu_range: tup
         ) from error
 
 
-def _of_records(folder: Path) -> Samples:
+def _from_records(folder: Path) -> Samples:
     data = DataSet.open(folder)
     split = "test" if "test" in data.splits else data.tuning_split
     low_dose, normal_dose = ([*part.numpy()] for part in data.first(split, _IMAGES))
     return Samples([*data.first("train", _IMAGES)[0].numpy()], low_dose, normal_dose, f"{split} split of {folder.name}")
 
 
-def _of_files(folder: Path, mapping: HuMapping, hu_range: tuple[float, float] | None) -> Samples:
+def _from_files(folder: Path, mapping: HuMapping, hu_range: tuple[float, float] | None) -> Samples:
     paths = find_images(folder)
     step = max(1, len(paths) // (2 * _IMAGES))
     values: list[np.ndarray] = []

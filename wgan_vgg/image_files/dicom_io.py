@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 import wgan_vgg
-from data_prep.dicom import StoredSlice, load_pydicom, naming, padding_range, read_stored
+from data_prep.dicom import StoredSlice, load_pydicom, padding_range, read_stored, translate_errors
 from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.slices import Options, Slices, StoredScale
 
@@ -38,7 +38,7 @@ _OUTDATED = (
 
 
 class DicomSlices(Slices):
-    """One slice a file."""
+    """One slice per file."""
 
     def __init__(self, path: Path, options: Options) -> None:
         super().__init__(path)
@@ -62,7 +62,7 @@ class DicomSlices(Slices):
         self._pixels = new_pixels(self._slice, hu)
 
     def _end(self, partial: Path) -> None:
-        with naming(self.path):  # what pydicom reads it may yet refuse to write
+        with translate_errors(self.path):  # what pydicom reads it may yet refuse to write
             partial.write_bytes(described(self._slice.dataset, self._pixels, self._options))
 
 

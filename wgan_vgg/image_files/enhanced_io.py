@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_prep.dicom import frame_group, load_pydicom, naming, read_frames
+from data_prep.dicom import frame_group, load_pydicom, read_frames, translate_errors
 from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.dicom_io import DicomSlices, code, described, spacing
 from wgan_vgg.image_files.dicom_io import new_pixels as stored_pixels
@@ -27,7 +27,7 @@ def open_dicom(path: Path, options: Options) -> Slices:
     Raises:
       InputError: not DICOM.
     """
-    with naming(path):
+    with translate_errors(path):
         header = load_pydicom().dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
         enhanced = str(header.get("SOPClassUID")) in _ENHANCED
     return EnhancedSlices(path, options) if enhanced else DicomSlices(path, options)
@@ -59,7 +59,7 @@ class EnhancedSlices(Slices):
         self._pixels[index] = stored_pixels(self._frames[index], hu)
 
     def _end(self, partial: Path) -> None:
-        with naming(self.path):
+        with translate_errors(self.path):
             source, evidence = _reference(self._dataset), _evidence(self._dataset)
             content = described(
                 self._dataset, self._pixels, self._options, lambda: _describe(self._dataset, source, evidence)

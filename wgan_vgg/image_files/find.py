@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from wgan_vgg.errors import InputError
-from wgan_vgg.image_files.format_registry import kind_of
+from wgan_vgg.image_files.format_registry import format_of
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ def find_images(path: Path) -> list[Path]:
       InputError: no such path, or no image there.
     """
     if path.is_file():
-        if kind_of(path) is None:
+        if format_of(path) is None:
             raise InputError(f"input {path}: not DICOM, NIfTI, .npy, .npz, HDF5, PNG or TIFF")
         return [path]
     if not path.is_dir():
@@ -25,7 +25,7 @@ def find_images(path: Path) -> list[Path]:
     files = _files(path)
     found = [file for file in files if _is_image(file)]
     if not found:
-        raise InputError(f"input {path}: none of its {len(files)} files is DICOM or another image kind")
+        raise InputError(f"input {path}: none of its {len(files)} files is DICOM or another image format")
     if len(found) < len(files):
         logger.warning("%d files of %s are no images and were passed over", len(files) - len(found), path)
     return found
@@ -54,6 +54,6 @@ def _files(root: Path) -> list[Path]:
 def _is_image(path: Path) -> bool:
     """Whether a file is to be denoised; one that cannot be read may be, and is named when its turn comes."""
     try:
-        return kind_of(path) is not None
+        return format_of(path) is not None
     except InputError:
         return True

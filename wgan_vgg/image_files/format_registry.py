@@ -1,4 +1,4 @@
-"""Which kind of image file a file is, by its content where that tells."""
+"""The format of an image file: by its magic bytes, then by its extension."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,15 +10,15 @@ from wgan_vgg.image_files.nifti_io import NiftiSlices
 from wgan_vgg.image_files.picture_io import PngSlices, TiffSlices
 from wgan_vgg.image_files.slices import Options, Slices
 
-Kind = Callable[[Path, Options], Slices]
-_BEGINNINGS: dict[bytes, Kind] = {
+Format = Callable[[Path, Options], Slices]
+_MAGIC_BYTES: dict[bytes, Format] = {
     b"\x93NUMPY": NpySlices,
     b"\x89HDF\r\n\x1a\n": Hdf5Slices,
     b"\x89PNG": PngSlices,
     **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffSlices),
 }
-# Also what a damaged file of a kind is known by, so that it is named and not passed over.
-_ENDINGS: dict[str, Kind] = {
+# A damaged file is known by its extension, so that it is reported and not passed over.
+_EXTENSIONS: dict[str, Format] = {
     **dict.fromkeys((".dcm", ".ima"), open_dicom),
     **dict.fromkeys((".nii", ".nii.gz"), NiftiSlices),
     **dict.fromkeys((".hdf5", ".h5"), Hdf5Slices),
@@ -35,13 +35,13 @@ def open_image(path: Path, options: Options) -> Slices:
     Raises:
       InputError: it is none, or cannot be read.
     """
-    kind = kind_of(path)
-    if kind is None:
+    open_file = format_of(path)
+    if open_file is None:
         raise InputError(f"{path}: no image file; expected DICOM, NIfTI, .npy, .npz, HDF5, PNG or TIFF")
-    return kind(path, options)
+    return open_file(path, options)
 
 
-def kind_of(path: Path) -> Kind | None:
+def format_of(path: Path) -> Format | None:
     """How to open a file; None where it is no image file.
 
     Raises:
@@ -54,7 +54,8 @@ def kind_of(path: Path) -> Kind | None:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if beginning[128:] == b"DICM":  # first: its preamble may look like a TIFF
         return open_dicom if path.name != "DICOMDIR" else None
-    for known, kind in _BEGINNINGS.items():
-        if beginning.startswith(known):
-            return kind
-    return next((kind for ending, kind in _ENDINGS.items() if path.name.lower().endswith(ending)), None)
+    for magic, open_file in _MAGIC_BYTES.items():
+        if beginning.startswith(magic):
+            return open_file
+    name = path.name.lower()
+    return next((open_file for extension, open_file in _EXTENSIONS.items() if name.endswith(extension)), None)

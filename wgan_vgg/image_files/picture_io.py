@@ -82,12 +82,12 @@ class TiffSlices(_Picture):
             pages = list(file.pages)
             page, count = file.pages.first, len(pages)
             if page.photometric != tifffile.PHOTOMETRIC.MINISBLACK or page.samplesperpixel != 1:
-                kind = getattr(page.photometric, "name", page.photometric)
+                photometric = getattr(page.photometric, "name", page.photometric)
                 raise InputError(
-                    f"{self.path}: {kind} of {page.samplesperpixel} samples a pixel, expected MINISBLACK of 1"
+                    f"{self.path}: {photometric} of {page.samplesperpixel} samples per pixel, expected MINISBLACK of 1"
                 )
             if page.dtype is None or page.bitspersample != 8 * page.dtype.itemsize:
-                raise InputError(f"{self.path}: {page.bitspersample} bits a pixel, expected 8, 16, 32 or 64")
+                raise InputError(f"{self.path}: {page.bitspersample} bits per pixel, expected 8, 16, 32 or 64")
             if any((each.shape, each.dtype) != (page.shape, page.dtype) for each in pages):
                 raise InputError(f"{self.path}: pages of several sizes or types; split it into several files")
             check_shape(self.path, (count, *page.shape), page.dtype)  # before it is unpacked

@@ -1,4 +1,4 @@
-"""What all kinds of image files share: slices in HU, one by one, and an output file of the same kind."""
+"""What all formats of image files share: slices in HU, one by one, and an output file of the same format."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ from wgan_vgg.errors import InputError
 _LARGEST = 8 * 2**30  # bytes of a file that is held in memory
 _MOST_HU = 100_000.0  # metal has 20,000 or so
 _BLOCK = 2**20  # pixels that are converted at once
-PARTIAL = ".partial-"  # before the name, so that its ending still tells the kind
+PARTIAL = ".partial-"  # before the name, so that the extension still tells the format
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Options:
     """How files are read, and what is said in those that are written.
 
     Attributes:
-      hu_range: the HU of the lowest and the highest value, for kinds that do not say themselves.
+      hu_range: the HU of the lowest and the highest value, for formats that do not say themselves.
       padding_hu: what the network sees where pixels are no measurement.
       fingerprint: tells apart what the pixels were denoised by.
       derivation: says it in words.
@@ -94,7 +94,7 @@ class Slices:
                 step()
 
     def _begin(self, partial: Path) -> None:
-        """Opens what slices are written to one by one; kinds that are written at the end have nothing to do."""
+        """Opens what slices are written to one by one; formats that are written at the end have nothing to do."""
 
     def _end(self, partial: Path) -> None:
         """Writes what is left to write."""

@@ -1,4 +1,4 @@
-"""Files of CT slices, or trees of them, to denoised files of the same kinds."""
+"""Files of CT slices, or trees of them, to denoised files of the same formats."""
 
 import contextlib
 import logging
@@ -6,21 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.progress import Progress, silent
-from data_prep.staging import locked, naming_full_disk
+from data_prep.staging import locked, translate_disk_errors
 from wgan_vgg.errors import InputError
 from wgan_vgg.inference.denoiser import Denoiser
 from wgan_vgg.inference.job import Job
-from wgan_vgg.inference.settings import Outcome, Settings
-from wgan_vgg.inference.summary import Series
-from wgan_vgg.inference.targets import (
+from wgan_vgg.inference.output_files import (
     check_output,
     check_unclaimed,
     claim_folder,
-    find_targets,
-    is_done,
-    middles,
-    preview_of,
+    is_up_to_date,
+    map_outputs,
+    middle_files,
+    preview_path,
 )
+from wgan_vgg.inference.settings import Outcome, Settings
+from wgan_vgg.inference.summary import Series
 from wgan_vgg.inference.work import Work
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def denoise(
     output: Path,
     settings: Settings,
     progress: Progress = silent,
-    told: Callable[[Series], None] | None = None,
+    on_series: Callable[[Series], None] | None = None,
 ) -> Outcome:
     """Denoises a file to a file, or all image files of a folder, at any depth, to files of the same names.
 
@@ -43,8 +43,8 @@ def denoise(
     Args:
       denoiser, settings: what to denoise with, and how.
       input_path, output: two files or two folders.
-      progress: told of each slice.
-      told: called with the summary of each series when its slices have passed.
+      progress: called for each slice.
+      on_series: called with the summary of each series when its slices have passed.
 
     Raises:
       InputError: no such input, an output that is taken or by another model, a full disk, or not a single file could be
@@ -52,30 +52,30 @@ def denoise(
     """
     for warning in denoiser.mapping.warnings:
         logger.warning("%s", warning)
-    targets, is_folder = find_targets(input_path, output), input_path.is_dir()
+    outputs, is_folder = map_outputs(input_path, output), input_path.is_dir()
     check_output(input_path, output, overwrite=settings.overwrite)
     hu_range = settings.hu_range and [*settings.hu_range]
     origin: dict[str, object] = {"fingerprint": denoiser.fingerprint, "hu_range": hu_range}
     base = output if is_folder else output.parent
-    shown = middles(list(targets)) if settings.preview else set()
-    jobs = [Job(path, target, preview_of(target, base), path in shown) for path, target in targets.items()]
+    shown = middle_files(list(outputs)) if settings.preview else set()
+    jobs = [Job(path, written, preview_path(written, base), path in shown) for path, written in outputs.items()]
     with contextlib.ExitStack() as stack:
-        stack.enter_context(naming_full_disk(f"output {output}", output))
+        stack.enter_context(translate_disk_errors(f"output {output}", output))
         if is_folder:
             output.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(output, f"output {output}: another call writes there; wait, or take another"))
-            claim_folder(input_path, output, targets.values(), origin, overwrite=settings.overwrite)
+            claim_folder(input_path, output, outputs.values(), origin, overwrite=settings.overwrite)
         else:
             check_unclaimed(output, origin)
             if shown and not settings.overwrite and jobs[0].picture.exists():
                 raise InputError(f"preview {jobs[0].picture}: exists already; add --overwrite or take another output")
-        done = {job for job in jobs if is_folder and is_done(job.path, job.target, output)}
+        done = {job for job in jobs if is_folder and is_up_to_date(job.path, job.output, output)}
         missing = [job for job in jobs if job not in done]
         if is_folder:
             for job in missing:  # what is out of date must not stay if its source cannot be read any more
-                job.target.unlink(missing_ok=True)
+                job.output.unlink(missing_ok=True)
                 job.picture.unlink(missing_ok=True)
-        work = Work(denoiser, settings, is_folder=is_folder, progress=progress, told=told)
+        work = Work(denoiser, settings, is_folder=is_folder, progress=progress, on_series=on_series)
         if settings.preview:
             work.preview([job for job in jobs if job in done])
         outcome = work.run(missing)

@@ -89,10 +89,10 @@ class Denoiser:
         if path.suffix == ".onnx":
             from wgan_vgg.inference import onnx_network
 
-            return cls._of(*onnx_network.from_file(path))
+            return cls._from_network(*onnx_network.from_file(path))
         from wgan_vgg.inference import tensorflow_network
 
-        return cls._of(*tensorflow_network.from_file(path))
+        return cls._from_network(*tensorflow_network.from_file(path))
 
     @classmethod
     def load(cls, folder: Path, weights: str = "raw") -> "Denoiser":
@@ -104,11 +104,11 @@ class Denoiser:
         from wgan_vgg.inference import tensorflow_network
 
         if (folder / "saved_model.pb").is_file():
-            return cls._of(*tensorflow_network.from_saved_model(folder))
-        return cls._of(*tensorflow_network.from_run(RunDir(folder), weights))
+            return cls._from_network(*tensorflow_network.from_saved_model(folder))
+        return cls._from_network(*tensorflow_network.from_run(RunDir(folder), weights))
 
     @classmethod
-    def _of(cls, network: Network, metadata: Metadata, extent: Extent) -> "Denoiser":
+    def _from_network(cls, network: Network, metadata: Metadata, extent: Extent) -> "Denoiser":
         return cls(network, HuMapping.from_metadata(metadata), metadata, extent)
 
     @property

@@ -1,4 +1,4 @@
-"""One file of a call of `denoise`, from source to target."""
+"""One file of a call of `denoise`, from source to output."""
 
 import contextlib
 import dataclasses
@@ -17,7 +17,7 @@ class Job:
     """One file to denoise.
 
     Attributes:
-      path, target, picture: the file, and where it and its preview are written.
+      path, output, picture: the file, and where it and its preview are written.
       shown: whether its only slice is to be previewed.
       tries: how often it was begun.
       state: what tells whether the file has changed since.
@@ -26,7 +26,7 @@ class Job:
     """
 
     path: Path
-    target: Path
+    output: Path
     picture: Path
     shown: bool
     tries: int = 0
@@ -58,12 +58,12 @@ class Job:
         Raises:
           InputError: one of the two files cannot be read.
         """
-        if self.picture.is_file() and self.picture.stat().st_mtime_ns >= self.target.stat().st_mtime_ns:
+        if self.picture.is_file() and self.picture.stat().st_mtime_ns >= self.output.stat().st_mtime_ns:
             return
         with contextlib.closing(self.open(options)) as source:
             if (index := self.shown_index(source, preview=True)) is not None:
-                with contextlib.closing(open_image(self.target, options)) as output:
-                    self.show(source, index, source.read(index), output.read(index))
+                with contextlib.closing(open_image(self.output, options)) as written:
+                    self.show(source, index, source.read(index), written.read(index))
 
     def shown_index(self, source: Slices, *, preview: bool) -> int | None:
         """Which slice is previewed."""

@@ -101,16 +101,16 @@ class Summaries:
 
     Args:
       training_input: of the model's metadata; what is absent or None there is unknown, and not compared.
-      told: is called with each series when the slices of its folder have passed.
-      warned: is called with one line for each series that the model was not trained for, as soon as that shows.
+      on_series: called with each series when the slices of its folder have passed.
+      warn: called with one line for each series that the model was not trained for, as soon as that shows.
     """
 
     def __init__(
-        self, training_input: Mapping[str, Any], told: Callable[[Series], None], warned: Callable[[str], None]
+        self, training_input: Mapping[str, Any], on_series: Callable[[Series], None], warn: Callable[[str], None]
     ) -> None:
-        self._training, self._told, self._warned = training_input, told, warned
+        self._training, self._on_series, self._warn = training_input, on_series, warn
         self._series: dict[str, Series] = {}
-        self._untold: dict[str, None] = {}  # names, in order
+        self._unreported: dict[str, None] = {}  # names, in order
         self._compared: set[str] = set()
         self._folder: object = None
 
@@ -132,21 +132,21 @@ class Summaries:
             self._folder = source.path.parent
         series = self._series.setdefault(source.series, Series(source.series, source.spacing_mm))
         series.measures += measures
-        self._untold[series.name] = None
+        self._unreported[series.name] = None
 
     def end(self) -> None:
-        """Tells what has not been told."""
-        for name in self._untold:
+        """Reports every series that was not yet reported."""
+        for name in self._unreported:
             series = self._series[name]
             if name not in self._compared:
                 self._compare(name, series.spacing_mm, None)
-            self._told(series)
-        self._untold.clear()
+            self._on_series(series)
+        self._unreported.clear()
 
     def _compare(self, name: str, spacing: float | None, noise: float | None) -> None:
         self._compared.add(name)
         if text := mismatch(self._training, spacing, noise):
-            self._warned(f"{name}: {text}; the result may be worse than the input")
+            self._warn(f"{name}: {text}; the result may be worse than the input")
 
 
 def mismatch(training_input: Mapping[str, Any], spacing_mm: float | None, noise_hu: float | None) -> str:

@@ -45,7 +45,7 @@ class Work:
         *,
         is_folder: bool,
         progress: Progress,
-        told: Callable[[Series], None] | None,
+        on_series: Callable[[Series], None] | None,
     ) -> None:
         self._denoiser, self._settings, self._is_folder = denoiser, settings, is_folder
         self._progress = progress
@@ -53,9 +53,9 @@ class Work:
         metadata = denoiser.metadata
         low = max(PADDING_HU, self._range[0])
         self._options = Options(settings.hu_range, low, denoiser.fingerprint, denoiser.derivation)
-        self._summaries = Summaries(metadata.get("training_input") or {}, told or (lambda _: None), logger.warning)
+        self._summaries = Summaries(metadata.get("training_input") or {}, on_series or (lambda _: None), logger.warning)
         self._open: set[Job] = set()
-        self._likewise: Counter[tuple[Path, str]] = Counter()  # files by folder and by the reason why they were left
+        self._by_reason: Counter[tuple[Path, str]] = Counter()  # files by folder and by the reason why they were left
         self._instances: dict[str, Path] = {}  # the first file of each SOPInstanceUID
         self._waiting: deque[Job] = deque()
         self.outcome = Outcome()
@@ -72,7 +72,7 @@ class Work:
             for job in list(self._open):
                 self._abandon(job)
         self._summaries.end()
-        for (folder, reason), count in self._likewise.items():
+        for (folder, reason), count in self._by_reason.items():
             if count > 1:
                 logger.warning("and %d more files of %s likewise (%s)", count - 1, folder, reason.partition(": ")[2])
         outcome = self.outcome
@@ -120,7 +120,7 @@ class Work:
     def _begin(self, job: Job, source: Slices) -> None:
         job.source = source
         self._open.add(job)
-        source.begin(job.target)
+        source.begin(job.output)
 
     def _batches(self, total: int) -> Iterator[tuple[list[_Item], bool]]:
         """Slices that follow each other, of one shape, as many as fit; and whether to denoise one as a pair."""
@@ -189,10 +189,10 @@ class Work:
         if not self._is_folder or (self._settings.strict and not not_bad):
             raise error
         (self.outcome.passed_over if not_bad else self.outcome.left_out)[job.path] = str(error)
-        # A series fails as a whole, if it does: its reason is told once, and how many files more it holds for.
+        # A series fails as a whole, if it does: its reason is logged once, and for how many more files it holds.
         reason = (job.path.parent, re.sub(r"\d+", "#", str(error).replace(job.path.name, "")))
-        self._likewise[reason] += 1
-        if self._likewise[reason] == 1:
+        self._by_reason[reason] += 1
+        if self._by_reason[reason] == 1:
             logger.warning("%s: %s", "passed over" if not_bad else "left out", error)
 
     def _abandon(self, job: Job) -> None:

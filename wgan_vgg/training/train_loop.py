@@ -89,7 +89,7 @@ def train(
     run.create()
     own = run.of_worker(distribute.worker_index(strategy))
     own.create()
-    with own.locked(), data.naming_bad_shards(), _naming_lost_workers(strategy, run), _temporary(own, run):
+    with own.locked(), data.translate_shard_errors(), _translate_worker_errors(strategy, run), _temporary(own, run):
         if run.config.exists():
             check_same_config(run, config, data.fingerprint)
         rows = run.rows()
@@ -186,7 +186,7 @@ def _temporary(own: RunDir, run: RunDir) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _naming_lost_workers(strategy: tf.distribute.Strategy, run: RunDir) -> Iterator[None]:
+def _translate_worker_errors(strategy: tf.distribute.Strategy, run: RunDir) -> Iterator[None]:
     """Turns TensorFlow's errors over a peer that has gone into one that says what to do.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which files are denoised to where, and what must not be overwritten on the way."""
+"""Where denoised files are written, and what must not be overwritten on the way."""
 
 import itertools
 import logging
@@ -18,8 +18,8 @@ STATE = "denoise.json"  # in an output folder: what its files come from, and whi
 PREVIEWS = "previews"
 
 
-def find_targets(input_path: Path, output: Path) -> dict[Path, Path]:
-    """The image files at `input_path`, each with the file that it is denoised to.
+def map_outputs(input_path: Path, output: Path) -> dict[Path, Path]:
+    """The image files at `input_path`, each with its output file.
 
     Raises:
       InputError: no such input, or no image there.
@@ -45,9 +45,9 @@ def check_output(input_path: Path, output: Path, *, overwrite: bool) -> None:
         raise InputError(f"output {output}: exists already; add --overwrite or choose another")
 
 
-def preview_of(target: Path, folder: Path) -> Path:
+def preview_path(path: Path, folder: Path) -> Path:
     """The picture of a file that is written into a folder, at any depth of it."""
-    return folder / PREVIEWS / f"{target.relative_to(folder)}.png"
+    return folder / PREVIEWS / f"{path.relative_to(folder)}.png"
 
 
 def check_unclaimed(output: Path, origin: dict[str, object]) -> None:
@@ -61,7 +61,7 @@ def check_unclaimed(output: Path, origin: dict[str, object]) -> None:
 
 
 def claim_folder(
-    input_path: Path, output: Path, targets: Iterable[Path], origin: dict[str, object], *, overwrite: bool
+    input_path: Path, output: Path, outputs: Iterable[Path], origin: dict[str, object], *, overwrite: bool
 ) -> None:
     """Leaves a note in an output folder of what its files come from, and removes those of a former note.
 
@@ -70,8 +70,8 @@ def claim_folder(
 
     Args:
       input_path, output: two folders.
-      targets: the files that are to be written.
-      origin: JSON values; a folder with files in it is gone on with only if it was claimed with the same ones.
+      outputs: the files that are to be written.
+      origin: JSON values; a folder with files in it is resumed only if it was claimed with the same ones.
       overwrite: replace what is there.
 
     Raises:
@@ -90,7 +90,7 @@ def claim_folder(
         for remains in [path for path in output.rglob(f"{PARTIAL}*") if path.is_file()]:
             remains.unlink()
     former = (found or {}).get("files", ())
-    files = {path.relative_to(output).as_posix() for path in targets} | {str(name) for name in former}
+    files = {path.relative_to(output).as_posix() for path in outputs} | {str(name) for name in former}
     content = state | {"files": sorted(files)}
     if not same or overwrite:
         write_json(note, content)
@@ -110,26 +110,26 @@ def _read_note(note: Path) -> dict[str, Any] | None:
 
 def _remove_former(output: Path, files: set[str], claimed: int | None) -> None:
     """Removes those of the files, and their pictures, that are older than a claim; all of them where it is None."""
-    inside = [Path(name) for name in files if ".." not in Path(name).parts]  # a note may be anybody's
+    inside = [Path(name) for name in files if ".." not in Path(name).parts]  # a note may be a third party's
     found = [path for name in inside if (path := output / name).is_file() and output in path.parents]
     former = [path for path in found if claimed is None or path.stat().st_mtime_ns < claimed]
     for path in former:
         path.unlink()
-        preview_of(path, output).unlink(missing_ok=True)
+        preview_path(path, output).unlink(missing_ok=True)
     if former:
         logger.warning("output %s: %d files of the call before were removed, to be replaced", output, len(former))
 
 
-def is_done(source: Path, target: Path, folder: Path) -> bool:
-    """Whether a target in a claimed folder was made after that claim, of what its source still is."""
-    if not target.is_file():
+def is_up_to_date(source: Path, output: Path, folder: Path) -> bool:
+    """Whether an output file in a claimed folder is newer than that claim and than its source."""
+    if not output.is_file():
         return False
     # The time of the source's last change in any respect: that of its content survives copying.
     changed = max((folder / STATE).stat().st_mtime_ns, source.stat().st_ctime_ns)
-    return target.stat().st_mtime_ns >= changed
+    return output.stat().st_mtime_ns >= changed
 
 
-def middles(paths: list[Path]) -> set[Path]:
+def middle_files(paths: list[Path]) -> set[Path]:
     """Of the files of each folder the middle one."""
     groups = (list(group) for _, group in itertools.groupby(sorted(paths), key=lambda path: path.parent))
     return {files[len(files) // 2] for files in groups}

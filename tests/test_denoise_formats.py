@@ -9,7 +9,7 @@ from deployed import hu_images
 from dicom_files import write_series, write_slice
 from PIL import Image
 
-from wgan_vgg.image_files.format_registry import kind_of
+from wgan_vgg.image_files.format_registry import format_of
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
 
@@ -164,7 +164,7 @@ def test_strict_ends_at_the_first_bad_file(script, network, tmp_path):
 def test_a_dicom_file_that_begins_like_a_tiff_is_dicom(tmp_path):
     path = write_slice(tmp_path / "a.tif", np.ones((8, 8), np.uint16))
     path.write_bytes(b"II*\0" + path.read_bytes()[4:])
-    assert kind_of(path).__name__ == "open_dicom"
+    assert format_of(path).__name__ == "open_dicom"
 
 
 def test_pictures_keep_their_texts_and_compression_and_nifti_says_what_it_is(identity, tmp_path):
