@@ -69,8 +69,9 @@ def test_a_file_of_weights_serves_too_and_a_damaged_pretrained_one_is_refused(
     assert script("train", *arguments)[0] == 0
     for ours, theirs in zip(start_of(tmp_path / "run"), generator.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    (tmp_path / "weights.safetensors").rename(tmp_path / "mine.safetensors")
     monkeypatch.setattr(pretrained, "_FOLDER", tmp_path)
-    monkeypatch.setattr(pretrained, "index", lambda: {"mine": {"file": "weights.safetensors", "sha256": "0" * 64}})
+    monkeypatch.setattr(pretrained, "index", lambda: {"mine": {"sha256": {".safetensors": "0" * 64}}})
     for name, message in (("mine", "not the file that was published"), ("other", "unknown; take one of mine")):
         arguments = tiny("generator-mse", data_dir, tmp_path / name, f"--init_from=pretrained:{name}")
         status, _, err = script("train", *arguments)

@@ -3,28 +3,27 @@
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from data_prep import lodopab
 from data_prep.manifest import load_manifest, low_dose_clip, transposed
 from data_prep.staging import check_replaced, staged_folder
 from wgan_vgg.config import Config, GeneratorConfig, nested, override, preset
+from wgan_vgg.config.networks import GENERATORS
 from wgan_vgg.errors import InputError
+from wgan_vgg.exporters.foreign_networks import Found, find_network
+from wgan_vgg.exporters.state_dict import set_state_dict
 from wgan_vgg.files import write_json
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.json_types import StoredRun, ValueRange
-from wgan_vgg.models import build_generator
+from wgan_vgg.models import build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.tensor_files import read_tensors
 
-_NEEDED = "3x3 convolutions of 1-32-...-32-1 channels, eight in the paper, all with biases or none"
 _MAYO = (-1024.0, 4096.0)
-Convolutions = list[tuple[np.ndarray, ...]]  # kernel and, where there is one, bias of each, in order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Layout:
     """Whose file it is: the names give that away, and it decides all that the weights themselves do not say.
 
     Attributes:
-      names: how the kernels' names begin.
+      names: how the first kernel's name may begin.
       beside: what else the program's files hold, where the names alone do not tell it from others.
       preset: the nearest of this project's.
       offset, scale: the network takes and gives (HU - offset) / scale.
@@ -41,7 +40,7 @@ class Layout:
       transposed: its images lay so, see manifest.transposed.
     """
 
-    names: str
+    names: tuple[str, ...]
     preset: str
     offset: float
     scale: float
@@ -54,19 +53,20 @@ class Layout:
 OWN = "wgan-vgg"  # the layout of this project's own export
 LAYOUTS = {
     # The report's authors: LoDoPaB-CT's range, the low-dose image min-max rescaled.
-    "notebook": Layout("convlayers.", "notebook", lodopab.HU_INTERCEPT, lodopab.HU_SLOPE, transposed=True),
-    "ssinyu": Layout("generator.net.", "yang2018", *_MAYO),  # prep.py: norm_range_min, norm_range_max
-    # Stored values, which are HU + 1024, less their mean and divided by their standard deviation (info.yml). Known
-    # by the entries of its save_checkpoint: `net.` alone could be anybody's, older exports of this project included.
+    "notebook": Layout(("convlayers.",), "notebook", lodopab.HU_INTERCEPT, lodopab.HU_SLOPE, transposed=True),
+    "ssinyu": Layout(("generator.net.",), "yang2018", *_MAYO),  # prep.py: norm_range_min, norm_range_max
+    # WGAN-VGG, RED-CNN and CNN-10. Stored values, which are HU + 1024, less their mean and divided by their standard
+    # deviation (info.yml). Known by the entries of its save_checkpoint: `net.` alone could be anybody's, older exports
+    # of this project included.
     "ldct-benchmark": Layout(
-        "model_state_dict.net.",
+        ("model_state_dict.net.", "model_state_dict.conv1.", "model_state_dict.layers."),
         "yang2018",
         481.454 - 1024,
         502.185,
         output_relu=False,
         beside=frozenset(("args", "iteration")),
     ),
-    "original": Layout("generator/g_conv_", "original", *_MAYO, clip=(0.0, 1.0)),
+    "original": Layout(("generator/g_conv_",), "original", *_MAYO, clip=(0.0, 1.0)),
 }
 
 
@@ -75,8 +75,8 @@ def import_generator(
 ) -> StoredRun:
     """Makes a run directory, for evaluation, export and inference, of a generator trained elsewhere.
 
-    The kernels are found by their structure, see find_convolutions; a state dict that experiments.export wrote says
-    the rest itself.
+    The network is found among the tensors, see foreign_networks; a state dict that experiments.export wrote says all
+    itself.
 
     Args:
       source: see tensor_files.read_tensors.
@@ -95,26 +95,28 @@ def import_generator(
     """
     check_replaced(output_dir, _is_import, source, overwrite=overwrite)
     tensors, texts = read_tensors(source)
-    name, convolutions = find_convolutions(tensors, source)
     if "wgan_vgg" in texts and layout in (None, OWN):
         layout, (settings, mapping) = OWN, _own(texts["wgan_vgg"], source)
         if data_dir:
             raise InputError(f"data_dir={data_dir}: {source} says its range itself; leave it out")
+        generator = build_generator(settings.generator)
+        set_state_dict(generator, generator_of(settings.generator), tensors, source)
     else:
-        layout = layout or _layout_of(name, texts, source)
+        found = find_network(tensors, source)
+        layout = layout or _layout_of(found.tensor, texts, source)
         if layout not in (*LAYOUTS, OWN):
             raise InputError(f"layout={layout}: unknown; take one of {', '.join((*LAYOUTS, OWN))}")
         if layout == OWN:
-            settings, mapping = _saved_anew(data_dir, has_bias=len(convolutions[0]) == 2)
+            settings, mapping = _saved_anew(data_dir, has_bias=found.settings.get("use_bias", True) is True)
         else:
-            settings, mapping = _foreign(LAYOUTS[layout], data_dir)
-    if layout in LAYOUTS and mapping["transposed"] != LAYOUTS[layout].transposed:
-        # Transposed kernels do to transposed images what the kernels do to images.
-        convolutions = [(kernel.swapaxes(0, 1), *bias) for kernel, *bias in convolutions]
-    sizes = {"generator.layers": len(convolutions), "generator.filters": convolutions[0][0].shape[-1]}
-    settings = override(settings, sizes | {"generator.use_bias": len(convolutions[0]) == 2})
-    generator = build_generator(settings.generator)
-    generator.set_weights(in_order(convolutions))
+            settings, mapping = _foreign(LAYOUTS[layout], found, data_dir)
+        settings = override(settings, {f"generator.{name}": value for name, value in found.settings.items()})
+        weights = found.weights
+        if layout in LAYOUTS and mapping["transposed"] != LAYOUTS[layout].transposed:
+            # Transposed kernels do to transposed images what the kernels do to images.
+            weights = [array.swapaxes(0, 1) if array.ndim == 4 else array for array in weights]
+        generator = build_generator(settings.generator)
+        generator.set_weights(weights)
     with source_file(source).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     stored: StoredRun = {
@@ -140,71 +142,6 @@ def source_file(source: Path) -> Path:
     return next(iter(sorted(source.parent.glob(f"{prefix.name}.data-*"))), source)
 
 
-def find_convolutions(tensors: Mapping[str, np.ndarray], source: Path) -> tuple[str, Convolutions]:
-    """The generator among tensors, by structure.
-
-    Kernels whose names differ in one number only are one network, in the order of that number. It is a
-    generator if it goes from 1 channel over always the same number back to 1. What TensorFlow's optimizers keep of a
-    kernel has its shape too, and a name below its own.
-
-    Returns:
-      The first kernel's name; kernels (3, 3, in, out) with their biases, if they have any, float32.
-
-    Raises:
-      InputError: there is none, or several; says what was found.
-    """
-    chains: dict[tuple[str, str], dict[int, str]] = {}
-    kernels = (name for name, tensor in tensors.items() if tensor.ndim == 4)
-    for name in (name for name in kernels if name.rpartition("/")[0] not in tensors):
-        for number in re.finditer(r"\d+", name):
-            chains.setdefault((name[: number.start()], name[number.end() :]), {})[int(number[0])] = name
-    found = {}
-    for names in ([chain[number] for number in sorted(chain)] for chain in chains.values()):
-        convolutions = [(_kernel(tensors[name]), *_bias(tensors, name)) for name in names]
-        if _is_generator(convolutions):
-            found[names[0]] = convolutions
-    if len(found) != 1:
-        shapes = [f"{name} {tensor.shape}" for name, tensor in tensors.items() if tensor.ndim == 4]
-        what = f"{len(found)} of them, {', '.join(found)}" if found else f"{len(tensors)} tensors, of which kernels: "
-        what += "" if found else ", ".join(shapes[:4] + ["..."] * (len(shapes) > 4)) or "none"
-        raise InputError(f"{source}: expected one generator, {_NEEDED}; found {what}")
-    ((name, convolutions),) = found.items()
-    if not all(np.isfinite(array).all() for array in in_order(convolutions)):
-        raise InputError(f"{source}: NaN or infinite weights in {name} or after it")
-    return name, [tuple(array.astype(np.float32) for array in one) for one in convolutions]
-
-
-def in_order(convolutions: Convolutions) -> list[np.ndarray]:
-    """Kernels and biases as keras.Model.set_weights takes them."""
-    return [array for one in convolutions for array in one]
-
-
-def _kernel(tensor: np.ndarray) -> np.ndarray:
-    """(height, width, in, out), as TensorFlow has it; PyTorch has (out, in, height, width)."""
-    return tensor if tensor.shape[:2] == (3, 3) else tensor.transpose(2, 3, 1, 0)
-
-
-def _bias(tensors: Mapping[str, np.ndarray], kernel: str) -> list[np.ndarray]:
-    """The vector beside a kernel, if there is one."""
-    parent = kernel[: max(kernel.rfind("."), kernel.rfind("/")) + 1]
-    beside = [t for name, t in tensors.items() if t.ndim == 1 and re.fullmatch(rf"{re.escape(parent)}[^./]*", name)]
-    return beside if len(beside) == 1 else []
-
-
-def _is_generator(convolutions: Convolutions) -> bool:
-    channels = [1, *[kernel.shape[3] for kernel, *_ in convolutions]]
-    return (
-        len(convolutions) > 1
-        and len({len(one) for one in convolutions}) == 1
-        and len(set(channels[1:-1])) == 1
-        and channels[-1] == 1
-        and all(
-            kernel.shape == (3, 3, before, after) and all(one.shape == (after,) for one in bias)
-            for (kernel, *bias), before, after in zip(convolutions, channels[:-1], channels[1:], strict=True)
-        )
-    )
-
-
 def _layout_of(name: str, beside: Mapping[str, str], source: Path) -> str:
     for layout, known in LAYOUTS.items():
         if name.startswith(known.names) and known.beside <= beside.keys():
@@ -224,7 +161,7 @@ def _value_range(slope: float, intercept: float, clip: tuple[float, float] | Non
     }
 
 
-def _foreign(layout: Layout, data_dir: Path | None) -> tuple[Config, ValueRange]:
+def _foreign(layout: Layout, found: Found, data_dir: Path | None) -> tuple[Config, ValueRange]:
     settings = override(preset(layout.preset), {"model": "wgan-vgg"})
     offset, scale = (layout.offset, layout.scale) if layout.preset == "notebook" else _MAYO
     clip, lies_transposed = layout.clip, layout.transposed
@@ -236,8 +173,10 @@ def _foreign(layout: Layout, data_dir: Path | None) -> tuple[Config, ValueRange]
         manifest = load_manifest(data_dir)
         offset, scale, clip = manifest["hu_intercept"], manifest["hu_slope"], low_dose_clip(manifest)
         lies_transposed = transposed(manifest)
+    network = str(found.settings["name"])
     generator = GeneratorConfig(
-        output_relu=layout.output_relu,
+        name=network,
+        output_relu=layout.output_relu if "output_relu" in GENERATORS[network].settings else None,
         input_mean=(layout.offset - offset) / scale,
         input_std=layout.scale / scale,
     )

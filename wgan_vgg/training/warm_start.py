@@ -13,7 +13,7 @@ from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import checkpoint_prefixes, load_generator, read_newest, step_of
 from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.errors import InputError
-from wgan_vgg.exporters.import_weights import find_convolutions, in_order
+from wgan_vgg.exporters.foreign_networks import find_network
 from wgan_vgg.exporters.state_dict import set_state_dict, to_state_dict
 from wgan_vgg.json_types import Origin
 from wgan_vgg.models import build_generator, generator_of
@@ -62,8 +62,8 @@ def _of_file(path: Path, name: str, config: GeneratorConfig) -> Source:
     if tensors.keys() == to_state_dict(generator, network).keys():
         set_state_dict(generator, network, tensors, path)
         weights = generator.get_weights()
-    else:  # another program's file: a plain-cnn, found by its structure
-        weights = in_order(find_convolutions(tensors, path)[1])
+    else:  # another program's file
+        weights = find_network(tensors, path).weights
     return Source(weights, {"source": name, "step": None, "sha256": _digest(weights)})
 
 
