@@ -11,7 +11,8 @@ from training_runs import checkpoint_digest, tiny, without_times
 from wgan_vgg import config
 from wgan_vgg.errors import InputError
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.run_dir import RunDir
+from wgan_vgg.reproduction.reproduce import _model_config
+from wgan_vgg.run_dir import ReproductionDir, RunDir
 from wgan_vgg.training.batches import training_batches
 from wgan_vgg.training.gradients import generated, generator_terms, weighted_terms
 from wgan_vgg.training.state import create_state
@@ -76,6 +77,13 @@ def test_fidelity_is_to_the_input_and_not_to_the_truth(model):
     adversarial = -np.exp(scores - 1) if model == "unpaired-kl" else -scores
     np.testing.assert_allclose(terms["generator_loss"], 0.5 * wanted + adversarial, rtol=1e-5)
     assert len(weighted_terms(chosen, terms)) == 2
+
+
+def test_a_reproduction_does_not_begin_it_with_what_pairs_taught(tmp_path):
+    names, place = ["generator-mse", "wgan-mse", *MODELS], ReproductionDir(tmp_path)
+    begun = {name: _model_config(config.preset("demo"), name, names, place, 0).training.init_from for name in names}
+    assert begun["wgan-mse"] == str(tmp_path / "generator-mse")
+    assert [begun[name] for name in MODELS] == [None, None]
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ class Cnn10(Generator):
     def connect(self, x: keras.KerasTensor, layers: Layers) -> keras.KerasTensor:
         """See Generator."""
         x = layers.convolution(self.config.filters, 9, activation="relu")(x)
-        x = layers.convolution(self.config.filters // 2, 3, activation="relu")(x)
+        x = layers.convolution(max(1, self.config.filters // 2), 3, activation="relu")(x)
         return layers.convolution(1, 5, name="denoised", exact=True)(x)
 
     def torch_name(self, layer: keras.Layer, number: int) -> str:  # noqa: ARG002

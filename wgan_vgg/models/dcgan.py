@@ -35,13 +35,13 @@ class DcganGenerator(Generator):
 
     def connect(self, x: keras.KerasTensor, layers: Layers) -> keras.KerasTensor:
         """See Generator."""
-        for filters in (self.config.filters, self.config.filters // 2):
+        for filters in (self.config.filters, max(1, self.config.filters // 2)):
             x = layers.convolution(filters, 1, initializer=_scaled(1.0))(x)
             for _ in range(_BLOCKS):
                 x = _residual_block(x, filters, layers)
             x = keras.layers.ReLU(dtype=layers.policy)(x)
             x = layers.convolution(filters, 3, transposed=True, initializer=_scaled(1.0))(x)
-        last = 3 * self.config.filters // 8
+        last = max(1, 3 * self.config.filters // 8)
         x = layers.convolution(last, 3, activation="relu")(x)
         x = layers.convolution(last, 1, activation="relu")(x)
         return layers.convolution(1, 1, name="denoised", activation="sigmoid", exact=True, initializer=_scaled(1.0))(x)

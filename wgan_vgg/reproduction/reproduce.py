@@ -178,11 +178,16 @@ def seeded(config: Config, repetition: int) -> Config:
 def _model_config(
     config: Config, name: str, model_names: Sequence[str], place: ReproductionDir, repetition: int
 ) -> Config:
-    """The config of one run; `training.init_from` may name another model, which then is trained before it."""
+    """The config of one run; `training.init_from` may name another model, which then is trained before it.
+
+    An unpaired model does not begin with what pairs have taught another one.
+    """
     config = seeded(for_model(config, name), repetition)
     init_from = config.training.init_from
     if init_from not in MODELS:
         return config
+    if MODELS[init_from].paired and not config.spec.paired:
+        return override(config, {"training.init_from": None})
     before = model_names[: model_names.index(name)]
     if init_from not in before and init_from != name and not repetition:
         logger.warning(
