@@ -14,9 +14,9 @@ from torch import nn
 
 from wgan_vgg.config import Config
 from wgan_vgg.errors import InputError
+from wgan_vgg.models.vgg import preprocessing
 from wgan_vgg.training.gradients import Images
 from wgan_vgg.training.state import TrainState
-from wgan_vgg.vgg import preprocessing
 
 
 class Peer:

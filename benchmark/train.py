@@ -12,10 +12,10 @@ from benchmark.rows import Row
 from benchmark.timing import Timing, time_in_turn
 from data_prep.progress import Progress
 from wgan_vgg.config import Config, override
+from wgan_vgg.models.vgg import build_vgg
 from wgan_vgg.training.gradients import Images
 from wgan_vgg.training.state import TrainState, create_state
 from wgan_vgg.training.train_step import build_train_step, interpolation_weights
-from wgan_vgg.vgg import build_vgg
 
 PEER_MODEL = "wgan-vgg"
 _POOL = 16  # batches, all different; a step takes some of them, in turn

@@ -12,8 +12,9 @@ from replicas import REPO
 from benchmark import costs, limits, start, timing
 from benchmark.feed import write_random_records
 from benchmark.rows import Row
-from wgan_vgg import config, models, vgg
+from wgan_vgg import config, models
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.models import vgg
 from wgan_vgg.training.state import create_state
 
 REPORT = config.preset("report")

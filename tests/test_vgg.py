@@ -1,4 +1,4 @@
-"""wgan_vgg.vgg: preprocessing, layer, weights from files of the true format, refusals."""
+"""wgan_vgg.models.vgg: preprocessing, layer, weights from files of the true format, refusals."""
 
 import dataclasses
 from pathlib import Path
@@ -12,8 +12,9 @@ from foreign_files import EXECUTED, Bomb, write_pickled_npy
 from safetensors.numpy import save_file
 
 from data_prep.errors import InputError
-from wgan_vgg import config, vgg
+from wgan_vgg import config
 from wgan_vgg.config import VggConfig, sections
+from wgan_vgg.models import vgg
 from wgan_vgg.tensor_files import read_tensors
 
 RANDOM = VggConfig(weights="random")

@@ -6,10 +6,10 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from wgan_vgg import vgg
 from wgan_vgg.config import EvaluationConfig, VggConfig
 from wgan_vgg.errors import InputError
 from wgan_vgg.losses import mean_squared_error
+from wgan_vgg.models import vgg
 
 logger = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from data_prep import tfrecords
-from wgan_vgg import vgg
 from wgan_vgg.config import MODELS, Config
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.json_types import EvaluatedData, Row, Score, Summary
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.files import read_json
 from wgan_vgg.json_types import EpochRow
+from wgan_vgg.models import vgg
 from wgan_vgg.reporting import dose_tables, tables
 from wgan_vgg.reporting.combined import combined
 from wgan_vgg.reporting.json_types import Dose, ModelOutcome, Results, Runs, SeedOutcome, Summaries

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data_prep.progress import Progress, prefixed, silent
-from wgan_vgg import vgg
 from wgan_vgg.checkpoint_reader import newest_step
 from wgan_vgg.config import MODELS, Config, for_model, nested, override
 from wgan_vgg.errors import InputError
@@ -19,6 +18,7 @@ from wgan_vgg.exporters.export import export_saved_model, exported_step
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.json_types import EpochRow
+from wgan_vgg.models import vgg
 from wgan_vgg.reporting.json_types import Results
 from wgan_vgg.reporting.report import write_report
 from wgan_vgg.reporting.results import collect

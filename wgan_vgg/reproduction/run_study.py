@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from data_prep.progress import Progress, prefixed, silent
-from wgan_vgg import vgg
 from wgan_vgg.config import Config
 from wgan_vgg.errors import Diverged
 from wgan_vgg.files import read_json, write_json, write_text
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.models import vgg
 from wgan_vgg.reporting.json_types import Study
 from wgan_vgg.reporting.results import describe_data
 from wgan_vgg.reporting.study_tables import study_markdown

@@ -5,8 +5,9 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from wgan_vgg import models, vgg
+from wgan_vgg import models
 from wgan_vgg.config import Config
+from wgan_vgg.models import vgg
 from wgan_vgg.training.adam import FusedAdam
 from wgan_vgg.training.schedules import Schedule
 

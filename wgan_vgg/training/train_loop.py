@@ -17,6 +17,7 @@ from wgan_vgg.errors import InputError, WorkerLost
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.json_types import Environment, EpochRow, StoredRun
+from wgan_vgg.models.vgg import describe_weights, smallest_side
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import distribute
 from wgan_vgg.training.checkpoints import keep_best
@@ -29,7 +30,6 @@ from wgan_vgg.training.state import create_state
 from wgan_vgg.training.trainer import Trainer, best_row, has_ended
 from wgan_vgg.training.warm_start import Source, find_source, take_over
 from wgan_vgg.training_input import training_input
-from wgan_vgg.vgg import describe_weights, smallest_side
 
 _PEER_GONE = (
     *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError),

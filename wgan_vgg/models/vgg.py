@@ -10,8 +10,8 @@ import numpy as np
 
 from wgan_vgg.config import VggConfig
 from wgan_vgg.errors import InputError
+from wgan_vgg.models.vgg_files import IMAGENET_MD5, load_weights, md5
 from wgan_vgg.seeds import derive
-from wgan_vgg.vgg_files import IMAGENET_MD5, load_weights, md5
 
 logger = logging.getLogger(__name__)
 
