@@ -204,9 +204,10 @@ def test_a_score_of_the_patch_critic_sees_70x70_pixels():
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_every_generator_and_critic_makes_a_step_of_every_model(name):
-    critics = itertools.cycle(SMALL_CRITICS)
+    critics, precisions = itertools.cycle(SMALL_CRITICS), itertools.cycle(("float32", "bfloat16"))
     for model in config.MODELS:
         settings = config.override(config.preset("report"), {"model": model, "training.batch_size": 2, **VGG})
+        settings = config.override(settings, {"training.precision": next(precisions)})
         critic = next(critics)
         settings = dataclasses.replace(
             settings, generator=small(name), critic=config.CriticConfig(name=critic, **SMALL_CRITICS[critic])

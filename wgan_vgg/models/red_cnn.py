@@ -10,7 +10,10 @@ _DEPTH, _SIDE = 5, 5  # convolutions, and as many transposed ones; their kernels
 
 
 def _paper_start(seed: int) -> keras.initializers.Initializer:
-    """The paper's: gaussian, of standard deviation .01."""
+    """Gaussian, of standard deviation .01: the paper's as far as we know, whose text was not at hand.
+
+    With it the network begins as its shortcut: with what it is given.
+    """
     return keras.initializers.RandomNormal(0.0, 0.01, seed=seed)
 
 
