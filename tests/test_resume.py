@@ -17,6 +17,7 @@ from training_runs import checkpoint_digest, tiny, without_times
 from wgan_vgg.checkpoint_reader import checkpoint_prefixes, load_generator, newest_step
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import checkpoints, trainer
+from wgan_vgg.training import rows as training_rows
 
 
 def start(arguments, environment=None):
@@ -193,7 +194,7 @@ def test_the_best_checkpoint_is_linked_after_a_kill_between_save_and_link(script
         assert script("train", *arguments)[0] == 130
     assert [p.name for p in checkpoint_prefixes(run.best)] == ["step-000000000"]
     assert script("train", *arguments)[0] == 0
-    assert trainer.best_row(run.rows(), "train/psnr")["step"] == 6
+    assert training_rows.best_row(run.rows(), "train/psnr")["step"] == 6
     assert [p.name for p in checkpoint_prefixes(run.best)] == ["step-000000006"]
 
 
@@ -202,7 +203,7 @@ def test_a_damaged_best_checkpoint_is_made_anew(script, data_dir, tmp_path, capl
     arguments = tiny("generator-mse", data_dir, tmp_path, "--generator_lr=1e-3", "--checkpoint_steps=4")
     assert script("train", *arguments)[0] == 0
     rows = RunDir(tmp_path).rows()
-    assert trainer.best_row(rows, "train/psnr")["step"] == 12
+    assert training_rows.best_row(rows, "train/psnr")["step"] == 12
     expected = load_generator(RunDir(tmp_path), "best").get_weights()
     data = tmp_path / "checkpoints" / "step-000000012.data-00000-of-00001"
     with data.open("r+b") as file:

@@ -14,6 +14,7 @@ from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import distribute, gradients, initialization, train_step, trainer
+from wgan_vgg.training import rows as training_rows
 from wgan_vgg.training.batches import training_batches
 from wgan_vgg.training.state import create_state
 
@@ -24,12 +25,12 @@ def row(step, psnr, mse=1.0):
 
 def test_the_best_row_is_the_highest_psnr_or_the_lowest_error_and_the_first_of_equals():
     rows = [row(0, 10.0, 3.0), row(1, 12.0, 2.0), row(2, 12.0, 1.0)]
-    assert trainer.best_row(rows, "train/psnr")["step"] == 1
-    assert trainer.best_row(rows, "train/mse")["step"] == 2
-    assert trainer.best_row(rows, "test/psnr")["step"] == 0
+    assert training_rows.best_row(rows, "train/psnr")["step"] == 1
+    assert training_rows.best_row(rows, "train/mse")["step"] == 2
+    assert training_rows.best_row(rows, "test/psnr")["step"] == 0
     older = [row(0, 99.0) | {"train": {"psnr": 0.0}}, *rows]
     del older[1]["train"]
-    assert trainer.best_row(older, "train/psnr")["step"] == 1, "rows that did not look at the split do not count"
+    assert training_rows.best_row(older, "train/psnr")["step"] == 1, "rows that did not look at the split do not count"
 
 
 def test_early_stopping_ends_after_so_long_without_a_better_one(script, data_dir, tmp_path, monkeypatch):

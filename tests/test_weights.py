@@ -12,7 +12,7 @@ from wgan_vgg.checkpoint_reader import load_generator, saved_step
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.training.trainer import best_row
+from wgan_vgg.training.rows import best_row
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,10 @@ from wgan_vgg.training.distribute import Devices
 from wgan_vgg.training.monitor import Monitor
 from wgan_vgg.training.multi_step import MAX_STEPS_PER_CALL
 from wgan_vgg.training.resume_check import check_same_config
+from wgan_vgg.training.rows import best_row, has_ended
 from wgan_vgg.training.signals import StopRequest
 from wgan_vgg.training.state import create_state
-from wgan_vgg.training.trainer import Trainer, best_row, has_ended
+from wgan_vgg.training.trainer import Trainer
 from wgan_vgg.training.warm_start import Source, find_source, take_over
 from wgan_vgg.training_input import training_input
 

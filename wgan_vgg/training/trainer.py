@@ -4,7 +4,7 @@ import dataclasses
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -14,7 +14,7 @@ from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import Diverged, InputError, Terminated
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.json_types import EpochRow
-from wgan_vgg.run_dir import RunDir, held_out_split
+from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training.batches import generator_batches, training_batches
 from wgan_vgg.training.checkpoints import Checkpoints, keep_best
 from wgan_vgg.training.distribute import any_worker, check_same_run, distributed
@@ -23,6 +23,7 @@ from wgan_vgg.training.initialization import initialize_generator, warm_up_criti
 from wgan_vgg.training.monitor import Monitor
 from wgan_vgg.training.multi_step import MAX_STEPS_PER_CALL, build_train_steps
 from wgan_vgg.training.profiling import Profiler
+from wgan_vgg.training.rows import behind_since, best_row, has_ended
 from wgan_vgg.training.signals import StopRequest
 from wgan_vgg.training.state import TrainState
 from wgan_vgg.training.train_step import build_train_step
@@ -211,38 +212,6 @@ class Trainer:
     def _signal(self) -> int:
         """The signal; where another worker had it, SIGTERM."""
         return self._stop.number or signal.SIGTERM
-
-
-def has_ended(row: EpochRow, total: int) -> bool:
-    """Whether the row of metrics.jsonl is a run's last."""
-    return row["collapsed"] or row["stopped_early"] or row["step"] >= total
-
-
-def best_row(rows: Sequence[EpochRow], metric: str) -> EpochRow:
-    """The row, the earliest of equals, with the highest PSNR or SSIM, or the lowest error, as "split/metric" says."""
-    split, name = metric.split("/")
-    sign = -1.0 if name == "mse" else 1.0
-    return max((row for row in rows if split in row), key=lambda row: sign * row[split][name])
-
-
-def behind_since(
-    rows: Sequence[EpochRow],
-    step: int,
-    values: Mapping[str, Mapping[str, float]],
-    input_psnr: Mapping[str, float],
-) -> int | None:
-    """The step since which the generator is worse than its own input on held-out images; None where it is not.
-
-    Args:
-      rows: those before.
-      step, values: of this evaluation.
-      input_psnr: of the low-dose images, by split.
-    """
-    split = held_out_split(values)
-    if values[split]["psnr"] >= input_psnr[split]:
-        return None
-    before = rows[-1].get("behind_input_since") if rows else None
-    return step if before is None else before
 
 
 def check_finite(when: str, terms: Mapping[str, Mapping[str, float]], run: RunDir) -> None:
