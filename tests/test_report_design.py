@@ -10,13 +10,13 @@ import pytest
 from skimage import color
 from test_report import page_json
 
-from wgan_vgg.config import MODELS
+from wgan_vgg.config import MODELS, ModelSpec
 from wgan_vgg.evaluation.baselines import BASELINES
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.references import TRUTH
 from wgan_vgg.evaluation.samples import load_samples
 from wgan_vgg.files import write_json
-from wgan_vgg.reporting import image_figures, markdown, style, tables
+from wgan_vgg.reporting import image_figures, markdown, style, tables, training_figures
 from wgan_vgg.reporting.page_figures import page_figure
 from wgan_vgg.reporting.provenance import provenance_line
 from wgan_vgg.run_dir import RunDir
@@ -94,6 +94,22 @@ def test_every_method_has_a_colour_and_a_marker_that_colour_blind_eyes_tell_apar
             assert color.deltaE_ciede2000(a, b) > (9 if {first, second} & set(BASELINES) else 8), (name, first, second)
     lines = {name: found["linestyle"] for name, found in styles.items()}
     assert {lines[name] for name in BASELINES}.isdisjoint({lines[name] for name in MODELS})
+
+
+def test_table_1_is_the_reports_but_for_its_misprint_and_every_model_has_a_formula():
+    found = {name: tables.loss_formula(spec) for name, spec in MODELS.items()}
+    for name, published in tables.PUBLISHED_LOSSES.items():
+        assert found[name] == published.replace("max_G", "max_D")
+    assert found["wgan"] == "min_G max_D L_WGAN(G, D)"
+    assert found["unpaired-kl"] == "min_G max_D L_KL(G, D) + λ1 L_FIDELITY(G)"
+
+
+def test_figure_4_shows_what_the_models_have(monkeypatch):
+    """Fails, by dividing by no panels, where only the report's terms are known."""
+    monkeypatch.setitem(MODELS, "generator-mae", ModelSpec(distance=None, content="mae"))
+    assert training_figures.panels(["generator-mae"]) == [("mae", "MAE loss", "log", ["generator-mae"])]
+    names = [name for name, *_ in training_figures.panels(["wgan-vgg", "unpaired-kl", "generator-mse"])]
+    assert names == ["mse", "vgg", "fidelity", "real_score", "fake_score"]
 
 
 def test_tables_2_and_3_say_published_ours_and_the_difference():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wgan_vgg.config import MODELS, ModelSpec
 from wgan_vgg.evaluation.json_types import Score
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.reporting.comparison_tables import honest_markdown
@@ -27,17 +28,10 @@ PUBLISHED_TEST = {
 }
 # Report 6.2: "about 6 hours for WGAN-VGG and WGAN-MSE and about 1h for the two remaining models".
 PUBLISHED_TIME = {"generator-mse": "1 h", "generator-vgg": "1 h", "wgan-mse": "6 h", "wgan-vgg": "6 h"}
-LOSSES = {
-    "generator-mse": "min_G L_MSE(G)",
-    "generator-vgg": "min_G L_VGG(G)",
-    "wgan": "min_G max_D L_WGAN(G, D)",
-    "wgan-mse": "min_G max_D L_WGAN(G, D) + λ1 L_MSE(G)",
-    "wgan-vgg": "min_G max_D L_WGAN(G, D) + λ1 L_VGG(G)",
-}
 # Report, Table 1, letter by letter.
 PUBLISHED_LOSSES = {
-    "generator-mse": LOSSES["generator-mse"],
-    "generator-vgg": LOSSES["generator-vgg"],
+    "generator-mse": "min_G L_MSE(G)",
+    "generator-vgg": "min_G L_VGG(G)",
     "wgan-mse": "min_G max_G L_WGAN(G, D) + λ1 L_MSE(G)",
     "wgan-vgg": "min_G max_G L_WGAN(G, D) + λ1 L_VGG(G)",
 }
@@ -128,10 +122,19 @@ def model_table(results: Results) -> str:
     """Table 1: each model's loss."""
     rows = []
     for name in results["models"]:
-        published, ours = PUBLISHED_LOSSES.get(name, DASH), LOSSES.get(name, DASH)
+        published, ours = PUBLISHED_LOSSES.get(name, DASH), loss_formula(MODELS[name]) if name in MODELS else DASH
         difference = DASH if DASH in (published, ours) else "none" if published == ours else "D for the misprint G"
         rows.append([name, published, ours, difference])
     return markdown_table(["Network", "published loss", "our loss", "difference"], rows)
+
+
+def loss_formula(spec: ModelSpec) -> str:
+    """A model's loss in the report's notation."""
+    content = spec.content and f"L_{spec.content.upper()}(G)"
+    if spec.distance is None:
+        return f"min_G {content}"
+    distance = f"L_{'WGAN' if spec.distance == 'wasserstein' else spec.distance.upper()}(G, D)"
+    return f"min_G max_D {distance}" + (f" + λ1 {content}" if content else "")
 
 
 def test_table(results: Results) -> str:

@@ -1,6 +1,6 @@
 """The report's Figures 4 and 6: losses and metrics over the epochs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -15,14 +15,8 @@ Epochs = Mapping[str, list[EpochRow]]  # by model
 
 
 def losses_over_epochs(epochs: Epochs, folder: Path, caption: str) -> str:
-    """Figure 4: MSE, VGG loss, D(x) and D(G(z)) on held-out images, over the epochs; only what some model has."""
-    panels = (
-        ("mse", "MSE loss", "log", [model for model in epochs if MODELS[model].content == "mse"]),
-        ("vgg", "VGG loss", "log", [model for model in epochs if MODELS[model].content == "vgg"]),
-        ("real_score", "D(x)", "linear", [model for model in epochs if MODELS[model].adversarial]),
-        ("fake_score", "D(G(z))", "linear", [model for model in epochs if MODELS[model].adversarial]),
-    )
-    shown = [panel for panel in panels if panel[3]]
+    """Figure 4: content losses, D(x) and D(G(z)) on held-out images, over the epochs; only what some model has."""
+    shown = panels(list(epochs))
     columns = min(2, len(shown))
     count = -(-len(shown) // columns)
     figure, axes = new_figure(count, columns, HALF, 1.5 * count + 0.4)
@@ -36,6 +30,16 @@ def losses_over_epochs(epochs: Epochs, folder: Path, caption: str) -> str:
         ax.set_xlabel("")  # that of the row below is in sight
     legend_above(figure, 4)
     return save_figure(figure, folder, "figure4", f"{_shown_split(epochs)} images, at each evaluation\n{caption}")
+
+
+def panels(models: Sequence[str]) -> list[tuple[str, str, str, list[str]]]:
+    """Figure 4's panels for these models: the term's name, its label, the scale, the models that have it."""
+    contents = dict.fromkeys(spec.content for spec in MODELS.values() if spec.content)
+    having = {content: [model for model in models if MODELS[model].content == content] for content in contents}
+    found = [(content, f"{content.upper()} loss", "log", some) for content, some in having.items()]
+    critics = [model for model in models if MODELS[model].adversarial]
+    found += [("real_score", "D(x)", "linear", critics), ("fake_score", "D(G(z))", "linear", critics)]
+    return [panel for panel in found if panel[3]]
 
 
 def metrics_over_epochs(epochs: Epochs, folder: Path, caption: str) -> str:
