@@ -79,6 +79,14 @@ def test_fidelity_is_to_the_input_and_not_to_the_truth(model):
     assert len(weighted_terms(chosen, terms)) == 2
 
 
+def test_fidelity_weighs_10_in_every_preset_unless_another_weight_is_given():
+    for name in config.PRESETS:
+        assert config.for_model(config.preset(name), "unpaired-kl").loss.content_weight == 10.0
+    given = config.preset("report", {"loss.content_weight": 3.0})
+    assert config.for_model(given, "unpaired-kl").loss.content_weight == 3.0
+    assert config.for_model(config.preset("report"), "wgan-mse").loss.content_weight == 0.1
+
+
 def test_a_reproduction_does_not_begin_it_with_what_pairs_taught(tmp_path):
     names, place = ["generator-mse", "wgan-mse", *MODELS], ReproductionDir(tmp_path)
     begun = {name: _model_config(config.preset("demo"), name, names, place, 0).training.init_from for name in names}
