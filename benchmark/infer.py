@@ -21,6 +21,9 @@ from wgan_vgg.models import build_generator, generator_of
 
 Denoise = Callable[[np.ndarray], np.ndarray]  # float32 (batch, height, width, 1)
 
+_NO_LAYERS = "SavedModel without layers"
+_LEAST_PIXELS = 2**18  # per round: 512x512
+
 
 def inference_rows(
     config: Config,
@@ -29,10 +32,14 @@ def inference_rows(
     batch_sizes: Sequence[int],
     *,
     rounds: int,
+    onnxruntime: bool,
     torch_peer: Callable[[keras.Model], Denoise] | None,
     progress: Progress,
 ) -> Iterator[Row]:
-    """Times SavedModels, as written by experiments.export, on square images; with a peer, onnxruntime too."""
+    """Times SavedModels, as written by experiments.export, on square images; beside them the peers that are given.
+
+    One of them has no layers: what a call costs by itself.
+    """
     generator = build_generator(config.generator, config.seed)
     with tempfile.TemporaryDirectory() as folder:
         ours = {
@@ -40,37 +47,60 @@ def inference_rows(
             for precision in precisions
             for optimize in OPTIMIZATIONS
         }
+        without_layers = _without_layers(Path(folder) / "without-layers")
         peers: dict[str, Denoise] = {}
+        if onnxruntime:
+            peers["onnxruntime"] = _onnxruntime(config, generator, Path(folder))
         if torch_peer:
-            peers = {"onnxruntime": _onnxruntime(config, generator, Path(folder)), "torch": torch_peer(generator)}
+            peers["torch"] = torch_peer(generator)
         for number, (side, batch) in enumerate((side, batch) for side in sides for batch in batch_sizes):
             images = np.random.default_rng(number).uniform(size=(batch, side, side, 1)).astype(np.float32)
             # Peers' threads spin for a while after their work: a pause keeps them out of what comes next.
+            # A pause also puts threads to sleep, which costs as much as a small image: so that is called repeatedly.
+            calls = max(1, _LEAST_PIXELS // images.size)
             timings = time_in_turn(
-                {name: _call(function, images) for name, function in (ours | peers).items()}, rounds, 2, pause=0.2
+                {
+                    name: _repeat(function, images, calls)
+                    for name, function in (ours | peers | {_NO_LAYERS: without_layers}).items()
+                },
+                rounds,
+                2,
+                pause=0.2,
             )
+            rates = {name: calls * batch / timing.median for name, timing in timings.items()}
             progress("inference", number + 1, len(sides) * len(batch_sizes))
-            flops = FLOPS * batch * sum(layer_costs(generator, (side, side)).values())
-            for name in ours:
+            flops = FLOPS * sum(layer_costs(generator, (side, side)).values())
+            for name in (*ours, _NO_LAYERS):
                 yield Row(
                     "infer",
                     f"{name}, {side}x{side}, batch {batch}",
-                    batch / timings[name].median,
+                    rates[name],
                     "slices/s",
                     timings[name].spread,
-                    peers={f"{peer} float32": batch / timings[peer].median for peer in peers},
-                    details={"GFLOP/s": flops / timings[name].median / 1e9},
+                    peers={f"{peer} float32": rates[peer] for peer in peers} if name in ours else {},
+                    details={"GFLOP/s": flops * rates[name] / 1e9} if name in ours else {},
                 )
 
 
-def _call(function: Denoise, images: np.ndarray) -> Callable[[], object]:
-    return lambda: function(images)
+def _repeat(function: Denoise, images: np.ndarray, calls: int) -> Callable[[], object]:
+    return lambda: [function(images) for _ in range(calls)]
 
 
 def _saved_model(config: Config, precision: str, optimize: str, root: Path) -> Denoise:
     folder, generator = root / precision / optimize, build_generator(config.generator, config.seed, precision)
     extent = generator_of(config.generator).extent
     write_saved_model(folder, generator, extent, HuMapping(4096.0, -1024.0), optimize)
+    return _signature(folder)
+
+
+def _without_layers(folder: Path) -> Denoise:
+    specification = tf.TensorSpec([None, None, None, 1], tf.float32, name="low_dose")
+    identity = tf.function(lambda low_dose: {"denoised": tf.identity(low_dose)}, input_signature=[specification])
+    tf.saved_model.save(tf.Module(), str(folder), signatures={"serving_default": identity})
+    return _signature(folder)
+
+
+def _signature(folder: Path) -> Denoise:
     model = tf.saved_model.load(str(folder))
     return lambda images: model.signatures["serving_default"](low_dose=tf.constant(images))["denoised"].numpy()
 

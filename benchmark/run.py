@@ -23,7 +23,7 @@ def measure(
     records: Sequence[int],
     shards: Sequence[int],
     rounds: int,
-    peer: bool,
+    peer: str,
     progress: Progress,
 ) -> Iterator[Row]:
     """Measures "train", "infer", "input", "convert" and "start", as far as `parts` names them.
@@ -36,12 +36,12 @@ def measure(
       sides, batch_sizes: of the images to infer on.
       records, shards: of the splits that are read, see feed.input_rows.
       rounds: how often each thing is timed.
-      peer: time PyTorch and onnxruntime, too; torch was imported before TensorFlow.
+      peer: "onnxruntime": time its inference, too; "torch": and PyTorch, which was imported before TensorFlow; or "".
       progress: called after each part.
     """
     eaten = None
     peer_step = peer_inference = None
-    if peer:
+    if peer == "torch":
         from benchmark import torch_peer
 
         peer_step, peer_inference = torch_peer.Peer, torch_peer.inference
@@ -51,7 +51,14 @@ def measure(
         yield from rows
     if "infer" in parts:
         yield from inference_rows(
-            config, precisions, sides, batch_sizes, rounds=rounds + 2, torch_peer=peer_inference, progress=progress
+            config,
+            precisions,
+            sides,
+            batch_sizes,
+            rounds=rounds + 2,
+            onnxruntime=bool(peer),
+            torch_peer=peer_inference,
+            progress=progress,
         )
     if "input" in parts:
         yield from input_rows(config.data.image_size, records, shards, rounds=rounds, eaten=eaten, progress=progress)

@@ -1,6 +1,6 @@
 """Measures this machine's limits and how near to them training, inference, input and conversion come, in one process.
 
-python -m experiments.benchmark [--what=train,infer,input,convert,start] [--peer=torch] [--json=FILE]
+python -m experiments.benchmark [--what=train,infer,input,convert,start] [--peer=torch|onnxruntime] [--json=FILE]
 """
 
 import importlib.util
@@ -21,6 +21,7 @@ from wgan_vgg.files import write_json
 
 PARTS = ("train", "infer", "input", "convert", "start")
 PRECISIONS = ("float32", "bfloat16")
+PEERS = ("torch", "onnxruntime")
 PEER_MODEL = "wgan-vgg"
 LEAST_RECORDS = 16  # one batch
 
@@ -36,7 +37,9 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("records", ["1000", "10000", "50000"], "in the splits that are read", flag_values=values)
     flags.DEFINE_list("shards", ["1", "8", "100"], "files of the splits that are read", flag_values=values)
     flags.DEFINE_integer("rounds", 5, "how often each is timed, in turn; the median counts", flag_values=values)
-    flags.DEFINE_string("peer", "", "torch: the same in PyTorch, and in onnxruntime, beside it", flag_values=values)
+    flags.DEFINE_string(
+        "peer", "", "onnxruntime: inference by it beside ours; torch: all the same in PyTorch, too", flag_values=values
+    )
     flags.DEFINE_string("json", None, "a file for the rows, besides", flag_values=values)
     flags.DEFINE_string("plot", None, "a PNG of what an image costs to read, by records and shards", flag_values=values)
 
@@ -44,8 +47,9 @@ def define(values: flags.FlagValues) -> None:
 def job(values: flags.FlagValues) -> None:
     """Measures and prints the table."""
     config = _checked(values)
-    if values.peer:
+    if values.peer == "torch":
         _import_torch()
+    if values.peer:
         _check_peers_of_inference(values)
     quiet_tensorflow()
     # Each model has a step of its own, and all are called alike: TensorFlow takes that for one that is traced anew.
@@ -67,7 +71,7 @@ def job(values: flags.FlagValues) -> None:
                 records=_numbers(values, "records"),
                 shards=_numbers(values, "shards"),
                 rounds=values.rounds,
-                peer=bool(values.peer),
+                peer=values.peer,
                 progress=report,
             ):
                 rows.append(row)
@@ -99,12 +103,14 @@ def _checked(values: flags.FlagValues) -> Config:
         raise InputError(f"image_size={side}: must be a multiple of 32, which all strides divide")
     if min(_numbers(values, "records")) < LEAST_RECORDS:
         raise InputError(f"--records={','.join(values.records)}: take {LEAST_RECORDS} or more")
-    if values.peer and "train" in values.what and PEER_MODEL not in values.models:
+    if values.peer == "torch" and "train" in values.what and PEER_MODEL not in values.models:
         raise InputError(f"--peer={values.peer}: it trains {PEER_MODEL}, which --models leaves out")
     if values.rounds < 1:
         raise InputError(f"--rounds={values.rounds}: must be at least 1")
-    if values.peer not in ("", "torch"):
-        raise InputError(f"--peer={values.peer}: unknown; take torch")
+    if values.peer not in ("", *PEERS):
+        raise InputError(f"--peer={values.peer}: unknown; take one of {', '.join(PEERS)}")
+    if values.peer == "onnxruntime" and "infer" not in values.what:
+        raise InputError("--peer=onnxruntime: it only infers; add infer to --what")
     check_written(values, "json", ".json")
     check_written(values, "plot", ".png")
     if values.plot and "input" not in values.what:

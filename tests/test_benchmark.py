@@ -168,7 +168,7 @@ def test_the_script_measures_every_part(script, tmp_path):
         ("--json=/dev/null", "or a device; name a file"),
         ("--plot=x.svg", "must end in .png"),
         ("--rounds=0", "must be at least 1"),
-        ("--peer=jax", "--peer=jax: unknown; take torch"),
+        ("--peer=jax", "--peer=jax: unknown; take one of torch, onnxruntime"),
         ("--json=/nonexistent/b.json", "/nonexistent cannot be written"),
     ],
 )
@@ -199,6 +199,20 @@ def test_the_measured_start_is_of_the_same_config():
     assert config.override(config.preset("demo"), given | {"data.image_size": 96}) == settings
 
 
+def test_onnxruntime_is_a_peer_of_inference_alone(script, tmp_path):
+    pytest.importorskip("tf2onnx")
+    flags = ["--precisions=float32", "--sides=16", "--batches=2", "--rounds=1", "--peer=onnxruntime"]
+    flags += ["--set=generator.layers=2"]
+    status, _, err = script("benchmark", *flags, "--what=infer", f"--json={tmp_path / 'b.json'}")
+    assert status == 0, err
+    *models, bare = json.loads((tmp_path / "b.json").read_text())["rows"]
+    assert [list(row["peers"]) for row in models] == [["onnxruntime float32"]] * 2
+    assert (bare["case"], bare["peers"], bare["details"]) == ("SavedModel without layers, 16x16, batch 2", {}, {})
+    assert bare["rate"] > max(row["rate"] for row in models)
+    status, _, err = script("benchmark", "--what=input", "--peer=onnxruntime")
+    assert (status, err) == (2, "error: --peer=onnxruntime: it only infers; add infer to --what\n")
+
+
 def test_a_missing_torch_is_one_line(script, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setitem(sys.modules, "torch._dynamo", None)
@@ -223,7 +237,7 @@ def test_no_script_imports_tensorflow_to_print_its_help():
     code = (
         "import sys, importlib, pathlib\n"
         "names = [path.stem for path in pathlib.Path('experiments').glob('[!_]*.py')]\n"
-        "for name in sorted(set(names) - {'flags', 'progress'}):\n"
+        "for name in sorted(set(names) - {'flags', 'launch', 'progress'}):\n"
         "    try: importlib.import_module('experiments.' + name).main(['--help'])\n"
         "    except SystemExit: pass\n"
         "print([name for name in ('tensorflow', 'keras', 'torch') if name in sys.modules])\n"
