@@ -278,7 +278,7 @@ def test_every_format_of_every_network_gives_the_same(name, tmp_path):
     np.testing.assert_allclose(session.run(["denoised"], {"low_dose": images})[0], wanted, atol=1e-5)
     hu = 4096 * images[..., 0] - 1024
     deployed = [tmp_path / "run", tmp_path / "saved_model", export(run, tmp_path / "torch", "torch")]
-    for folder in (*deployed[:2], deployed[2] / "generator.safetensors"):
+    for folder in (*deployed[:2], deployed[2] / "generator.safetensors", tmp_path / "onnx" / "generator.onnx"):
         np.testing.assert_allclose(wgan_vgg.load(folder)(hu), 4096 * wanted[..., 0] - 1024, atol=0.05)
 
 

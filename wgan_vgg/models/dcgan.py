@@ -1,9 +1,9 @@
 """The networks of Yan and Wang, "DCGANs for image super-resolution, denoising and debluring", 2017, report reference 6.
 
-The paper says that it trains the code of github.com/david-gpu/srez: the structure here is srez_model.py's, less the
-doubling of the resolution, since a denoised image is as large as its input; the paper does not say how it does that.
-Without batch normalization in both, see dncnn, and, in the critic, Gulrajani et al. 2017, section 4: the gradient
-penalty is each image's own.
+It trained the code of github.com/david-gpu/srez, by a reader's summary (its own text was not at hand): the structure
+here is srez_model.py's, less the doubling of the resolution, since a denoised image is as large as its input. Neither
+network has batch normalization: see dncnn, and, for the critic, Gulrajani et al. 2017, section 4: the gradient penalty
+is each image's own.
 """
 
 import keras
