@@ -3,7 +3,8 @@
 python -m experiments.reproduce --preset=demo --workdir=FOLDER
 python -m experiments.reproduce --preset=report --source=lodopab --input_dir=HDF5_FILES --workdir=FOLDER
 
-With --study=protocol: one model instead, under the report's protocol and under one change of it at a time.
+With --study=protocol: one model instead, under the report's protocol and under one change of it at a time; with
+--study=networks: one model with every generator.
 """
 
 from collections.abc import Sequence

@@ -11,9 +11,9 @@ def study_markdown(study: Study) -> str:
     """The whole page."""
     data = study["caption"] + (f"; {study['vgg_weights']}" if study["vgg_weights"] else "")
     parts = [
-        f"# Protocol study: {study['model']}, preset {study['preset']}",
+        f"# {study['study'].capitalize()} study: {study['model']}, preset {study['preset']}",
         f"{data}. {_about_seeds(study)}",
-        "## One change of the protocol at a time",
+        "## One change at a time",
         protocol_table(study),
         _about_protocol(study),
         "## One change of the metric: the same images, measured in two ways",

@@ -1,4 +1,4 @@
-"""What the protocol study compares: the report's protocol, and one change at a time towards what its authors ran.
+"""What studies compare: the report's protocol with one change at a time towards what its authors ran; and networks.
 
 Sources as in config.sections: "notebook" is the report's authors' own code, whose every choice differs from the
 report's text or from good practice.
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wgan_vgg.config import Config, PhantomConfig, override
+from wgan_vgg.config.networks import GENERATORS
 from wgan_vgg.errors import InputError
 
 
@@ -50,7 +51,12 @@ PROTOCOL = {
         leaks=True,
     ),
 }
-STUDIES = {"protocol": PROTOCOL}
+_FIRST, *_OTHERS = GENERATORS
+NETWORKS = {
+    _FIRST: Variant(_FIRST, "report 5.1, Figure 1"),
+    **{name: Variant(name, "docs/relatives.md", {"generator.name": name}) for name in _OTHERS},
+}
+STUDIES = {"protocol": PROTOCOL, "networks": NETWORKS}
 
 # Of every row. Whole files of LoDoPaB-CT's disjoint parts: all rows, leaking or not, have the same test slices, which
 # are the notebook's. The classical denoisers, the distance in VGG features and HU windows stand in `reproduce`'s own
@@ -87,7 +93,10 @@ def variant_configs(study: str, config: Config, source: str) -> dict[str, Config
         raise InputError(f"study={study}: unknown; take one of {', '.join(STUDIES)}")
     own_phantoms = source == "phantoms" and config.phantoms == PhantomConfig()
     base = override(config, COMMON | (PHANTOMS if own_phantoms else {}))
-    if base.data.noise != "gaussian":
+    changes_noise = any(
+        key.startswith("data.noise") for variant in STUDIES[study].values() for key in variant.overrides
+    )
+    if changes_noise and base.data.noise != "gaussian":
         raise InputError(
             f"data.noise={base.data.noise}: the study changes gaussian noise; take --preset=report or demo"
         )
