@@ -161,6 +161,18 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("network")).path
 
 
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The config of a network of 5x5 convolutions, registered for one test."""
+    from small_networks import Wide
+
+    from wgan_vgg.config import GeneratorConfig
+    from wgan_vgg.config.networks import GENERATORS, Network
+
+    monkeypatch.setitem(GENERATORS, "wide", Network(Wide, {"layers": 3, "filters": 4}))
+    return GeneratorConfig(name="wide")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Headless Chromium."""
