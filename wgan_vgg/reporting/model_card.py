@@ -112,7 +112,8 @@ def _training(run: RunDir) -> str:
         f"{config.training.precision}, {duration(last['seconds'])} of training on {cores} CPU cores."
     ]
     if began:
-        said.append(f"It began with the weights of {Path(began['source']).name}, step {began['step']}.")
+        step = "" if began["step"] is None else f", step {began['step']:,}"
+        said.append(f"It began with the weights of {Path(began['source']).name}{step}.")
     if stored["vgg_weights"]:
         said.append(f"VGG: {stored['vgg_weights']}.")
     return " ".join(said)
