@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from data_prep.dicom import SliceHeader
+from data_prep.dicom_file import SliceHeader
 from data_prep.errors import InputError
 
 TOLERANCE_MM = 0.1  # within which two slices lie at one position

@@ -15,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
-from data_prep.dicom import SliceHeader, load_pydicom, read_description, read_header
+from data_prep.dicom_file import SliceHeader, load_pydicom, read_description, read_header
 from data_prep.dicom_pairs import SlicePair, pair_slices, single_slices
 from data_prep.errors import InputError
 

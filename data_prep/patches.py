@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.dicom import read_hu
 from data_prep.dicom_pairs import SlicePair
+from data_prep.dicom_pixels import read_hu
 from data_prep.errors import InputError
 from data_prep.hu import PADDING_HU
 

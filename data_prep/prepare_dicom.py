@@ -12,7 +12,7 @@ import numpy as np
 
 from data_prep import tfrecords
 from data_prep.config import DataConfig
-from data_prep.dicom import SliceHeader
+from data_prep.dicom_file import SliceHeader
 from data_prep.dicom_pairs import SlicePair
 from data_prep.dicom_series import SeriesNames, Skipped, find_pairs, tried
 from data_prep.dicom_split import split_patients

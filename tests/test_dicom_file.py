@@ -9,8 +9,9 @@ from dicom_files import SAMPLE, jpeg_lossless, write_slice
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 
-from data_prep import dicom
-from data_prep.dicom import read_header, read_hu
+from data_prep import dicom_file
+from data_prep.dicom_file import read_header
+from data_prep.dicom_pixels import read_hu
 from data_prep.errors import InputError
 from data_prep.patches import grid, to_range
 
@@ -98,7 +99,7 @@ def test_a_deflated_file_is_read_and_a_bomb_is_refused_before_it_is_inflated(tmp
     found = read_hu(deflated(tmp_path / "a.dcm", 8))
     np.testing.assert_array_equal(found, np.arange(64).reshape(8, 8) - 1024)
     assert read_header(tmp_path / "a.dcm").shape == (8, 8)
-    monkeypatch.setattr(dicom, "_LARGEST_INFLATED", 10_000)
+    monkeypatch.setattr(dicom_file, "_LARGEST_INFLATED", 10_000)
     with pytest.raises(InputError, match="unpacks to more than 10,000 bytes"):
         read_hu(deflated(tmp_path / "b.dcm", 80))
 

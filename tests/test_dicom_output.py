@@ -15,7 +15,7 @@ from deployed import identity_run, write_run
 from dicom_files import SAMPLE, write_slice
 from pydicom.data import get_testdata_file
 
-from data_prep.dicom import read_hu
+from data_prep.dicom_pixels import read_hu
 from data_prep.errors import InputError
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 import wgan_vgg
-from data_prep.dicom import StoredSlice, load_pydicom, padding_range, read_stored, translate_errors
+from data_prep.dicom_file import load_pydicom, translate_errors
+from data_prep.dicom_pixels import StoredSlice, padding_range, read_stored
 from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.slices import Options, Slices, StoredScale
 

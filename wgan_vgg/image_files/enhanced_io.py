@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_prep.dicom import frame_group, load_pydicom, read_frames, translate_errors
+from data_prep.dicom_file import load_pydicom, translate_errors
+from data_prep.dicom_pixels import frame_group, read_frames
 from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.dicom_io import DicomSlices, code, described, spacing
 from wgan_vgg.image_files.dicom_io import new_pixels as stored_pixels
