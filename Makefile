@@ -5,7 +5,7 @@ DEMO ?= runs/demo
 
 .PHONY: demo test test-slow lint docs clean
 
-# Phantoms -> TFRecord -> the four models -> table, figures, SavedModels; repeated, it goes on where it was.
+# Phantoms -> TFRecord -> the four models -> table, figures, SavedModels; rerun to resume.
 demo: .venv/installed
 	$(VENV)/python -m experiments.reproduce --preset=demo --workdir=$(DEMO)
 

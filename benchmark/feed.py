@@ -1,4 +1,4 @@
-"""How fast batches come, against a plain read of the same files and against what training eats."""
+"""How fast batches come, against a plain read of the same files and against what training consumes."""
 
 import itertools
 import tempfile
@@ -22,7 +22,7 @@ BATCH = 16
 
 
 def input_rows(
-    side: int, sizes: Sequence[int], shards: Sequence[int], *, rounds: int, eaten: float | None, progress: Progress
+    side: int, sizes: Sequence[int], shards: Sequence[int], *, rounds: int, consumed: float | None, progress: Progress
 ) -> Iterator[Row]:
     """Times the first pass over a training split, with all that opening it takes, and later ones.
 
@@ -31,7 +31,7 @@ def input_rows(
       sizes: records of the split; each with the middle of `shards`, and the middle size with each number of shards.
       shards: files.
       rounds: how often.
-      eaten: images per second that the fastest training step of this run takes; None where none was timed.
+      consumed: images per second that the fastest training step of this run takes; None where none was timed.
       progress: called after each part.
     """
     cases = list(
@@ -41,11 +41,11 @@ def input_rows(
     )
     for number, (size, count) in enumerate(cases):
         with tempfile.TemporaryDirectory() as folder:
-            yield from _rows(Path(folder) / "records", side, size, count, rounds, eaten)
+            yield from _rows(Path(folder) / "records", side, size, count, rounds, consumed)
         progress("input", number + 1, len(cases))
 
 
-def _rows(folder: Path, side: int, size: int, shards: int, rounds: int, eaten: float | None) -> list[Row]:
+def _rows(folder: Path, side: int, size: int, shards: int, rounds: int, consumed: float | None) -> list[Row]:
     write_random_records(folder, side, size, shards)
     paths = sorted(folder.glob("*train*"))
     data = DataSet.open(folder)
@@ -68,7 +68,9 @@ def _rows(folder: Path, side: int, size: int, shards: int, rounds: int, eaten: f
 
     def row(name: str, timing: Timing) -> Row:
         rate = size // BATCH * BATCH / timing.median
-        details = {"records": size, "shards": shards} | ({"times what training eats": rate / eaten} if eaten else {})
+        details = {"records": size, "shards": shards} | (
+            {"times what training consumes": rate / consumed} if consumed else {}
+        )
         case = f"{name} pass, {size:,} records in {shards} shards, {side}x{side}"
         share = timings["read"].median / timing.median
         return Row("input", case, rate, "images/s", timing.spread, plain, share, details=details)

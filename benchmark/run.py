@@ -39,7 +39,7 @@ def measure(
       peer: "onnxruntime": time its inference, too; "torch": and PyTorch, which was imported before TensorFlow; or "".
       progress: called after each part.
     """
-    eaten = None
+    consumed = None
     peer_step = peer_inference = None
     if peer == "torch":
         from benchmark import torch_peer
@@ -47,7 +47,7 @@ def measure(
         peer_step, peer_inference = torch_peer.Peer, torch_peer.inference
     if "train" in parts:
         rows = training_rows(config, models, precisions, rounds=rounds, peer=peer_step, progress=progress)
-        eaten = max((_eaten(config, row) for row in rows), default=None)
+        consumed = max((_consumed(config, row) for row in rows), default=None)
         yield from rows
     if "infer" in parts:
         yield from inference_rows(
@@ -61,14 +61,14 @@ def measure(
             progress=progress,
         )
     if "input" in parts:
-        yield from input_rows(config.data.image_size, records, shards, rounds=rounds, eaten=eaten, progress=progress)
+        yield from input_rows(config.data.image_size, records, shards, rounds=rounds, consumed=consumed, progress=progress)
     if "convert" in parts:
         yield from conversion_rows(config, (config.data.image_size, 0), rounds=rounds, progress=progress)
     if "start" in parts:
         yield from start_rows(config, rounds=rounds, progress=progress)
 
 
-def _eaten(config: Config, row: Row) -> float:
+def _consumed(config: Config, row: Row) -> float:
     """Images a second that a training takes from the input: the critic's updates have batches of their own."""
     fresh = config.training.fresh_critic_batches and MODELS[row.case.split()[0]].adversarial
     return row.rate * (1 + (config.training.critic_steps if fresh else 0))

@@ -12,7 +12,7 @@ from data_prep.low_dose import random_stream
 from data_prep.splits import Splits
 
 TEST = "test"
-_DRAW = 0  # keys a slice's dose apart from its noise, whose key are its photons
+_DRAW = 0  # the random stream that draws a slice's dose; that of its noise has its photons for a key
 
 Scan = tuple[SliceRef, float | None]  # a slice, and the photons it is scanned with; None: the data have one dose
 

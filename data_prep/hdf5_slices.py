@@ -1,4 +1,4 @@
-"""One HDF5 file of slices in LoDoPaB-CT's form: opened with distrust, and written so that a full disk does no harm."""
+"""One HDF5 file of slices in LoDoPaB-CT's form: validated when opened, and written so that a full disk does no harm."""
 
 import contextlib
 import io

@@ -1,8 +1,8 @@
 """LoDoPaB-CT's HDF5 layout: its constants, and checked reading of it (Leuschner et al., arXiv:1910.01113).
 
 The same code reads the real data set, our phantoms (written in this layout) and a single file of somebody
-else's slices. Layout: `ground_truth_PART_NNN.hdf5`, dataset `data`, float32 (slices, 362, 362), 128 slices a
-file, the last one padded; `patient_ids_rand_PART.csv`, one id a line, one line a slice. Slices lie transposed
+else's slices. Layout: `ground_truth_PART_NNN.hdf5`, dataset `data`, float32 (slices, 362, 362), 128 slices per
+file, the last one padded; `patient_ids_rand_PART.csv`, one id per line, one line per slice. Slices lie transposed
 (jleuschn/lodopab_tech_ref, create_dataset.py: `pixel_array[75:-75, 75:-75].T`): axis 0 goes from the patient's right
 to the left, axis 1 from front to back.
 """

@@ -1,4 +1,4 @@
-"""Judges a method on a split of prepared records, beside the noisy input and tuned baselines.
+"""Evaluates a method on a split of prepared records, beside the noisy input and tuned baselines.
 
 python -m experiments.evaluate --workdir=RUN --data_dir=RECORDS --split=test
 python -m experiments.evaluate --models=generator-mse-lodopab --output_dir=RESULTS --data_dir=RECORDS
@@ -77,7 +77,7 @@ def job(values: flags.FlagValues) -> None:
     from wgan_vgg.evaluation.evaluate import evaluate, warn_of_other_data
     from wgan_vgg.inference.denoiser import load
     from wgan_vgg.input_pipeline import DataSet
-    from wgan_vgg.reporting.comparison_tables import honest_markdown
+    from wgan_vgg.reporting.comparison_tables import comparison_markdown
     from wgan_vgg.reporting.dose_tables import dose_markdown, of_dose
     from wgan_vgg.reporting.verdict import verdict
     from wgan_vgg.run_dir import RunDir
@@ -112,7 +112,7 @@ def job(values: flags.FlagValues) -> None:
             for split in splits
         }
     summary = summaries[values.split]
-    parts = [verdict(summary), honest_markdown(summary)]
+    parts = [verdict(summary), comparison_markdown(summary)]
     if len(splits) > 1:
         doses = [of_dose(data.test_photons[split], one) for split, one in summaries.items()]
         parts.append(dose_markdown(sorted(doses, key=lambda dose: dose["photons"])))

@@ -4,7 +4,7 @@ python -m experiments.prepare --source=lodopab --input_dir=FOLDER --output_dir=R
 python -m experiments.prepare --source=dicom --preset=yang2018 --test_patients=L506 --input_dir=MAYO --output_dir=OUT
 python -m experiments.prepare --source=dicom --preset=yang2018 --noise=poisson --dose=0.25 --photons=2e5 \\
     --test_patients=P7 --input_dir=FULL_DOSE_SCANS --output_dir=OUT
-python -m experiments.prepare --source=phantoms --preset=demo --write_observations --noise=observations \
+python -m experiments.prepare --source=phantoms --preset=demo --write_observations --noise=observations \\
     --projection_coarseness=4 --input_dir=FOLDER --output_dir=RECORDS
 python -m experiments.prepare --verify=RECORDS
 """

@@ -22,7 +22,7 @@ REPORT = config.preset("report")
 
 def test_costs_are_those_counted_by_hand():
     generator = costs.layer_costs(models.build_generator(REPORT.generator), (64, 64))
-    assert sum(generator.values()) == 55_872 * 64 * 64  # FACTS, section 1: 9 * (32 + 6 * 32 * 32 + 32) a pixel
+    assert sum(generator.values()) == 55_872 * 64 * 64  # 9 * (32 + 6 * 32 * 32 + 32) a pixel
     critic = costs.layer_costs(models.build_critic(REPORT.critic, (64, 64)), (64, 64))
     assert critic["conv1"] == 64 * 64 * 9 * 1 * 64
     assert critic["conv2"] == 32 * 32 * 9 * 64 * 64  # stride 2

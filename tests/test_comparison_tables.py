@@ -95,7 +95,7 @@ def test_networks_are_compared_with_the_best_baseline():
 
 
 def test_columns_of_one_p_become_a_sentence():
-    markdown = comparison_tables.honest_markdown(evaluation())
+    markdown = comparison_tables.comparison_markdown(evaluation())
     # All eight patients of one sign: 3 x 2/256 in each of the three rows; 2 x 2/256 against tv.
     assert "The same in every row: p of SSIM 0.023, of RMSE 0.023, against tv 0.016." in markdown
     assert "p SSIM" not in markdown
@@ -103,7 +103,7 @@ def test_columns_of_one_p_become_a_sentence():
 
 
 def test_beneath_the_table_stands_what_was_tested_and_what_not():
-    markdown = comparison_tables.honest_markdown(evaluation())
+    markdown = comparison_tables.comparison_markdown(evaluation())
     assert (
         "paired with the noisy input or with tv, after Holm's correction over the 3 rows or the 2 networks" in markdown
     )
@@ -118,7 +118,7 @@ def test_too_few_patients_have_intervals_and_no_p():
     few = evaluation(patients=4)
     assert "p PSNR" not in comparison_tables.quality_table(few)
     assert row(comparison_tables.quality_table(few), "wgan-vgg")[5].startswith("+3.10 [")
-    assert "Fewer than 6 patients cannot be tested." in comparison_tables.honest_markdown(few)
+    assert "Fewer than 6 patients cannot be tested." in comparison_tables.comparison_markdown(few)
 
 
 def test_unknown_patients_have_no_intervals():
@@ -127,13 +127,13 @@ def test_unknown_patients_have_no_intervals():
     values = {name: [{m: {"unknown": v["mean"]} for m, v in metrics.items()}] for name, metrics in means.items()}
     settings = {"patients": None, "seed": 0, "confidence": 0.95, "resamples": 10}
     tests = statistics.summarize(values, "noisy input", TUNED, **settings)
-    markdown = comparison_tables.honest_markdown(known | {"statistics": tests})
+    markdown = comparison_tables.comparison_markdown(known | {"statistics": tests})
     assert row(markdown, "wgan")[2:4] == ["1.50", "1.5000"]
     assert "the patients are unknown, so there are no intervals and no tests" in markdown
 
 
 def test_what_is_not_defined_is_a_dash():
-    markdown = comparison_tables.honest_markdown(evaluation(rescaled=True, perceptual=None))
+    markdown = comparison_tables.comparison_markdown(evaluation(rescaled=True, perceptual=None))
     assert row(comparison_tables.quality_table(evaluation(rescaled=True)), "noisy input")[5] == "–", "RMSE"
     assert "p of SSIM 0.023, against tv 0.016." in markdown, "of RMSE there is nothing to pair with"
     assert row(detail_tables.fidelity_table(evaluation(rescaled=True)), "noisy input")[2:4] == ["–", "–"]
@@ -141,12 +141,12 @@ def test_what_is_not_defined_is_a_dash():
 
 
 def test_missing_baselines_say_what_to_install():
-    markdown = comparison_tables.honest_markdown(evaluation(missing_baselines=["wavelet", "bm3d"]))
+    markdown = comparison_tables.comparison_markdown(evaluation(missing_baselines=["wavelet", "bm3d"]))
     assert 'Left out, not installed: wavelet, bm3d (pip install -e ".[baselines]")' in markdown
 
 
 def test_windows_are_stated():
-    markdown = comparison_tables.honest_markdown(evaluation(windows=("lung",)))
+    markdown = comparison_tables.comparison_markdown(evaluation(windows=("lung",)))
     assert "lung -600/1500 HU" in markdown
     assert row(detail_tables.windows_table(evaluation(windows=("lung",))), "wgan")[2:4] == ["0.25", "0.2500"]
 
@@ -159,7 +159,7 @@ def test_further_metrics_stand_in_their_columns():
     table = detail_tables.further_table(found)
     assert row(table, "wgan")[2:-1] == ["0.25", "1.2500", "2.2", "3.25", "4.2500", "5.2500"]
     assert row(table, "tv")[6] == "–", "images below 161x161"
-    markdown = comparison_tables.honest_markdown(found)
+    markdown = comparison_tables.comparison_markdown(found)
     assert table in markdown
     for text in ("Body: without the air", "dival's PSNR: the data range is the truth's own", "MS-SSIM: ", "VIF: "):
         assert text in markdown
@@ -170,7 +170,7 @@ def test_edge_rise_stands_by_contrast_with_the_truths_own():
     assert [cell.strip() for cell in table.splitlines()[0].split("|")][2:-1] == ["50 to 400 HU", "above 400 HU"]
     assert row(table, "normal dose")[2:-1] == ["3.00 [2.50, 3.50]", "–"]
     assert row(table, "wgan")[2] == "6.00 [2.50, 3.50]"
-    assert "(48, 0 of them)" in comparison_tables.honest_markdown(evaluation())
+    assert "(48, 0 of them)" in comparison_tables.comparison_markdown(evaluation())
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0004, "< .001"), (0.0391, "0.039"), (None, "–")])

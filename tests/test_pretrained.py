@@ -166,14 +166,14 @@ def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tm
     assert script("evaluate", *flags, "--vgg_weights=none")[0] == 0
     with pytest.raises(InputError, match="no such file; describe the data"):
         publish(run, "mine", "A model.", note)
-    note.write_text("Blobs, CC0.")
+    note.write_text("# Their data\n\nBlobs, CC0.\n")
     path = publish(run, "mine", "A model.", note)
     assert path == package / "mine.safetensors"
     assert pretrained.find("mine", ".onnx") == package / "mine.onnx"
     assert list(read_json(package / "index.json")) == [*NAMES, "mine"]
     card = pretrained.card("mine")
     assert card.startswith("# mine\n\nA model.\n")
-    assert "Blobs, CC0." in card
+    assert "## Data\n\nBlobs, CC0.\n" in card, "the note's own heading is not taken over"
     assert "12 steps of batch 4" in card
     assert "\n    python -m experiments.train --preset=demo --model=wgan-mse --data_dir=RECORDS" in card
     assert "takes values as they are, with HU = 4072 * value -1001." in card

@@ -198,7 +198,7 @@ def test_critic_batches_are_a_stream_of_their_own(data_dir):
 
 @pytest.mark.slow
 def test_four_processes_with_the_full_critic_end_bit_equal(data_dir, tmp_path):
-    """The wrong version, one tape over real, fake and interpolated, differs in 2 to 6 of 6 starts (FACTS)."""
+    """The wrong version, one tape over real, fake and interpolated, differs in 2 to 6 of 6 starts."""
     flags = ["--preset=demo", "--model=wgan-mse", "--batch_size=4", "--steps=3", "--set=training.eval_images=4"]
     digests = set()
     for number in range(4):

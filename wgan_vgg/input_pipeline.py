@@ -182,7 +182,7 @@ class DataSet:
                 held = []
                 for parts in (low_dose, normal_dose):
                     held.append(tf.concat(parts, axis=0))
-                    parts.clear()  # so that not both are there twice
+                    parts.clear()  # bounds peak memory
             self._held[split] = held[0], held[1]
         return self._held[split]
 

@@ -13,7 +13,7 @@ from wgan_vgg.reporting.markdown import DASH, markdown_table, with_interval
 _QUALITY = (("PSNR dB", "psnr", 2), ("SSIM", "ssim", 4), ("RMSE HU", "rmse_hu", 1))  # heading, metric, digits
 
 
-def honest_markdown(evaluation: Evaluation) -> str:
+def comparison_markdown(evaluation: Evaluation) -> str:
     """All tables of an evaluation, each with what its figures mean."""
     parts = [quality_table(evaluation), _about_quality(evaluation)]
     if evaluation["statistics"]["between_networks"]:

@@ -1,5 +1,6 @@
 """A trained run's generator as one of the models that ship with the package: weights, card, entry in the index."""
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -88,7 +89,7 @@ def _card(
         about=about,
         hu=hu,
         scale=HuScale(hu["slope"], hu["intercept"]),
-        data_note=data_note.strip(),
+        data_note=re.sub(r"\A# .*\n", "", data_note).strip(),  # the card has a heading for it
         training=_training(run),
         commands=_commands(run.load_config()),
         evaluations=evaluations,

@@ -7,7 +7,7 @@ import numpy as np
 from wgan_vgg.config import MODELS, ModelSpec
 from wgan_vgg.evaluation.json_types import Score
 from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.reporting.comparison_tables import honest_markdown
+from wgan_vgg.reporting.comparison_tables import comparison_markdown
 from wgan_vgg.reporting.dose_tables import dose_markdown
 from wgan_vgg.reporting.json_types import ModelOutcome, Results, SeedOutcome
 from wgan_vgg.reporting.markdown import BATCH_PSNR, DASH, GLOBAL_SSIM, duration, markdown_table, number
@@ -68,7 +68,7 @@ def sections(results: Results) -> dict[str, str]:
     """The Markdown under each heading of results.md; models that were not trained here have no training."""
     models = results["models"]
     parts = {
-        HONEST: [honest_markdown(results["evaluation"])],
+        HONEST: [comparison_markdown(results["evaluation"])],
         **({DOSES: [dose_markdown(doses)]} if (doses := results.get("doses")) else {}),
         TABLE_1: [model_table(results)],
         TABLE_2: [

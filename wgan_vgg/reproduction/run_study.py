@@ -36,7 +36,7 @@ def run_study(
     continues.
 
     Args:
-      study: one of study.STUDIES.
+      study: one of protocols.STUDIES.
       config: the model, and all that the rows have in common.
       workdir: gets the folder `study`, with study.json, study.md, the records and a run for each row and seed.
       seeds: how often each row is trained, on the same data: with the config's seed and those that follow it.

@@ -29,7 +29,7 @@ def generator_batches(config: Config, data: DataSet, start: int) -> tf.data.Data
 
 
 def training_batches(config: Config, data: DataSet, start: int) -> tf.data.Dataset:
-    """What each step takes, from `start` on: the generator's batch, and a fresh one a critic update if so configured.
+    """What each step takes, from `start` on: the generator's batch, and fresh ones for critic updates if so configured.
 
     The critic's batches come from a stream of their own, so that an epoch stays one pass of generator updates.
     """

@@ -112,7 +112,7 @@ def train(
                 take_over(state, source)
             _describe_run(own, config, data, strategy, source)  # not before: a run that cannot begin leaves no trace
             if resumed:
-                trainer.go_on()
+                trainer.resume()
             else:
                 trainer.begin(progress)
             trainer.run_epochs(min(total, max_steps or total), total, progress, profile_steps)

@@ -87,7 +87,7 @@ class Trainer:
         )
         return totals is not None
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Drops what is later than the restored checkpoint."""
         self._checkpoints.quarantine_corrupt()
         self._own.write_rows(self.rows)
