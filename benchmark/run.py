@@ -61,7 +61,9 @@ def measure(
             progress=progress,
         )
     if "input" in parts:
-        yield from input_rows(config.data.image_size, records, shards, rounds=rounds, consumed=consumed, progress=progress)
+        yield from input_rows(
+            config.data.image_size, records, shards, rounds=rounds, consumed=consumed, progress=progress
+        )
     if "convert" in parts:
         yield from conversion_rows(config, (config.data.image_size, 0), rounds=rounds, progress=progress)
     if "start" in parts:
