@@ -26,7 +26,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list(
         "models",
         None,
-        "models as denoise takes them, shipped or exported, in one table, instead of a run",
+        "models as denoise takes them, shipped, exported or runs, in one table; MODEL or NAME=MODEL each",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -67,7 +67,7 @@ def job(values: flags.FlagValues) -> None:
     if given == ["workdir"] and (values.output_dir or values.name):
         raise InputError("--output_dir, --name: a run has its own; leave them out, or give --saved_model or --images")
     if given == ["models"] and values.name:
-        raise InputError("--name: goes with --saved_model or --images; --models have their own names")
+        raise InputError("--name: goes with --saved_model or --images; write --models=NAME=MODEL")
     folder = Path("" if given == ["models"] else getattr(values, given[0]))
     (data_dir,) = required(values, "data_dir")
     output_dir = folder if given == ["workdir"] else Path(*required(values, "output_dir"))
@@ -91,7 +91,7 @@ def job(values: flags.FlagValues) -> None:
         warn_of_other_data(results, data)
         method, beside = methods.from_run(results), methods.beside_run(results, best=values.best)
     elif given == ["models"]:
-        method, *beside = [methods.from_denoiser(Path(one).name, load(one), data) for one in values.models]
+        method, *beside = [methods.from_denoiser(name, load(one), data) for name, one in _named(values.models).items()]
     elif given == ["saved_model"]:
         method = methods.from_saved_model(folder, name)
     else:
@@ -118,6 +118,18 @@ def job(values: flags.FlagValues) -> None:
         parts.append(dose_markdown(sorted(doses, key=lambda dose: dose["photons"])))
     files = ", ".join(f"{results.eval_json(split)} and {results.eval_csv(split)}" for split in splits)
     print("\n\n".join([*parts, f"wrote {files}"]))
+
+
+def _named(models: Sequence[str]) -> dict[str, str]:
+    """By name, what --models says: MODEL, whose name is its last part, or NAME=MODEL."""
+    named: dict[str, str] = {}
+    for text in models:
+        given, _, model = text.rpartition("=")
+        name = given or Path(model).name
+        if name in named:
+            raise InputError(f"--models={','.join(models)}: two are called {name}; give NAME=MODEL")
+        named[name] = model
+    return named
 
 
 def main(argv: Sequence[str] | None = None) -> None:

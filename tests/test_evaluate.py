@@ -174,14 +174,17 @@ def test_export_never_overwrites_unasked(run, script):
 
 
 def test_shipped_and_exported_models_are_rows_of_one_table(run, data_dir, script, tmp_path):
-    models = f"generator-mse-lodopab,{run.path / 'saved_model'}"
+    models = f"generator-mse-lodopab,mine={run.path / 'saved_model'}"
     flags = [f"--models={models}", f"--output_dir={tmp_path}", f"--data_dir={data_dir}", "--baselines=tv"]
     status, out, err = script("evaluate", *flags, "--vgg_weights=none")
-    assert (status, "saved_model" in out) == (0, True), err
+    assert (status, "| mine" in out) == (0, True), err
     summary = json.loads(RunDir(tmp_path).eval_json("test").read_text())
-    assert list(summary["methods"]) == ["noisy input", "tv", "generator-mse-lodopab", "saved_model"]
+    assert list(summary["methods"]) == ["noisy input", "tv", "generator-mse-lodopab", "mine"]
+    same = f"--models={run.path / 'saved_model'},{run.path / 'saved_model'}"
+    status, _, err = script("evaluate", same, *flags[1:], "--vgg_weights=none")
+    assert (status, "two are called saved_model; give NAME=MODEL" in err) == (2, True)
     trained = json.loads(run.eval_json("test").read_text())["methods"]["generator-mse"]["psnr"]
-    assert summary["methods"]["saved_model"]["psnr"] == pytest.approx(trained, abs=0.01)
+    assert summary["methods"]["mine"]["psnr"] == pytest.approx(trained, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,14 @@ import wgan_vgg
 from data_prep.errors import InputError
 from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import load_generator
+from wgan_vgg.config import GeneratorConfig, override, preset
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.exporters.import_weights import import_generator
+from wgan_vgg.exporters.state_dict import set_state_dict, to_state_dict
 from wgan_vgg.files import read_json
 from wgan_vgg.inference import denoiser
+from wgan_vgg.models import build_generator, generator_of
+from wgan_vgg.reporting import model_card
 from wgan_vgg.reporting.model_card import publish
 from wgan_vgg.run_dir import RunDir
 
@@ -146,6 +150,23 @@ def test_an_onnx_file_that_is_not_ours_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InputError, match=r"bare\.onnx: needs onnxruntime: pip install"):
         wgan_vgg.load(tmp_path / "bare.onnx")
+
+
+def test_an_earlier_versions_file_opens():
+    """Its tensors were called net.0.weight, net.0.bias, net.2.weight ..."""
+    config = GeneratorConfig(layers=2, filters=4)
+    generator, other = build_generator(config, seed=1), build_generator(config, seed=2)
+    state = {f"net.{name}": array for name, array in to_state_dict(generator, generator_of(config)).items()}
+    set_state_dict(other, generator_of(config), state, "old.safetensors")
+    for ours, theirs in zip(other.get_weights(), generator.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_cards_command_for_another_network_can_be_read_again():
+    changed = override(preset("lodopab"), {"generator.name": "red-cnn", "critic.name": "patch", "model": "wgan-vgg"})
+    flags = [flag.removeprefix("--set=") for flag in model_card._flags(changed)]
+    assert override(preset("lodopab"), {"model": "wgan-vgg"} | dict(flag.split("=") for flag in flags)) == changed
+    assert not any(" " in flag for flag in flags), "the shell would divide it"
 
 
 def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tmp_path, monkeypatch):

@@ -104,6 +104,12 @@ def test_table_1_is_the_reports_but_for_its_misprint_and_every_model_has_a_formu
     assert found["unpaired-kl"] == "min_G max_D L_KL(G, D) + λ1 L_FIDELITY(G)"
 
 
+def test_figure_6_is_drawn_where_training_images_were_not_monitored(tmp_path):
+    rows = [{"epoch": epoch, "validation": {"psnr": 20.0 + epoch, "ssim": 0.5}} for epoch in range(3)]
+    training_figures.metrics_over_epochs({"generator-mse": rows}, tmp_path, "Phantoms.")
+    assert (tmp_path / "figure6.png").is_file()
+
+
 def test_figure_4_shows_what_the_models_have(monkeypatch):
     """Fails, by dividing by no panels, where only the report's terms are known."""
     monkeypatch.setitem(MODELS, "generator-mae", ModelSpec(distance=None, content="mae"))

@@ -160,7 +160,9 @@ def from_images(folder: Path, name: str, data: DataSet, split: str) -> Method:
 def check_name(name: str) -> None:
     """Raises InputError where a foreign method's name is one of this project's own."""
     if name in (NOISY, *BASELINES, *MODELS):
-        raise InputError(f"name={name}: one of this project's own methods; give another with --name")
+        raise InputError(
+            f"name={name}: one of this project's own methods; give another, --name=NAME or --models=NAME=MODEL"
+        )
 
 
 def _path(folder: Path, row: Place) -> Path:

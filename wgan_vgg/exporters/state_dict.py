@@ -39,6 +39,9 @@ def set_state_dict(
       InputError: they are another network's.
     """
     wanted = {name: array.shape for name, array in to_state_dict(generator, network).items()}
+    if not wanted.keys() & tensors.keys() and len({name.partition(".")[0] for name in tensors}) == 1:
+        # Earlier versions put a module's name before each: net.0.weight.
+        tensors = {name.partition(".")[2]: array for name, array in tensors.items()}
     found = {name: tensors[name].shape for name in tensors}
     if wanted != found:
         name = next(name for name in (*wanted, *found) if wanted.get(name) != found.get(name))

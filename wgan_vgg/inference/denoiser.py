@@ -19,7 +19,7 @@ from wgan_vgg.run_dir import RunDir
 Network = Callable[[np.ndarray], np.ndarray]  # float32 (batch, height, width, 1) to the same shape
 
 _DEVICES = Path("/dev")
-_GPUS = ("nvidia[0-9]*", "kfd")  # as Nvidia's and AMD's drivers name them
+_GPUS = ("nvidia[0-9]*", "kfd", "dxg")  # as Nvidia's and AMD's drivers name them, and Windows' Linux
 
 
 def load(model: str | Path, weights: str = "raw", strength: float = 1.0) -> "Denoiser":

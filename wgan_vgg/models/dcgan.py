@@ -35,11 +35,11 @@ class DcganGenerator(Generator):
 
     def connect(self, x: keras.KerasTensor, layers: Layers) -> keras.KerasTensor:
         """See Generator."""
-        for filters in (self.config.filters, max(1, self.config.filters // 2)):
+        for stage, filters in enumerate((self.config.filters, max(1, self.config.filters // 2)), start=1):
             x = layers.convolution(filters, 1, initializer=_scaled(1.0))(x)
-            for _ in range(_BLOCKS):
-                x = _residual_block(x, filters, layers)
-            x = keras.layers.ReLU(dtype=layers.policy)(x)
+            for block in range(1, _BLOCKS + 1):
+                x = _residual_block(x, filters, layers, f"stage{stage}_block{block}")
+            x = keras.layers.ReLU(dtype=layers.policy, name=f"stage{stage}_relu")(x)
             x = layers.convolution(filters, 3, transposed=True, initializer=_scaled(1.0))(x)
         last = max(1, 3 * self.config.filters // 8)
         x = layers.convolution(last, 3, activation="relu")(x)
@@ -47,13 +47,16 @@ class DcganGenerator(Generator):
         return layers.convolution(1, 1, name="denoised", activation="sigmoid", exact=True, initializer=_scaled(1.0))(x)
 
 
-def _residual_block(x: keras.KerasTensor, filters: int, layers: Layers) -> keras.KerasTensor:
-    """x + convolutions of it, ReLUs first (He et al. 2016), which begin as nearly nothing."""
+def _residual_block(x: keras.KerasTensor, filters: int, layers: Layers, name: str) -> keras.KerasTensor:
+    """x + convolutions of it, ReLUs first (He et al. 2016), which begin as nearly nothing.
+
+    Every layer has a name: those that Keras counts differ from one build to the next, and with them the fingerprint.
+    """
     change = x
-    for _ in range(2):
-        change = keras.layers.ReLU(dtype=layers.policy)(change)
+    for number in (1, 2):
+        change = keras.layers.ReLU(dtype=layers.policy, name=f"{name}_relu{number}")(change)
         change = layers.convolution(filters, 3, initializer=_scaled(1e-3))(change)
-    return keras.layers.Add(dtype=layers.policy)([x, change])
+    return keras.layers.Add(dtype=layers.policy, name=f"{name}_add")([x, change])
 
 
 class DcganCritic(Critic):

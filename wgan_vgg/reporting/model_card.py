@@ -133,7 +133,17 @@ def _flags(config: Config, *, of_data: bool = False) -> list[str]:
     known = nested.flatten(preset(config.preset))
     changed = {key: value for key, value in nested.flatten(config).items() if known[key] != value}
     return [
-        f"--set={key}={str(value).lower() if isinstance(value, bool) else value}"
+        f"--set={key}={_as_text(value)}"
         for key, value in changed.items()
-        if key.startswith("data.") == of_data and not key.startswith(("model", "evaluation."))
+        if key.startswith("data.") == of_data
+        and not key.startswith(("model", "evaluation."))
+        and not (
+            value is None and key.startswith(("generator.", "critic."))
+        )  # a setting that the network does not have
     ]
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(_as_text(one) for one in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

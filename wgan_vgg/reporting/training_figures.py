@@ -61,10 +61,10 @@ def _shown_split(epochs: Epochs) -> str:
 
 def _curve(ax: Axes, rows: list[EpochRow], split: str, name: str, model: str, line: str) -> None:
     style, solid = method_style(model, {}), line == "-"
-    epochs, values = zip(*((row["epoch"], row[split][name]) for row in rows if split in row), strict=True)
+    monitored = [row for row in rows if split in row]
     ax.plot(
-        epochs,
-        values,
+        [row["epoch"] for row in monitored],
+        [row[split][name] for row in monitored],
         color=style["color"],
         linestyle=line,
         marker=style["marker"] if solid else "",
