@@ -137,3 +137,11 @@ def test_differences_names_the_keys():
     other = dataclasses.replace(report, seed=1)
     found = nested.differences(nested.to_dict(report), nested.to_dict(other))
     assert found == ["seed: 0 -> 1"]
+
+
+def test_a_models_own_values_yield_to_either_spelling_of_a_duration():
+    """Fails where only warmup_steps, which the preset's value names, counts as set otherwise."""
+    lodopab = config.preset("lodopab")
+    assert config.for_model(lodopab, "generator-mse").optimizer.warmup_steps == 50
+    given = config.override(lodopab, {"optimizer.warmup_epochs": 1})
+    assert config.for_model(given, "generator-mse").optimizer == given.optimizer

@@ -132,10 +132,10 @@ PRESETS = {
 }
 
 
-# What a preset takes for one model alone. A model without critic and VGG is so cheap that it can train for longer. At the
-# rate of 1e-3 the first steps of Adam turned one start of three (brightness 3 times the truth's) black for good; with a
-# rate that rises, none.
-_WARM = {"optimizer.generator_lr": 1e-3, "optimizer.warmup_steps": 50}
+# What a preset takes for one model alone. A model without critic and VGG is so cheap that it can train for longer.
+# At the rate of 1e-3 Adam's first steps turned one start of three (its output 3 times as bright as the truth) black for
+# good; with a rate that rises, none.
+_WARM: dict[str, object] = {"optimizer.generator_lr": 1e-3, "optimizer.warmup_steps": 50}
 MODEL_VALUES: dict[str, dict[str, dict[str, object]]] = {
     "demo": {
         "generator-mse": {
@@ -162,7 +162,8 @@ def for_model(config: Config, name: str) -> Config:
     """The config of one model: with its own and the preset's values for it, unless one of these was set otherwise."""
     known, given = nested.flatten(preset(config.preset)), nested.flatten(config)
     values = ANYWHERE.get(name, {}) | MODEL_VALUES.get(config.preset, {}).get(name, {})
-    untouched = all(given[key] == known[key] for key in values)
+    spellings = {key.replace(one, other) for key in values for one, other in (("steps", "epochs"), ("epochs", "steps"))}
+    untouched = all(given[key] == known[key] for key in values | dict.fromkeys(spellings & known.keys()))
     return override(config, {"model": name} | (values if untouched else {}))
 
 
