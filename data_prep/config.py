@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_prep.errors import InputError
+from data_prep.noise_models import NOISES
 from data_prep.rules import check_rules, setting
 
 
@@ -35,7 +36,7 @@ class DataConfig:
     patient_ids_per_part: bool = False  # True where every part counts its patients anew; LoDoPaB counts through all
     # Report 6.1: "a centered gaussian noise". "poisson": simulated counts, reconstructed; "observations": LoDoPaB's
     # stored sinograms, reconstructed; "none": the source has low-dose scans of its own.
-    noise: str = setting("gaussian", choices=("gaussian", "poisson", "observations", "none"))
+    noise: str = setting("gaussian", choices=NOISES)
     noise_std: float | None = setting(None, at_least=0)  # in units of the [0, 1] image
     # Report 6.1: "with a variance of 0.015", taken at its word
     noise_variance: float | None = setting(0.015, at_least=0)

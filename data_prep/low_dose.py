@@ -1,21 +1,17 @@
-"""Where low-dose images come from: noise on the image, counts simulated in projections, or stored observations.
-
-Each model is called as model(slice_ref, image, normal_dose): the slice as the source has it, and its resized
-normal-dose version. It returns the low-dose partner of the latter.
-"""
+"""Low-dose images by noise on the image or by counts simulated in projections; see noise_models for what is made."""
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 import skimage.transform
 
 from data_prep import projection
+from data_prep.config import DataConfig
+from data_prep.errors import InputError
 from data_prep.geometry import Geometry
 from data_prep.lodopab import PARTS, SliceRef
 from data_prep.noise_insertion import NoiseInsertion
-
-Model = Callable[[SliceRef, np.ndarray, np.ndarray], np.ndarray]
+from data_prep.noise_models import Models, Slices
 
 
 def random_stream(seed: int, ref: SliceRef, *more: int) -> np.random.Generator:
@@ -79,21 +75,27 @@ class InsertedNoise:
         return normal_dose + resized(noise, len(normal_dose))
 
 
-@dataclasses.dataclass(frozen=True)
-class StoredObservations:
-    """LoDoPaB-CT's low-dose sinograms, read from beside the ground truth and reconstructed.
+def gaussian(config: DataConfig, slices: Slices) -> Models:
+    """Noise "gaussian"."""
+    return {None: GaussianNoise(config.gaussian_std, slices.seed, config.shared_noise_field)}
 
-    Attributes:
-      read: gives a slice's observation, float32 (angles, detectors).
-      geometry, filter_name: see projection.
-    """
 
-    read: Callable[[SliceRef], np.ndarray]
-    geometry: Geometry
-    filter_name: str
+def poisson(config: DataConfig, slices: Slices) -> Models:
+    """Noise "poisson": a scan simulated anew at one or several doses, or the noise of a lower one."""
+    if config.dose is not None:
+        return {None: InsertedNoise(NoiseInsertion.of(config), slices.seed)}
+    scan = slices.seed, slices.geometry, config.reconstruction_filter
+    if not isinstance(config.photons, tuple):
+        return {None: PoissonNoise(config.photons, *scan)}
+    return {photons: PoissonNoise(photons, *scan, (int(photons),)) for photons in config.photons}
 
-    def __call__(self, ref: SliceRef, image: np.ndarray, normal_dose: np.ndarray) -> np.ndarray:
-        return reconstructed(self.read(ref), self.geometry, self.filter_name, image.shape[0], normal_dose.shape[0])
+
+def none(config: DataConfig, slices: Slices) -> Models:  # noqa: ARG001
+    """Noise "none", which LoDoPaB-CT's form cannot have: it holds one image of a slice."""
+    raise InputError(
+        f"data.noise={config.noise!r}: LoDoPaB-CT has no low-dose images; take --set=data.noise=gaussian and a "
+        "--noise_std or --noise_variance"
+    )
 
 
 def reconstructed(

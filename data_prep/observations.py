@@ -9,7 +9,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,8 +17,10 @@ import h5py
 import numpy as np
 
 from data_prep import hdf5_slices, lodopab, low_dose, projection, staging
+from data_prep.config import DataConfig
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
+from data_prep.noise_models import Models, Slices
 from data_prep.progress import Progress, silent
 
 SETTINGS_ATTRIBUTE = "observation_settings"
@@ -66,6 +68,47 @@ def check_counts(path: Path, counts: float) -> None:
 def reader(geometry: Geometry) -> lodopab.SliceReader:
     """Reads slices' observations, float32 (num_angles, num_detectors); a context manager."""
     return lodopab.SliceReader(lambda path: open_observations(path, geometry), observation_path, value_range=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredObservations:
+    """LoDoPaB-CT's low-dose sinograms, read from beside the ground truth and reconstructed.
+
+    Attributes:
+      read: gives a slice's observation, float32 (angles, detectors).
+      geometry, filter_name: see projection.
+    """
+
+    read: Callable[[lodopab.SliceRef], np.ndarray]
+    geometry: Geometry
+    filter_name: str
+
+    def __call__(self, ref: lodopab.SliceRef, image: np.ndarray, normal_dose: np.ndarray) -> np.ndarray:
+        return low_dose.reconstructed(
+            self.read(ref), self.geometry, self.filter_name, image.shape[0], normal_dose.shape[0]
+        )
+
+
+def stored(config: DataConfig, slices: Slices) -> Models:
+    """Noise "observations": looks at every file of them.
+
+    Raises:
+      InputError: one is missing, too short, or of another geometry or dose.
+    """
+    last = {}  # of each file
+    for ref in sorted(slices.refs, key=lambda ref: ref.row):
+        last[observation_path(ref)] = ref
+    for path, ref in last.items():
+        if not path.is_file():
+            raise InputError(
+                f"{path}: missing, and data.noise=observations needs it beside {ref.path.name}; phantoms get theirs by "
+                "experiments.prepare --source=phantoms --write_observations"
+            )
+        open_observations(path, slices.geometry).file.close()
+        check_counts(path, slices.geometry.counts(config.single_photons))
+        if (rows := hdf5_slices.shape_of(path)[0]) <= ref.row:
+            raise InputError(f"{path}: {rows} slices, too few for {ref.path.name}; copy or make it again")
+    return {None: StoredObservations(slices.read_observation, slices.geometry, config.reconstruction_filter)}
 
 
 def write_observations(

@@ -1,17 +1,16 @@
 """From a folder of LoDoPaB-CT files to a data set of TFRecord pairs: select, resize, add noise, write."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from data_prep import dose_sweep, hdf5_slices, lodopab, low_dose, observations, splits, tfrecords
+from data_prep import dose_sweep, hdf5_slices, lodopab, low_dose, noise_models, observations, splits, tfrecords
 from data_prep.config import DataConfig
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
 from data_prep.json_types import Manifest, Photons
-from data_prep.noise_insertion import NoiseInsertion
 from data_prep.progress import Progress, silent
 from data_prep.staging import check_free
 
@@ -47,11 +46,6 @@ def prepare_lodopab(
       InputError: whatever is wrong with the input, before or instead of a written data set.
     """
     check_free(output_dir)
-    if config.noise == "none":
-        raise InputError(
-            f"data.noise={config.noise!r}: LoDoPaB-CT has no low-dose images; take --set=data.noise=gaussian and a "
-            "--noise_std or --noise_variance"
-        )
     split = _select(input_dir, config, seed)
     _check_shapes(_files(split), config)
     transposed = _is_transposed(_files(split))
@@ -63,7 +57,8 @@ def prepare_lodopab(
         logger.warning("%s", message)
     geometry = Geometry().coarser(config.projection_coarseness)
     with lodopab.SliceReader() as reader, observations.reader(geometry) as observed:
-        models = _low_dose_models(config, geometry, seed, split, observed.read)
+        refs = [ref for of_split in split.values() for ref in of_split]
+        models = noise_models.make(config, noise_models.Slices(refs, seed, geometry, observed.read))
         sides = reader.read(split["train"][0]).shape
         scans = dose_sweep.scans(split, config.photons, seed)
         return tfrecords.write_dataset(
@@ -163,7 +158,7 @@ def _about_photons(config: DataConfig, geometry: Geometry) -> Photons:
 
 
 def _record_maker(
-    read: Callable[[lodopab.SliceRef], np.ndarray], config: DataConfig, models: Mapping[float | None, low_dose.Model]
+    read: Callable[[lodopab.SliceRef], np.ndarray], config: DataConfig, models: noise_models.Models
 ) -> Callable[[dose_sweep.Scan], tfrecords.Record]:
     def make_record(scan: dose_sweep.Scan) -> tfrecords.Record:
         ref, photons = scan
@@ -175,41 +170,3 @@ def _record_maker(
         return tfrecords.Record(noisy, normal_dose, ref.patient_id, ref.index, ref.source, photons)
 
     return make_record
-
-
-def _low_dose_models(
-    config: DataConfig,
-    geometry: Geometry,
-    seed: int,
-    split: splits.Splits,
-    read_observation: Callable[[lodopab.SliceRef], np.ndarray],
-) -> dict[float | None, low_dose.Model]:
-    """The model that `noise` names, for each of several doses or, under None, for all slices.
-
-    Stored observations are looked for before the first record.
-    """
-    if config.noise == "gaussian":
-        return {None: low_dose.GaussianNoise(config.gaussian_std, seed, config.shared_noise_field)}
-    if config.dose is not None:
-        return {None: low_dose.InsertedNoise(NoiseInsertion.of(config), seed)}
-    if config.noise == "poisson" and isinstance(config.photons, tuple):
-        return {
-            photons: low_dose.PoissonNoise(photons, seed, geometry, config.reconstruction_filter, (int(photons),))
-            for photons in config.photons
-        }
-    if config.noise == "poisson":
-        return {None: low_dose.PoissonNoise(config.single_photons, seed, geometry, config.reconstruction_filter)}
-    last = {}  # of each file
-    for ref in sorted((ref for refs in split.values() for ref in refs), key=lambda ref: ref.row):
-        last[observations.observation_path(ref)] = ref
-    for path, ref in last.items():
-        if not path.is_file():
-            raise InputError(
-                f"{path}: missing, and data.noise=observations needs it beside {ref.path.name}; phantoms get theirs by "
-                "experiments.prepare --source=phantoms --write_observations"
-            )
-        observations.open_observations(path, geometry).file.close()
-        observations.check_counts(path, geometry.counts(config.single_photons))
-        if (rows := hdf5_slices.shape_of(path)[0]) <= ref.row:
-            raise InputError(f"{path}: {rows} slices, too few for {ref.path.name}; copy or make it again")
-    return {None: low_dose.StoredObservations(read_observation, geometry, config.reconstruction_filter)}

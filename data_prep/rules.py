@@ -1,7 +1,7 @@
 """Rules that stand beside the fields of a config: which values a field takes, checked when the config is made."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from data_prep.errors import InputError
@@ -15,7 +15,7 @@ class Rule:
 
     Attributes:
       at_least, above, at_most, below: bounds of a number.
-      choices: the words or numbers that are allowed.
+      choices: the words or numbers that are allowed; of a registry its names, those that join it later too.
       some: of several values there must be one or more.
     """
 
@@ -23,7 +23,7 @@ class Rule:
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
-    choices: tuple[object, ...] = ()
+    choices: Collection[object] = ()
     some: bool = False
 
     def check(self, key: str, value: object) -> None:
