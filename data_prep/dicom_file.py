@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data_prep.errors import InputError, install
+from data_prep.errors import InputError, module_of_extra
 from data_prep.hdf5_slices import MAX_SIDE
 
 if TYPE_CHECKING:
@@ -60,11 +60,7 @@ def load_pydicom() -> ModuleType:
     Raises:
       InputError: it is not installed.
     """
-    try:
-        import pydicom
-    except ImportError as error:
-        raise InputError(f"the DICOM source needs pydicom: {install('dicom')}") from error
-    return pydicom
+    return module_of_extra("pydicom", "dicom", "the DICOM source")
 
 
 @contextlib.contextmanager

@@ -1,5 +1,8 @@
 """The exception that means "the user can correct this": scripts print it as one line and exit with 2."""
 
+import importlib
+from types import ModuleType
+
 
 def install(extra: str) -> str:
     """The command that installs an extra: in the clone's folder, the package being in no index."""
@@ -8,6 +11,18 @@ def install(extra: str) -> str:
 
 class InputError(ValueError):
     """A wrong argument or file: the message names it, its value, the rule and the way out, in one line."""
+
+
+def module_of_extra(name: str, extra: str, wanted_by: str) -> ModuleType:
+    """The module of that name, imported.
+
+    Raises:
+      InputError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise InputError(f"{wanted_by} needs {name}: {install(extra)}") from error
 
 
 class NotAnImage(InputError):

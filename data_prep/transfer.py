@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from data_prep.errors import InputError, install
+from data_prep.errors import InputError, module_of_extra
 from data_prep.progress import Progress
 
 CHUNK = 1 << 16  # what a break of the connection may lose
@@ -33,11 +33,7 @@ def import_requests() -> ModuleType:
     Raises:
       InputError: it is not installed.
     """
-    try:
-        import requests
-    except ImportError as error:
-        raise InputError(f"downloading needs requests: {install('download')}") from error
-    return requests
+    return module_of_extra("requests", "download", "downloading")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,6 +47,8 @@ def launch(
     # Before TensorFlow is imported: its notices are not for users.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    for package in ("data_prep", "wgan_vgg"):
+        logging.getLogger(package).setLevel(logging.INFO)
     logging.getLogger("pydicom").propagate = False  # it logs the tracebacks of what is reported here in one line
     values = flags.FlagValues()
     flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)

@@ -11,6 +11,7 @@ python -m experiments.prepare --verify=RECORDS
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -18,10 +19,8 @@ from data_prep.json_types import Manifest
 from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_config, required
 from experiments.launch import launch, quiet_tensorflow
 from experiments.progress import Reporter
-from wgan_vgg.config import Config
+from wgan_vgg.config.sources import SOURCES
 from wgan_vgg.errors import InputError
-
-SOURCES = ("phantoms", "lodopab", "dicom")
 
 
 def define(values: flags.FlagValues) -> None:
@@ -62,82 +61,37 @@ def job(values: flags.FlagValues) -> None:
         return
     config = read_config(values)
     output_dir, input_dir = (Path(text) for text in required(values, "output_dir", "input_dir"))
-    if values.source not in SOURCES:
+    source, options = SOURCES.get(values.source), _options(values)
+    if source is None:
         raise InputError(f"--source={values.source}: unknown; take one of {', '.join(SOURCES)}")
-    if values.download and values.source != "lodopab":
-        raise InputError(f"--download={','.join(values.download)}: goes with --source=lodopab")
-    if values.write_observations and values.source != "phantoms":
-        raise InputError(f"--write_observations: goes with --source=phantoms, not {values.source}")
     if values.write_observations and isinstance(config.data.photons, tuple):
         raise InputError(f"--write_observations: simulates one dose; give one of --photons={values.photons}")
     quiet_tensorflow()
     from data_prep.staging import check_free
 
     check_free(output_dir)
-    prepare = _prepare_dicom if values.source == "dicom" else _prepare_lodopab
     with Reporter().shown() as report:
-        manifest = prepare(values, config, input_dir, output_dir, report)
+        source.make_files(config, input_dir, report)
+        manifest = source.make_records(
+            config,
+            input_dir,
+            output_dir,
+            allow_leak=config.preset == "notebook",
+            progress=report,
+            **options,
+        )
     _describe(manifest)
     print(f"wrote {output_dir}")
 
 
-def _prepare_lodopab(
-    values: flags.FlagValues, config: Config, input_dir: Path, output_dir: Path, report: Reporter
-) -> Manifest:
-    from data_prep.geometry import Geometry
-    from data_prep.observations import write_observations
-    from data_prep.prepare import prepare_lodopab
-    from wgan_vgg.reproduction.data_stage import write_phantoms
-
-    if values.source == "phantoms":
-        write_phantoms(config, input_dir, report)
-    if values.write_observations:
-        write_observations(
-            input_dir,
-            photons=config.data.single_photons,
-            seed=config.seed,
-            geometry=Geometry().coarser(config.data.projection_coarseness),
-            progress=report,
-        )
-    if values.download:
-        from data_prep.download import download_lodopab
-
-        observations = config.data.noise == "observations"
-        print(download_lodopab(input_dir, values.download, observations=observations, progress=report))
-    return prepare_lodopab(
-        input_dir,
-        output_dir,
-        config.data,
-        seed=config.seed,
-        allow_leak=config.preset == "notebook",
-        progress=report,
-    )
-
-
-def _prepare_dicom(
-    values: flags.FlagValues, config: Config, input_dir: Path, output_dir: Path, report: Reporter
-) -> Manifest:
-    from data_prep.prepare_dicom import prepare_dicom
-
-    try:
-        low, high = (float(text) for text in values.hu_window)
-    except ValueError as error:
-        raise InputError(f"--hu_window={','.join(values.hu_window)}: expected two numbers, as -1024,3072") from error
-    return prepare_dicom(
-        input_dir,
-        output_dir,
-        config.data,
-        seed=config.seed,
-        test_patients=values.test_patients,
-        validation_patients=values.validation_patients,
-        low_dose_folder=values.low_dose_folder,
-        normal_dose_folder=values.normal_dose_folder,
-        low_dose_description=values.low_dose_description,
-        normal_dose_description=values.normal_dose_description,
-        hu_window=(low, high),
-        strict=values.strict,
-        progress=report,
-    )
+def _options(values: flags.FlagValues) -> dict[str, Any]:
+    """The flags of the chosen source; those of another one must not be given."""
+    for owner, source in SOURCES.items():
+        for name in source.options:
+            if owner != values.source and values[name].present:
+                raise InputError(f"--{name}: goes with --source={owner}, not {values.source}")
+    chosen = SOURCES.get(values.source)
+    return {name: values[name].value for name in chosen.options} if chosen else {}
 
 
 def _describe(manifest: Manifest) -> None:

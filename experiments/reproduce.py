@@ -16,10 +16,12 @@ from experiments.flags import DATA_FLAGS, TRAINING_FLAGS, check_model, define_co
 from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import REPORT_MODELS, Config, override
+from wgan_vgg.config.sources import SOURCES
 from wgan_vgg.errors import InputError
 from wgan_vgg.reproduction.protocols import STUDIES
 
-SOURCES = ("phantoms", "lodopab")  # DICOM pairs: experiments.prepare, then --data_dir
+# Of the others, experiments.prepare makes records for --data_dir.
+TAKEN = [name for name, source in SOURCES.items() if source.needs is None]
 
 
 def define(values: flags.FlagValues) -> None:
@@ -35,7 +37,7 @@ def define(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_string("workdir", None, "folder for everything that is made", flag_values=values)
-    flags.DEFINE_string("source", "phantoms", f"where slices come from: {', '.join(SOURCES)}", flag_values=values)
+    flags.DEFINE_string("source", "phantoms", f"where slices come from: {', '.join(TAKEN)}", flag_values=values)
     flags.DEFINE_string("input_dir", None, "folder of LoDoPaB-CT's HDF5 files", flag_values=values)
     flags.DEFINE_string("data_dir", None, "folder of prepared records, instead of a source", flag_values=values)
 
@@ -49,8 +51,8 @@ def job(values: flags.FlagValues) -> int:
     config = read_config(values, forbidden_section="data" if values.data_dir else "")
     models = [check_model(name) for name in values.models]
     (workdir,) = (Path(text) for text in required(values, "workdir"))
-    if values.source not in SOURCES:
-        raise InputError(f"--source={values.source}: unknown; take one of {', '.join(SOURCES)}")
+    if values.source not in TAKEN:
+        raise InputError(f"--source={values.source}: unknown; take one of {', '.join(TAKEN)}")
     if values.study is not None:
         return _study(values, config, workdir)
     if values.model is not None:

@@ -9,6 +9,7 @@ from conftest import smooth_images
 from scipy import ndimage
 
 from wgan_vgg.config import EvaluationConfig, VggConfig
+from wgan_vgg.config.baselines import BASELINES
 from wgan_vgg.evaluation import baselines, evaluator, metrics, perceptual, references
 from wgan_vgg.evaluation.grid_search import search
 from wgan_vgg.evaluation.parallel import workers
@@ -29,7 +30,7 @@ def chosen(data):
     return baselines.tune(data, CONFIG.baselines, CONFIG)
 
 
-@pytest.mark.parametrize("name", baselines.BASELINES)
+@pytest.mark.parametrize("name", BASELINES)
 def test_each_baseline_denoises_and_is_the_same_each_time(name, chosen):
     truth = smooth_images(4, 32, seed=9)
     noisy = truth + np.random.default_rng(0).normal(0, 0.1, truth.shape).astype(np.float32)
@@ -43,10 +44,10 @@ def test_each_baseline_denoises_and_is_the_same_each_time(name, chosen):
 
 
 def test_bilateral_without_a_range_is_a_gaussian_filter():
-    # scikit-image's is 4 dB from it, see baselines._bilateral.
+    # scikit-image's is 4 dB from it, see baselines.bilateral.
     image = np.random.default_rng(0).normal(0.2, 0.1, (33, 40))
     expected = ndimage.gaussian_filter(image, 1.5, truncate=3.0, mode="reflect")
-    np.testing.assert_allclose(baselines._bilateral(image, 1e6, 1.5), expected, atol=1e-6)
+    np.testing.assert_allclose(baselines.bilateral(image, 1e6, 1.5), expected, atol=1e-6)
 
 
 def test_bilateral_is_what_its_definition_says():
@@ -60,13 +61,13 @@ def test_bilateral_is_what_its_definition_says():
         around = padded[row : row + 2 * reach + 1, column : column + 2 * reach + 1]
         weights = np.exp(-((around - image[row, column]) ** 2) / (2 * sigma**2) - (x**2 + y**2) / (2 * pixels**2))
         expected[row, column] = np.sum(weights * around) / np.sum(weights)
-    np.testing.assert_allclose(baselines._bilateral(image, sigma, pixels), expected, atol=1e-6)
+    np.testing.assert_allclose(baselines.bilateral(image, sigma, pixels), expected, atol=1e-6)
 
 
 def test_bilateral_keeps_an_edge_that_is_higher_than_its_range():
     image = np.zeros((20, 20))
     image[:, 10:] = 1.0
-    np.testing.assert_allclose(baselines._bilateral(image, 0.1, 1.5), image, atol=1e-6)
+    np.testing.assert_allclose(baselines.bilateral(image, 0.1, 1.5), image, atol=1e-6)
 
 
 def test_tuning_takes_the_best_of_the_grid_and_reads_the_validation_split_only(data, monkeypatch):
@@ -145,7 +146,7 @@ def test_bm3d_takes_the_size_that_suits_its_noise():
 def test_a_baselines_result_does_not_depend_on_the_number_of_workers(chosen):
     noisy = smooth_images(5, 32, seed=4) + np.random.default_rng(0).normal(0, 0.1, (5, 32, 32)).astype(np.float32)
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(3) as three:
-        for name in baselines.BASELINES:
+        for name in BASELINES:
             outputs = [baselines.apply(name, chosen[name]["parameters"], noisy, pool) for pool in (one, three)]
             np.testing.assert_array_equal(*outputs, err_msg=name)
 

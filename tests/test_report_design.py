@@ -11,7 +11,7 @@ from skimage import color
 from test_report import page_json
 
 from wgan_vgg.config import MODELS, ModelSpec
-from wgan_vgg.evaluation.baselines import BASELINES
+from wgan_vgg.config.baselines import BASELINES
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.references import TRUTH
 from wgan_vgg.evaluation.samples import load_samples

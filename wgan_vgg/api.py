@@ -6,6 +6,7 @@ from typing import Any
 
 from data_prep.progress import Progress, silent
 from wgan_vgg.config import Config, override
+from wgan_vgg.config.sources import SOURCES
 from wgan_vgg.evaluation import methods
 from wgan_vgg.evaluation.evaluate import evaluate as _evaluate
 from wgan_vgg.evaluation.json_types import Summary
@@ -31,7 +32,7 @@ def prepare(
     input_dir: AnyPath | None = None,
     progress: Progress = silent,
 ) -> DataSet:
-    """Makes TFRecords of LoDoPaB-CT files or of phantoms, unless the same ones are there.
+    """Makes TFRecords of LoDoPaB-CT files, of phantoms or of another source, unless the same ones are there.
 
     Args:
       config: its data section, its seed and, for phantoms, its phantoms.
@@ -45,13 +46,13 @@ def prepare(
     """
     folder = Path(output_dir)
     given = Path(input_dir) if input_dir is not None else None
-    phantoms = source == "phantoms"
+    made_here = source in SOURCES and SOURCES[source].write is not None
     prepare_data(
         config,
         folder,
         source,
-        phantoms_dir=given if phantoms and given else folder.with_name(f"{folder.name}-phantoms"),
-        input_dir=None if phantoms else given,
+        phantoms_dir=given if made_here and given else folder.with_name(f"{folder.name}-{source}"),
+        input_dir=None if made_here else given,
         allow_leak=config.preset == "notebook",
         progress=progress,
     )

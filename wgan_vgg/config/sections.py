@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from data_prep.hu import WINDOWS
 from data_prep.rules import setting
+from wgan_vgg.config.baselines import BASELINES
 from wgan_vgg.config.networks import CRITICS, GENERATORS, complete
 
 SPLITS = ("train", "validation", "test")  # of records; also the names of LoDoPaB's parts
 BEST_METRICS = tuple(f"{split}/{metric}" for split in SPLITS for metric in ("psnr", "ssim", "mse"))
-BASELINES = ("gaussian", "tv", "non-local means", "bilateral", "wavelet", "bm3d")
 VGG_LAYERS = tuple(
     f"block{block}_{layer}"
     for block, convolutions in enumerate((2, 2, 4, 4, 4), start=1)
@@ -204,7 +204,7 @@ class EvaluationConfig:
     resamples: int = setting(2000, at_least=1)  # of the bootstrap over patients
     # Spread over the patients, for the report's page; besides the most detailed one
     sample_slices: int = setting(8, at_least=1)
-    baselines: tuple[str, ...] = setting(BASELINES, choices=BASELINES)
+    baselines: tuple[str, ...] = setting(tuple(BASELINES), choices=BASELINES)
     tuning_images: int = setting(8, at_least=1)  # of the validation split
     # Where the grids begin; they widen themselves. Multiples of the noise's standard deviation on those images, except
     # what says pixels.

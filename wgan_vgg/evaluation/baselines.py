@@ -1,15 +1,14 @@
 """Denoisers without training, each tuned on the validation split: what a network has to beat.
 
-All are scikit-image's and scipy's but two: the bilateral filter (see `_bilateral`) and BM3D (Dabov et al. 2007),
+All are scikit-image's and scipy's but two: the bilateral filter (see `bilateral`) and BM3D (Dabov et al. 2007),
 which is its authors' `bm3d`: free for NON-COMMERCIAL use only. It and PyWavelets (wavelet) come with the extra
 `baselines`.
 """
 
-import dataclasses
 import functools
 import importlib.util
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 
 import numpy as np
@@ -19,6 +18,7 @@ from skimage import restoration
 from data_prep.progress import Progress, silent
 from data_prep.repeated_scans import Scanner
 from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.config.baselines import BASELINES
 from wgan_vgg.errors import install
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.evaluation.grid_search import Parameters, search
@@ -35,23 +35,24 @@ INSTALL = install("baselines")
 _COARSE_FFT = 8
 
 
-@dataclasses.dataclass(frozen=True)
-class Baseline:
-    """One method: `denoise(image, **parameters)` maps float (height, width) to the same shape."""
-
-    denoise: Callable[..., np.ndarray]
-    axes: Callable[[EvaluationConfig, float], dict[str, Sequence[float]]]  # of the config and the noise's deviation
-    module: str | None = None  # of the extra `baselines`
-    kinds: Callable[[EvaluationConfig], dict[str, Sequence[float]]] = lambda _: {}  # parameters without an order
+def gaussian(image: np.ndarray, sigma_pixels: float) -> np.ndarray:
+    """Convolution with a gaussian of this standard deviation."""
+    return ndimage.gaussian_filter(image, sigma_pixels)
 
 
-def _non_local_means(image: np.ndarray, sigma: float, strength: float) -> np.ndarray:
+def tv(image: np.ndarray, weight: float) -> np.ndarray:
+    """Total variation (Rudin, Osher and Fatemi 1992) by Chambolle's algorithm."""
+    return restoration.denoise_tv_chambolle(image, weight=weight)
+
+
+def non_local_means(image: np.ndarray, sigma: float, strength: float) -> np.ndarray:
+    """Buades, Coll and Morel 2005, patches of 5x5 within 6 pixels."""
     return restoration.denoise_nl_means(
         image, h=strength, sigma=sigma, patch_size=5, patch_distance=6, fast_mode=True, preserve_range=True
     )
 
 
-def _bilateral(image: np.ndarray, sigma: float, sigma_pixels: float) -> np.ndarray:
+def bilateral(image: np.ndarray, sigma: float, sigma_pixels: float) -> np.ndarray:
     """Tomasi and Manduchi 1998, the spatial gaussian cut off at 3 standard deviations, borders mirrored; in float32.
 
     Not scikit-image's: up to 0.26 its table of spatial weights for an 11x11 window is 12x12 and is read as 11x11, so
@@ -77,53 +78,21 @@ def _bilateral(image: np.ndarray, sigma: float, sigma_pixels: float) -> np.ndarr
     return (total / weights)[reach:-reach, reach:-reach]
 
 
-def _bm3d(image: np.ndarray, sigma: float, fft_size: float) -> np.ndarray:
-    import bm3d
+def wavelet(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Soft thresholds by BayesShrink (Chang, Yu and Vetterli 2000)."""
+    return restoration.denoise_wavelet(image, sigma=sigma, rescale_sigma=False)
 
-    profile = bm3d.BM3DProfile()
+
+def bm3d(image: np.ndarray, sigma: float, fft_size: float) -> np.ndarray:
+    """Dabov et al. 2007; see _COARSE_FFT."""
+    import bm3d as package
+
+    profile = package.BM3DProfile()
     profile.num_threads = 1  # its own threads give another rounding each time, and die beside others
     profile.nf = int(fft_size)
     if fft_size == _COARSE_FFT:
         profile.k, profile.step_ht, profile.step_wiener = 1, 5, 4
-    return bm3d.bm3d(image, sigma, profile=profile)
-
-
-BASELINES = {
-    "gaussian": Baseline(
-        lambda image, sigma_pixels: ndimage.gaussian_filter(image, sigma_pixels),
-        lambda config, _: {"sigma_pixels": config.gaussian_sigma_pixels},
-    ),
-    "tv": Baseline(
-        lambda image, weight: restoration.denoise_tv_chambolle(image, weight=weight),
-        lambda config, noise: {"weight": _times(noise, config.tv_weight)},
-    ),
-    "non-local means": Baseline(
-        _non_local_means,
-        lambda config, noise: {"sigma": (noise,), "strength": _times(noise, config.nlm_strength)},
-    ),
-    "bilateral": Baseline(
-        _bilateral,
-        lambda config, noise: {
-            "sigma": _times(noise, config.bilateral_sigma),
-            "sigma_pixels": config.bilateral_sigma_pixels,
-        },
-    ),
-    "wavelet": Baseline(
-        lambda image, sigma: restoration.denoise_wavelet(image, sigma=sigma, rescale_sigma=False),
-        lambda config, noise: {"sigma": _times(noise, config.wavelet_sigma)},
-        "pywt",
-    ),
-    "bm3d": Baseline(
-        _bm3d,
-        lambda config, noise: {"sigma": _times(noise, config.bm3d_sigma)},
-        "bm3d",
-        lambda config: {"fft_size": config.bm3d_fft_sizes},
-    ),
-}
-
-
-def _times(noise: float, factors: Sequence[float]) -> tuple[float, ...]:
-    return tuple(factor * noise for factor in factors)
+    return package.bm3d(image, sigma, profile=profile)
 
 
 def missing(names: Sequence[str]) -> list[str]:
@@ -183,5 +152,5 @@ def tune(
 
 def _denoised(name: str, image: np.ndarray, parameters: Parameters) -> np.ndarray:
     """Clipped at 0 as the networks' last ReLU does: no tissue is darker than what 0 stands for."""
-    denoised = BASELINES[name].denoise(image.astype(np.float64), **parameters)
+    denoised = BASELINES[name].function()(image.astype(np.float64), **parameters)
     return np.maximum(denoised, 0.0).astype(np.float32)

@@ -10,8 +10,8 @@ import tensorflow as tf
 from data_prep.manifest import transposed
 from wgan_vgg.checkpoint_reader import load_generator, saved_step
 from wgan_vgg.config import MODELS
+from wgan_vgg.config.baselines import BASELINES
 from wgan_vgg.errors import InputError
-from wgan_vgg.evaluation.baselines import BASELINES
 from wgan_vgg.evaluation.evaluator import Batch, batches
 from wgan_vgg.evaluation.json_types import Place
 from wgan_vgg.evaluation.metrics import NOISY

@@ -16,6 +16,7 @@ import wgan_vgg
 from data_prep.progress import Progress, silent
 from data_prep.repeated_scans import scanner
 from wgan_vgg.config import EvaluationConfig, nested
+from wgan_vgg.config.baselines import BASELINES, Baseline
 from wgan_vgg.evaluation import baselines
 from wgan_vgg.evaluation.accumulator import Accumulator
 from wgan_vgg.evaluation.evaluator import Batch, Evaluator, batches, scale_of
@@ -74,7 +75,7 @@ def evaluated_references(
     tuning_key: dict[str, Any] = {
         "data": data.fingerprint,
         "images": [data.tuning_split, config.tuning_images],
-        "grids": {name: _grid(baselines.BASELINES[name], config) for name in names},
+        "grids": {name: _grid(BASELINES[name], config) for name in names},
         "versions": _versions(),
     }
     photons = data.test_photons.get(split)
@@ -141,7 +142,7 @@ def _evaluate_all(
     }
 
 
-def _grid(baseline: baselines.Baseline, config: EvaluationConfig) -> dict[str, list[float]]:
+def _grid(baseline: Baseline, config: EvaluationConfig) -> dict[str, list[float]]:
     """The values among which a baseline is tuned, its noise's deviation being 1."""
     return {name: list(values) for name, values in (baseline.axes(config, 1.0) | baseline.kinds(config)).items()}
 

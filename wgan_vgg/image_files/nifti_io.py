@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wgan_vgg.errors import InputError, install
+from wgan_vgg.errors import InputError, module_of_extra
 from wgan_vgg.image_files.label_maps import refuse_label_map
 from wgan_vgg.image_files.slices import Options, Slices, StoredScale, check_shape, check_size
 
@@ -83,10 +83,7 @@ def _spacing(image: "Nifti1Image") -> float | None:
 
 def _load(path: Path) -> "tuple[Nifti1Image, ArrayProxy]":
     """The volume, and its array in the file, which is not read yet."""
-    try:
-        import nibabel
-    except ImportError as error:
-        raise InputError(f"{path}: NIfTI needs nibabel: {install('nifti')}") from error
+    nibabel = module_of_extra("nibabel", "nifti", f"{path}: NIfTI")
     try:
         image = nibabel.load(path)
     except Exception as error:  # nibabel, gzip and numpy raise many kinds for a wrong file

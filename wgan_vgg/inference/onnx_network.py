@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wgan_vgg.errors import InputError, install
+from wgan_vgg.errors import InputError, module_of_extra
 from wgan_vgg.extent import Extent
 from wgan_vgg.inference.denoiser import Network
 from wgan_vgg.json_types import Metadata
@@ -17,10 +17,7 @@ def from_file(path: Path) -> tuple[Network, Metadata, Extent]:
     Raises:
       InputError: another file, or onnxruntime is not installed.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(f"{path}: needs onnxruntime: {install('fast')}") from error
+    onnxruntime = module_of_extra("onnxruntime", "fast", f"{path}:")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.enable_mem_pattern = False  # it holds a second call's memory beside the first one's

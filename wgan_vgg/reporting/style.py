@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from data_prep.hu import WINDOWS
+from wgan_vgg.config.baselines import BASELINES
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.references import TRUTH
 from wgan_vgg.files import write_via
@@ -35,14 +36,14 @@ _MODELS = {
     "unpaired-kl": ("#7c75fe", "d"),
     "unpaired-wasserstein": ("#543d8f", "H"),
 }
-_BASELINES = {
-    "gaussian": ("#805611", "P"),
-    "tv": ("#6d557b", "X"),
-    "non-local means": ("#076c4f", "p"),
-    "bilateral": ("#9fb373", "h"),
-    "wavelet": ("#c8a39e", "<"),
-    "bm3d": ("#ad2d4a", ">"),
-}
+_BASELINES = [  # in the registry's order
+    ("#805611", "P"),
+    ("#6d557b", "X"),
+    ("#076c4f", "p"),
+    ("#9fb373", "h"),
+    ("#c8a39e", "<"),
+    ("#ad2d4a", ">"),
+]
 _OTHER = ("#56B4E9", "*")  # Okabe and Ito's last: a third-party method
 
 # Inches. The page shows figures at their own size, an inch being 96 of its pixels: two half ones side by side fill it.
@@ -91,7 +92,8 @@ def method_style(name: str, baselines: Collection[str]) -> dict[str, Any]:
     """Colour, marker and line of a method, the same in every figure: models solid, what is not trained broken."""
     if name == TRUTH:
         return {"color": INK, "marker": "", "linestyle": "-"}
-    color, marker = (_BASELINES if name in baselines else _MODELS).get(name, _OTHER)
+    of_baselines = dict(zip(BASELINES, _BASELINES, strict=False))
+    color, marker = (of_baselines if name in baselines else _MODELS).get(name, _OTHER)
     line = ":" if name == NOISY else "--" if name in baselines else "-"
     return {"color": color, "marker": marker, "linestyle": line}
 

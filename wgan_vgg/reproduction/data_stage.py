@@ -1,12 +1,12 @@
-"""The first stage of an experiment: its records, made from phantoms or LoDoPaB-CT files unless they are there."""
+"""The first stage of an experiment: its records, made from a source unless they are there."""
 
 from pathlib import Path
 
-from data_prep import lodopab, phantoms, prepare
 from data_prep.config import DataConfig
 from data_prep.manifest import load_manifest
 from data_prep.progress import Progress, silent
 from wgan_vgg.config import Config, nested
+from wgan_vgg.config.sources import SOURCES
 from wgan_vgg.errors import InputError
 
 
@@ -25,9 +25,9 @@ def prepare_data(
     Args:
       config: its data section, its seed and, for phantoms, its phantoms.
       output_dir: folder of the records.
-      source: "phantoms", which are first made in `phantoms_dir`, or "lodopab".
-      phantoms_dir: see `source`.
-      input_dir: the LoDoPaB-CT files, for source "lodopab".
+      source: one of wgan_vgg.config.sources that needs no option.
+      phantoms_dir: where a source that makes its files, as "phantoms", puts them.
+      input_dir: the files of another one.
       allow_leak: let test patients occur in training.
       progress: called in both stages.
 
@@ -37,41 +37,22 @@ def prepare_data(
     Raises:
       InputError: records of other settings or other files are there, or the source cannot give them.
     """
-    if source == "phantoms":
+    chosen = SOURCES.get(source)
+    if chosen is None or chosen.needs:
+        taken = ", ".join(name for name, one in SOURCES.items() if one.needs is None)
+        raise InputError(f"source={source}: take one of {taken}; experiments.prepare makes records of others")
+    if chosen.write:
         if input_dir:
-            raise InputError(f"input_dir {input_dir}: not used with source=phantoms; drop one")
+            raise InputError(f"input_dir {input_dir}: not used with source={source}; drop one")
         input_dir = phantoms_dir
-        write_phantoms(config, input_dir, progress)
+        chosen.make_files(config, input_dir, progress)
     elif input_dir is None:
         raise InputError(f"source={source}: give the folder of its files with --input_dir")
     if output_dir.exists():
         _check_same(config, output_dir, input_dir)
-        return output_dir
-    prepare.prepare_lodopab(
-        input_dir,
-        output_dir,
-        config.data,
-        seed=config.seed,
-        allow_leak=allow_leak,
-        progress=progress,
-    )
+    else:
+        chosen.make_records(config, input_dir, output_dir, allow_leak=allow_leak, progress=progress)
     return output_dir
-
-
-def write_phantoms(config: Config, output_dir: Path, progress: Progress = silent) -> None:
-    """Writes the config's phantoms, unless they are there.
-
-    Raises:
-      InputError: other files are there.
-    """
-    patients = {part: getattr(config.phantoms, f"{part}_patients") for part in lodopab.PARTS}
-    slices = (config.phantoms.min_slices, config.phantoms.max_slices)
-    if output_dir.is_dir() and any(output_dir.iterdir()):
-        phantoms.check_same(output_dir, patients=patients, slices_per_patient=slices, seed=config.seed)
-        return
-    phantoms.write_phantoms(
-        output_dir, patients=patients, slices_per_patient=slices, seed=config.seed, progress=progress
-    )
 
 
 def _check_same(config: Config, data_dir: Path, input_dir: Path) -> None:

@@ -1,0 +1,71 @@
+"""The baselines by name: where each one is, and the grid that it is tuned on.
+
+A new one is a function and one line here; see docs/extending.md. In figures it takes the next colour.
+"""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wgan_vgg.config.sections import EvaluationConfig
+
+Grid = dict[str, Sequence[float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """One denoiser without training.
+
+    Attributes:
+      denoise: called as denoise(image, **parameters), maps float (height, width) to the same shape; or where it is,
+        "module:function".
+      axes: of the config and the noise's standard deviation, the values of each parameter.
+      module: of the extra `baselines`, which it needs.
+      kinds: of the config, the values of parameters without an order.
+    """
+
+    denoise: str | Callable[..., Any]
+    axes: "Callable[[EvaluationConfig, float], Grid]"
+    module: str | None = None
+    kinds: "Callable[[EvaluationConfig], Grid]" = lambda _: {}
+
+    def function(self) -> Callable[..., Any]:
+        """`denoise`, imported."""
+        if not isinstance(self.denoise, str):
+            return self.denoise
+        module, name = self.denoise.split(":")
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return found
+
+
+def _times(noise: float, factors: Sequence[float]) -> tuple[float, ...]:
+    return tuple(factor * noise for factor in factors)
+
+
+_HERE = "wgan_vgg.evaluation.baselines"
+BASELINES = {
+    "gaussian": Baseline(f"{_HERE}:gaussian", lambda config, _: {"sigma_pixels": config.gaussian_sigma_pixels}),
+    "tv": Baseline(f"{_HERE}:tv", lambda config, noise: {"weight": _times(noise, config.tv_weight)}),
+    "non-local means": Baseline(
+        f"{_HERE}:non_local_means",
+        lambda config, noise: {"sigma": (noise,), "strength": _times(noise, config.nlm_strength)},
+    ),
+    "bilateral": Baseline(
+        f"{_HERE}:bilateral",
+        lambda config, noise: {
+            "sigma": _times(noise, config.bilateral_sigma),
+            "sigma_pixels": config.bilateral_sigma_pixels,
+        },
+    ),
+    "wavelet": Baseline(
+        f"{_HERE}:wavelet", lambda config, noise: {"sigma": _times(noise, config.wavelet_sigma)}, "pywt"
+    ),
+    "bm3d": Baseline(
+        f"{_HERE}:bm3d",
+        lambda config, noise: {"sigma": _times(noise, config.bm3d_sigma)},
+        "bm3d",
+        lambda config: {"fft_size": config.bm3d_fft_sizes},
+    ),
+}

@@ -1,0 +1,65 @@
+"""The sources of slices by name: what makes their records, and which flags of experiments.prepare are theirs.
+
+A new one is one file and one line here; see docs/extending.md.
+"""
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One source; functions are given as such, or as "module:function", imported late.
+
+    Attributes:
+      prepare: called as prepare(config, input_dir, output_dir, allow_leak=..., progress=..., **options), config being a
+        wgan_vgg.config.Config; makes a data set and returns its manifest.
+      options: the flags of experiments.prepare that it takes besides, with a default each.
+      needs: of these the one that must be given; experiments.reproduce, which has none of them, refuses the source.
+      write: where it makes its files itself, called as write(config, input_dir, progress).
+    """
+
+    prepare: str | Callable[..., Any]
+    options: tuple[str, ...] = ()
+    needs: str | None = None
+    write: str | Callable[..., None] | None = None
+
+    def make_files(self, *arguments: Any) -> None:
+        """Calls `write`, if it has one."""
+        if self.write:
+            _imported(self.write)(*arguments)
+
+    def make_records(self, *arguments: Any, **more: Any) -> Any:
+        """Calls `prepare`."""
+        return _imported(self.prepare)(*arguments, **more)
+
+
+def _imported(function: str | Callable[..., Any]) -> Callable[..., Any]:
+    if not isinstance(function, str):
+        return function
+    module, name = function.split(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+_HERE = "wgan_vgg.reproduction.sources"
+SOURCES = {
+    "phantoms": Source(f"{_HERE}:phantoms", ("write_observations",), write=f"{_HERE}:write_phantoms"),
+    "lodopab": Source(f"{_HERE}:lodopab", ("download",)),
+    "dicom": Source(
+        f"{_HERE}:dicom",
+        (
+            "test_patients",
+            "validation_patients",
+            "low_dose_folder",
+            "normal_dose_folder",
+            "low_dose_description",
+            "normal_dose_description",
+            "hu_window",
+            "strict",
+        ),
+        needs="test_patients",
+    ),
+}
