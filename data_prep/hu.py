@@ -6,6 +6,7 @@ from typing import Any
 
 AIR_HU = -1000.0
 PADDING_HU = -1024.0  # what pixels outside a scanner's field of view become, and the lowest that it gives
+DICOM_RANGE_HU = (PADDING_HU, 3072.0)  # what becomes 0 and 1 unless another range is given; the TF1 repository's
 # Level and width in HU, as radiologists set them.
 WINDOWS = {"lung": (-600, 1500), "soft_tissue": (40, 400), "bone": (400, 1800), "brain": (40, 80)}
 

@@ -9,7 +9,7 @@ import numpy as np
 from data_prep.dicom_pairs import SlicePair
 from data_prep.dicom_pixels import read_hu
 from data_prep.errors import InputError
-from data_prep.hu import PADDING_HU
+from data_prep.hu import DICOM_RANGE_HU, PADDING_HU
 
 AIR_BELOW_HU = -900.0  # lung is denser
 
@@ -25,7 +25,7 @@ class Findings(NamedTuple):
     pixels: int
 
 
-def to_range(hu: np.ndarray, window: Window = (-1024.0, 3072.0)) -> tuple[np.ndarray, int]:
+def to_range(hu: np.ndarray, window: Window = DICOM_RANGE_HU) -> tuple[np.ndarray, int]:
     """Maps HU, any shape, to [0, 1]: float32 (HU - low) / (high - low), clipped; and how many pixels were clipped."""
     low, high = window
     outside = int(np.count_nonzero((hu < low) | (hu > high)))

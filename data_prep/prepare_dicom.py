@@ -17,6 +17,7 @@ from data_prep.dicom_pairs import SlicePair
 from data_prep.dicom_series import SeriesNames, Skipped, find_pairs, tried
 from data_prep.dicom_split import split_patients
 from data_prep.errors import InputError
+from data_prep.hu import DICOM_RANGE_HU
 from data_prep.json_types import Manifest, Unknown
 from data_prep.noise_insertion import NoiseInsertion
 from data_prep.patches import InsertNoise, PatchReader, to_range
@@ -41,7 +42,7 @@ def prepare_dicom(
     normal_dose_folder: str = "full_3mm",
     low_dose_description: str = "Low Dose Images",
     normal_dose_description: str = "Full Dose Images",
-    hu_window: tuple[float, float] = (-1024.0, 3072.0),
+    hu_window: tuple[float, float] = DICOM_RANGE_HU,
     strict: bool = False,
     workers: int | None = None,
     progress: Progress = silent,

@@ -15,6 +15,7 @@ from typing import Any
 
 from absl import flags
 
+from data_prep.hu import DICOM_RANGE_HU
 from data_prep.json_types import Manifest
 from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_config, required
 from experiments.launch import launch, quiet_tensorflow
@@ -46,7 +47,8 @@ def define(values: flags.FlagValues) -> None:
     for role, name in (("low", "Low Dose Images"), ("normal", "Full Dose Images")):
         about = f"DICOM, other layouts: what the SeriesDescription of the {role} dose has in it"
         flags.DEFINE_string(f"{role}_dose_description", name, about, flag_values=values)
-    flags.DEFINE_list("hu_window", ["-1024", "3072"], "DICOM: the HU that become 0 and 1", flag_values=values)
+    window = [f"{hu:g}" for hu in DICOM_RANGE_HU]
+    flags.DEFINE_list("hu_window", window, "DICOM: the HU that become 0 and 1", flag_values=values)
     flags.DEFINE_boolean("strict", False, "DICOM: a malformed file is an error", flag_values=values)
 
 

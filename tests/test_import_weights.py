@@ -25,7 +25,10 @@ from wgan_vgg.run_dir import RunDir
 
 PARTS = convolutions()
 NAMES = {"notebook": ("convlayers.", 1), "ssinyu": ("generator.net.", 2), "ldct-benchmark": ("net.", 2)}
-IN_SAFETENSORS = ["notebook", "ssinyu"]  # told apart by their names; ldct-benchmark's `net.` alone could be anybody's
+IN_SAFETENSORS = [
+    "notebook",
+    "ssinyu",
+]  # told apart by their names; ldct-benchmark's `net.` alone could be any project's
 
 
 def by_hand(parts, images, output_relu=True):
@@ -133,7 +136,9 @@ def test_an_exported_state_dict_comes_back_whole(tmp_path):
     np.testing.assert_array_equal(first.network(odd_images()), second.network(odd_images()))
 
 
-def test_an_export_loads_into_the_bare_sequential_and_saved_anew_is_never_anybody_elses(tmp_path, data_dir):
+def test_an_export_loads_into_the_bare_sequential_and_saved_anew_is_never_taken_for_another_projects(
+    tmp_path, data_dir
+):
     torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'wgan-vgg[weights]')")
     from safetensors.torch import load_file
 

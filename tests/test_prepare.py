@@ -209,7 +209,7 @@ def test_an_empty_split_is_named_with_its_folder(tmp_path):
         prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", TWO_PARTS, seed=0)
 
 
-def test_every_bit_of_the_files_beside_the_shards_is_vouched_for(data_dir, tmp_path):
+def test_every_bit_of_the_files_beside_the_shards_has_a_checksum(data_dir, tmp_path):
     """Of 300 bits, flipped one at a time: a digit of hu_slope would shift every HU, and nobody would see it."""
     folder = shutil.copytree(data_dir, tmp_path / "data")
     names = ("manifest.json", "dataset_info.json", "features.json")
@@ -236,7 +236,7 @@ def test_every_bit_of_the_files_beside_the_shards_is_vouched_for(data_dir, tmp_p
     assert found["manifest.json"] > 70, "the others are white space"
 
 
-def test_a_manifest_of_an_earlier_version_vouches_for_nothing_and_opens(data_dir, tmp_path):
+def test_a_manifest_of_an_earlier_version_has_no_checksums_and_opens(data_dir, tmp_path):
     folder = shutil.copytree(data_dir, tmp_path / "data")
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["files"]
