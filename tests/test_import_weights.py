@@ -28,7 +28,7 @@ NAMES = {"notebook": ("convlayers.", 1), "ssinyu": ("generator.net.", 2), "ldct-
 IN_SAFETENSORS = [
     "notebook",
     "ssinyu",
-]  # told apart by their names; ldct-benchmark's `net.` alone could be any project's
+]  # told apart by their names; ldct-benchmark's `net.` alone is any project's
 
 
 def by_hand(parts, images, output_relu=True):
@@ -136,7 +136,7 @@ def test_an_exported_state_dict_comes_back_whole(tmp_path):
     np.testing.assert_array_equal(first.network(odd_images()), second.network(odd_images()))
 
 
-def test_an_export_loads_into_the_bare_sequential_and_saved_anew_is_never_taken_for_another_projects(
+def test_an_export_loads_into_the_bare_sequential_and_saved_anew_keeps_its_kind(
     tmp_path, data_dir
 ):
     torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'wgan-vgg[weights]')")
