@@ -48,6 +48,9 @@ class DataConfig:
     projection_coarseness: int = setting(1, at_least=1)  # subsampling factor of LoDoPaB's 1000 angles and 513 detectors
     # Of the filtered backprojection: "ram-lak" or "hann"
     reconstruction_filter: str = setting("hann", choices=("ram-lak", "hann"))
+    # Noise "modelled": an exported generator of noise, and the records of noise blocks that it was trained on.
+    noise_model: str | None = None
+    noise_blocks: str | None = None
     shards: int = setting(8, at_least=1)
     # DICOM: side of patches, of which test records are then made too; 0: whole slices, of which training takes patches.
     patch_size: int = setting(0, at_least=0)

@@ -46,6 +46,7 @@ class Description(Photons):
     pixel_spacing_mm: float | Unknown
     patients: Mapping[str, list[str] | Unknown]
     patients_in_both: list[str] | Unknown
+    block_deviations: NotRequired[list[float]]  # of noise blocks: standard deviations, in units of the [0, 1] image
 
 
 class DataSummary(TypedDict):

@@ -46,6 +46,7 @@ NOISES: dict[str, str | Maker] = {
     "gaussian": "data_prep.low_dose:gaussian",
     "poisson": "data_prep.low_dose:poisson",
     "observations": "data_prep.observations:stored",
+    "modelled": "data_prep.modelled_noise:modelled",
     "none": "data_prep.low_dose:none",  # the source has low-dose scans of its own
 }
 

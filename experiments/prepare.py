@@ -9,6 +9,7 @@ python -m experiments.prepare --source=phantoms --preset=demo --write_observatio
 python -m experiments.prepare --verify=RECORDS
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,20 @@ from absl import flags
 
 from data_prep.hu import DICOM_RANGE_HU
 from data_prep.json_types import Manifest
+from data_prep.noise_blocks import Smoothness
 from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_config, required
 from experiments.launch import launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config.sources import SOURCES
 from wgan_vgg.errors import InputError
+
+_SMOOTHNESS = {
+    "block_side": "side of a block, pixels",
+    "block_stride": "step of the grid that blocks lie on, pixels",
+    "cell_side": "side of the parts of a block that must be alike, pixels",
+    "mean_tolerance": "how far, in block means, the mean of a part may be from the block's",
+    "variance_tolerance": "how far, in block variances, the variance of a part may be from the block's",
+}
 
 
 def define(values: flags.FlagValues) -> None:
@@ -49,6 +59,9 @@ def define(values: flags.FlagValues) -> None:
         flags.DEFINE_string(f"{role}_dose_description", name, about, flag_values=values)
     window = [f"{hu:g}" for hu in DICOM_RANGE_HU]
     flags.DEFINE_list("hu_window", window, "DICOM: the HU that become 0 and 1", flag_values=values)
+    for name, default in dataclasses.asdict(Smoothness()).items():
+        define_one = flags.DEFINE_integer if isinstance(default, int) else flags.DEFINE_float
+        define_one(name, default, f"noise blocks: {_SMOOTHNESS[name]}", flag_values=values)
     flags.DEFINE_boolean("strict", False, "DICOM: a malformed file is an error", flag_values=values)
 
 

@@ -136,9 +136,7 @@ def test_an_exported_state_dict_comes_back_whole(tmp_path):
     np.testing.assert_array_equal(first.network(odd_images()), second.network(odd_images()))
 
 
-def test_an_export_loads_into_the_bare_sequential_and_saved_anew_keeps_its_kind(
-    tmp_path, data_dir
-):
+def test_an_export_loads_into_the_bare_sequential_and_saved_anew_keeps_its_kind(tmp_path, data_dir):
     torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'wgan-vgg[weights]')")
     from safetensors.torch import load_file
 

@@ -16,6 +16,7 @@ from benchmark import costs
 from wgan_vgg import config, models
 from wgan_vgg.config.networks import CRITICS, GENERATORS
 from wgan_vgg.errors import InputError
+from wgan_vgg.evaluation.outputs import outputs
 from wgan_vgg.training import train_step
 from wgan_vgg.training.state import create_state
 
@@ -177,3 +178,17 @@ def test_every_generator_and_critic_makes_a_step_of_every_model(name):
         assert all(np.isfinite(value) for value in terms.values()), model
         moved = [not np.array_equal(*pair) for pair in zip(before, state.generator.get_weights(), strict=True)]
         assert np.mean(moved) > 0.5, model
+
+
+@pytest.mark.parametrize(("name", "most"), [("dcgan", 2), ("plain-cnn", 8)])
+def test_whole_images_pass_in_parts_that_fit_memory(name, most):
+    """362x362: 1,024 values of 4 bytes per pixel make 537 MB of one image. All at once took more than 24 GiB."""
+    sizes = []
+    images = np.zeros((9, 362, 362, 1), np.float32)
+
+    def identity(part: np.ndarray, training: bool) -> tf.Tensor:  # noqa: ARG001
+        sizes.append(len(part))
+        return tf.constant(part)
+
+    found = outputs(identity, config.GeneratorConfig(name=name), images)
+    assert (found.shape, max(sizes), sum(sizes)) == ((9, 362, 362), most, 9)

@@ -62,4 +62,8 @@ SOURCES = {
         ),
         needs="test_patients",
     ),
+    "noise-blocks": Source(
+        "wgan_vgg.reproduction.noise_block_records:prepare",
+        ("block_side", "block_stride", "cell_side", "mean_tolerance", "variance_tolerance"),
+    ),
 }

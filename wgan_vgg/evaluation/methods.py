@@ -15,6 +15,7 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.evaluator import Batch, batches
 from wgan_vgg.evaluation.json_types import Place
 from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.outputs import outputs
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
 
@@ -44,10 +45,10 @@ def from_run(run: RunDir, weights: str = "raw") -> Method:
     Raises:
       InputError: as checkpoint_reader.load_generator.
     """
-    model, generator = run.load_config().model, load_generator(run, weights)
+    config, generator = run.load_config(), load_generator(run, weights)
     return Method(
-        model if weights == "raw" else f"{model}-{weights}",
-        lambda batch: generator(batch.low_dose[..., None], training=False).numpy()[..., 0],
+        config.model if weights == "raw" else f"{config.model}-{weights}",
+        lambda batch: outputs(generator, config.generator, batch.low_dose[..., None]),
         saved_step(run, weights),
     )
 

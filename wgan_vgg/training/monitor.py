@@ -12,13 +12,13 @@ from wgan_vgg import losses
 from wgan_vgg.config import Config, nested
 from wgan_vgg.crops import centre_crop
 from wgan_vgg.evaluation import metrics
+from wgan_vgg.evaluation.outputs import outputs
 from wgan_vgg.seeds import derive
 from wgan_vgg.training.gradient_shares import build_gradient_shares
 from wgan_vgg.training.gradients import Images, Terms, critic_terms, generated, generator_terms
 from wgan_vgg.training.state import TrainState
 
 _STRIP = 4  # images a TensorBoard strip
-_PIXELS = 2**20  # denoised at once: 32 filters of them take 128 MB
 
 
 class Monitor:
@@ -68,13 +68,16 @@ class Monitor:
         parts = [self._terms(tuple(part[i : i + size] for part in middle)) for i in range(0, len(low_dose), size)]
         values = {name: float(np.mean(np.concatenate([part[name] for part in parts]))) for name in parts[0]}
         truths = normal_dose.numpy()[..., 0]
-        outputs = _outputs(self._state.generator, low_dose)
-        values["psnr"] = _mean_psnr(truths, outputs)
-        values["ssim"] = float(np.mean([metrics.ssim(t, o) for t, o in zip(truths, outputs, strict=True)]))
-        values["brightness"] = float(outputs.mean() / max(truths.mean(), np.finfo(np.float32).tiny))
+        denoised = self._outputs(self._state.generator, low_dose)
+        values["psnr"] = _mean_psnr(truths, denoised)
+        values["ssim"] = float(np.mean([metrics.ssim(t, o) for t, o in zip(truths, denoised, strict=True)]))
+        values["brightness"] = float(denoised.mean() / max(truths.mean(), np.finfo(np.float32).tiny))
         if self._state.average is not None:
-            values["average_psnr"] = _mean_psnr(truths, _outputs(self._state.average, low_dose))
+            values["average_psnr"] = _mean_psnr(truths, self._outputs(self._state.average, low_dose))
         return values
+
+    def _outputs(self, generator: keras.Model, low_dose: tf.Tensor) -> np.ndarray:
+        return outputs(generator, self._config.generator, low_dose)
 
     def write_summaries(self, folder: Path, step: int, values: dict[str, dict[str, float]]) -> None:
         """TensorBoard: a curve per term and split, an upright noisy | denoised | truth strip, hyperparameters.
@@ -82,7 +85,8 @@ class Monitor:
         The strip is of the last monitored split: one that is not trained on, where there is one.
         """
         low_dose, normal_dose = (part[:_STRIP] for part in list(self._images.values())[-1])
-        parts = (low_dose, self._state.generator(low_dose, training=False), normal_dose)
+        denoised = self._outputs(self._state.generator, low_dose)[..., np.newaxis]
+        parts = (low_dose, tf.constant(denoised), normal_dose)
         strip = tf.concat([tf.transpose(part, (0, 2, 1, 3)) if self._transposed else part for part in parts], axis=2)
         with tf.summary.create_file_writer(str(folder)).as_default(step=step):
             hparams.hparams({name: _plain(value) for name, value in nested.flatten(self._config).items()})
@@ -92,15 +96,8 @@ class Monitor:
             tf.summary.image("noisy | denoised | truth", tf.clip_by_value(strip, 0.0, 1.0), max_outputs=_STRIP)
 
 
-def _outputs(generator: keras.Model, low_dose: tf.Tensor) -> np.ndarray:
-    """Images (count, height, width), some at a time."""
-    size = max(1, _PIXELS // (low_dose.shape[1] * low_dose.shape[2]))
-    parts = [generator(low_dose[i : i + size], training=False) for i in range(0, len(low_dose), size)]
-    return np.concatenate([part.numpy()[..., 0] for part in parts])
-
-
-def _mean_psnr(truths: np.ndarray, outputs: np.ndarray) -> float:
-    return float(np.mean([metrics.psnr(t, o) for t, o in zip(truths, outputs, strict=True)]))
+def _mean_psnr(truths: np.ndarray, images: np.ndarray) -> float:
+    return float(np.mean([metrics.psnr(t, o) for t, o in zip(truths, images, strict=True)]))
 
 
 def _plain(value: object) -> bool | int | float | str:
