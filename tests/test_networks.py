@@ -186,7 +186,7 @@ def test_whole_images_pass_in_parts_that_fit_memory(name, most):
     sizes = []
     images = np.zeros((9, 362, 362, 1), np.float32)
 
-    def identity(part: np.ndarray, training: bool) -> tf.Tensor:  # noqa: ARG001
+    def identity(part: np.ndarray, training: bool) -> tf.Tensor:
         sizes.append(len(part))
         return tf.constant(part)
 
