@@ -22,17 +22,21 @@ from wgan_vgg.evaluation import noise_texture
 from wgan_vgg.reproduction import noise_block_records
 from wgan_vgg.run_dir import RunDir
 
-# Small networks on small patches; the output is no image, so it may be negative.
+# Small networks on small patches, on inputs of mean 0; the output is no image, so it may be negative.
 NOISE_GAN = {
     "model": "wgan",
-    "generator.layers": 5,
+    "generator.layers": 6,
+    "generator.filters": 16,
+    "generator.padding": "valid",
     "generator.output_relu": False,
-    "critic.filters": (32, 32, 64, 64),
-    "critic.dense_units": 64,
-    "input.patch_size": 32,
-    "optimizer.generator_lr": 5e-4,
-    "optimizer.critic_lr": 5e-4,
-    "training.critic_steps": 2,
+    "generator.input_mean": 0.5,
+    "generator.input_std": 1 / SPREAD,
+    "critic.filters": (16, 16, 32, 32),
+    "critic.dense_units": 32,
+    "input.patch_size": 28,
+    "optimizer.generator_lr": 3e-4,
+    "optimizer.critic_lr": 1e-3,
+    "training.critic_steps": 3,
     "training.eval_images": 8,
 }
 SMALL = Smoothness(block_side=8, block_stride=4, cell_side=4)
@@ -181,9 +185,9 @@ def test_generated_noise_has_the_true_ones_deviation_histogram_and_spectrum(tmp_
     """Phantoms under simulated scans. White noise of the right deviation fails by its spectrum."""
     few = {"phantoms.train_patients": 6, "phantoms.validation_patients": 2, "phantoms.test_patients": 4}
     few |= {"phantoms.min_slices": 4, "phantoms.max_slices": 4, "data.num_train": 0, "data.num_validation": 0}
-    few |= {"data.num_test": 0, "data.image_size": 0, "data.noise": "poisson", "data.reconstruction_filter": "ram-lak"}
+    few |= {"data.num_test": 0, "data.image_size": 0, "data.noise": "poisson", "data.reconstruction_filter": "hann"}
     scans = wgan_vgg.prepare(config.preset("demo", few), tmp_path / "scans")
-    smooth = Smoothness(block_side=48, block_stride=16)
+    smooth = Smoothness(block_side=32, block_stride=16)
     noise_block_records.prepare(
         config.preset("demo"),
         scans.path,
@@ -208,7 +212,7 @@ def test_generated_noise_has_the_true_ones_deviation_histogram_and_spectrum(tmp_
 
     assert figures["deviation"] == pytest.approx(1.0, abs=0.15), figures
     assert figures["histogram"] < 0.2, figures
-    assert figures["texture"] < 0.7 * figures["white texture"], figures
+    assert figures["texture"] < 0.5 * figures["white texture"], figures
 
 
 def true_noise(record, smooth):
