@@ -41,13 +41,47 @@ class Slices:
 Models = Mapping[float | None, Model]
 Maker = Callable[["DataConfig", Slices], Models]
 
-# Makers, or where they are, "module:function": they need more than the names of what there is.
-NOISES: dict[str, str | Maker] = {
-    "gaussian": "data_prep.low_dose:gaussian",
-    "poisson": "data_prep.low_dose:poisson",
-    "observations": "data_prep.observations:stored",
-    "modelled": "data_prep.modelled_noise:modelled",
-    "none": "data_prep.low_dose:none",  # the source has low-dose scans of its own
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """One noise.
+
+    Attributes:
+      maker: makes its models; or where that is, "module:function", imported when it is needed.
+      says: of DataConfig's values by name, what captions call it.
+      counts_photons: it is of scans with `data.photons`, which can be simulated again, see repeated_scans.
+    """
+
+    maker: str | Maker
+    says: Callable[[Mapping[str, Any]], str]
+    counts_photons: bool = False
+
+
+def _gaussian(settings: Mapping[str, Any]) -> str:
+    if settings["noise_std"] is not None:
+        return f"gaussian noise of std {settings['noise_std']:g}"
+    return f"gaussian noise of variance {settings['noise_variance']:g}"
+
+
+def _poisson(settings: Mapping[str, Any]) -> str:
+    """Of several doses, tables and figures show the first, but for those against dose."""
+    photons = settings["photons"]
+    if settings.get("dose") is not None:
+        return f"noise of {settings['dose']:g} of the dose added ({photons:g} photons per ray at the normal dose)"
+    if isinstance(photons, list):
+        several = ", ".join(f"{value:g}" for value in photons)
+        return f"simulated counts ({several} photons per ray; tested at {photons[0]:g}), reconstructed"
+    return f"simulated counts ({photons:g} photons per ray), reconstructed"
+
+
+NOISES = {
+    "gaussian": Noise("data_prep.low_dose:gaussian", _gaussian),
+    "poisson": Noise("data_prep.low_dose:poisson", _poisson, counts_photons=True),
+    "observations": Noise(
+        "data_prep.observations:stored", lambda _: "stored low-dose observations, reconstructed", counts_photons=True
+    ),
+    "modelled": Noise("data_prep.modelled_noise:modelled", lambda _: "noise of a trained generator"),
+    "none": Noise("data_prep.low_dose:none", lambda _: "real low-dose scans"),  # the source has them
 }
 
 
@@ -57,7 +91,7 @@ def make(config: "DataConfig", slices: Slices) -> Models:
     Raises:
       InputError: this noise cannot be had for these slices; known before the first record.
     """
-    maker: Any = NOISES[config.noise]
+    maker: Any = NOISES[config.noise].maker
     if isinstance(maker, str):
         module, name = maker.split(":")
         maker = getattr(importlib.import_module(module), name)

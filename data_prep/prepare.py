@@ -129,7 +129,7 @@ def _check_shapes(files: Sequence[Path], config: DataConfig) -> None:
             f"data.image_size=0: {first} has slices of {one[0]}x{one[1]}, {second} of {two[0]}x{two[1]}, and records "
             "are of one shape; give an --image_size"
         )
-    if config.image_size or config.noise != "gaussian":
+    if config.image_size or noise_models.NOISES[config.noise].counts_photons:
         reason = f"image_size={config.image_size}" if config.image_size else f"noise={config.noise}"
         for path in shapes.values():
             hdf5_slices.check_square(path, reason)
@@ -149,7 +149,7 @@ def _files(split: splits.Splits) -> list[Path]:
 
 def _about_photons(config: DataConfig, geometry: Geometry) -> Photons:
     """What the manifest says of counts: their factor in a coarser geometry, and the photons of the test splits."""
-    if config.noise == "gaussian":
+    if not noise_models.NOISES[config.noise].counts_photons:
         return {}
     factor: Photons = {"photon_factor": geometry.counts(1.0)}
     if not isinstance(config.photons, tuple):

@@ -15,6 +15,7 @@ from data_prep.geometry import Geometry
 from data_prep.hu import HuScale
 from data_prep.json_types import Manifest
 from data_prep.noise_insertion import NoiseInsertion
+from data_prep.noise_models import NOISES
 
 # Maps a normal-dose image, float32 (height, width) in [0, 1], and a source of noise to a low-dose image.
 Scanner = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -31,8 +32,8 @@ def scanner(manifest: Manifest, split: str) -> Scanner | None:
       split: of data of several doses (see dose_sweep) one of the test splits, which have one dose each.
 
     Returns:
-      None where the low dose was measured, where every image has the same noise, where it has no HU, or where images
-      of the split have different doses.
+      None where the low dose was measured or is a noise model's, where every image has the same noise, where it has no
+      HU, or where images of the split have different doses.
     """
     config = DataConfig.from_manifest(manifest["data"])
     (height, width), spacing = manifest["image_shape"], manifest["pixel_spacing_mm"]
@@ -44,7 +45,7 @@ def scanner(manifest: Manifest, split: str) -> Scanner | None:
         return _adding_to_hu(NoiseInsertion.of(config), HuScale.from_manifest(manifest), spacing)
     if config.noise == "gaussian":
         return _gaussian(config.gaussian_std)
-    if height != width or not isinstance(spacing, float):
+    if not NOISES[config.noise].counts_photons or height != width or not isinstance(spacing, float):
         return None
     side = round(height * spacing / lodopab.PIXEL_SPACING_MM)
     if config.dose is not None:

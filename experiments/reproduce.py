@@ -21,7 +21,7 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.reproduction.protocols import STUDIES
 
 # Of the others, experiments.prepare makes records for --data_dir.
-TAKEN = [name for name, source in SOURCES.items() if source.needs is None]
+TAKEN = [name for name, source in SOURCES.items() if source.reproducible]
 
 
 def define(values: flags.FlagValues) -> None:

@@ -14,8 +14,10 @@ from data_prep.errors import InputError
 from data_prep.manifest import load_manifest
 from data_prep.modelled_noise import ModelledNoise, white_field
 from data_prep.noise_blocks import SPREAD, Smoothness, noise_blocks
+from data_prep.noise_models import NOISES
 from data_prep.prepare import prepare_lodopab
 from data_prep.progress import silent
+from data_prep.repeated_scans import scanner
 from wgan_vgg import config
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.evaluation import noise_texture
@@ -141,6 +143,21 @@ def test_a_model_trained_on_blocks_makes_records_that_every_model_trains_on(bloc
         np.testing.assert_array_equal(one["low_dose"], other["low_dose"])
         assert (one["low_dose"] - one["normal_dose"]).std() > 0
     assert script("train", *tiny("generator-mse", made, tmp_path / "denoiser"))[0] == 0
+    quick = ["--baselines=gaussian", "--vgg_weights=none", "--set=evaluation.tuning_images=2"]
+    status, _, err = script("evaluate", f"--workdir={tmp_path / 'denoiser'}", f"--data_dir={made}", *quick)
+    assert status == 0, err
+
+
+def test_every_noise_has_a_caption_and_only_counts_are_scanned_again(data_dir):
+    manifest = load_manifest(data_dir) | {"pixel_spacing_mm": 0.8}
+    again = []
+    for name, noise in NOISES.items():
+        strength = {} if name == "gaussian" else {"noise_variance": None}
+        settings = DataConfig(noise=name, **strength).to_manifest()
+        assert noise.says(settings)
+        if scanner(manifest | {"data": settings}, "test"):
+            again.append(name)
+    assert again == ["gaussian", "poisson", "observations"]
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,13 @@ class Source:
       prepare: called as prepare(config, input_dir, output_dir, allow_leak=..., progress=..., **options), config being a
         wgan_vgg.config.Config; makes a data set and returns its manifest.
       options: the flags of experiments.prepare that it takes besides, with a default each.
-      needs: of these the one that must be given; experiments.reproduce, which has none of them, refuses the source.
+      reproducible: experiments.reproduce takes it too: it needs no option, and its records are pairs to denoise.
       write: where it makes its files itself, called as write(config, input_dir, progress).
     """
 
     prepare: str | Callable[..., Any]
     options: tuple[str, ...] = ()
-    needs: str | None = None
+    reproducible: bool = True
     write: str | Callable[..., None] | None = None
 
     def make_files(self, *arguments: Any) -> None:
@@ -60,10 +60,11 @@ SOURCES = {
             "hu_window",
             "strict",
         ),
-        needs="test_patients",
+        reproducible=False,
     ),
     "noise-blocks": Source(
         "wgan_vgg.reproduction.noise_block_records:prepare",
         ("block_side", "block_stride", "cell_side", "mean_tolerance", "variance_tolerance"),
+        reproducible=False,
     ),
 }

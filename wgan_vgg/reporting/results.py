@@ -1,11 +1,11 @@
 """What evaluated runs say together: the content of results.json, of every table, figure and page."""
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from data_prep import tfrecords
+from data_prep.noise_models import NOISES
 from wgan_vgg.config import MODELS, Config
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.json_types import EvaluatedData, Row, Score, Summary
@@ -139,31 +139,8 @@ def describe_data(data: EvaluatedData) -> str:
     }
     settings, (height, width) = data["settings"], data["image_shape"]
     extras = [text for flag, text in _NOISE_VARIANTS.items() if settings[flag]]
-    inserted = settings.get("dose") is not None
-    noise = ", ".join([_NOISES["inserted" if inserted else settings["noise"]](settings), *extras])
+    noise = ", ".join([NOISES[settings["noise"]].says(settings), *extras])
     return f"{source.get(data['source'], data['source'])}, {height}x{width}, {noise}"
-
-
-_NOISES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "gaussian": lambda settings: (
-        f"gaussian noise of std {settings['noise_std']:g}"
-        if settings["noise_std"] is not None
-        else f"gaussian noise of variance {settings['noise_variance']:g}"
-    ),
-    "poisson": lambda settings: f"simulated counts ({_photons(settings['photons'])}), reconstructed",
-    "observations": lambda _: "stored low-dose observations, reconstructed",
-    "none": lambda _: "real low-dose scans",
-    "inserted": lambda settings: (
-        f"noise of {settings['dose']:g} of the dose added ({settings['photons']:g} photons per ray at the normal dose)"
-    ),
-}
-
-
-def _photons(photons: float | list[float]) -> str:
-    """Of several doses, tables and figures show the first, but for those against dose."""
-    if not isinstance(photons, list):
-        return f"{photons:g} photons per ray"
-    return f"{', '.join(f'{value:g}' for value in photons)} photons per ray; tested at {photons[0]:g}"
 
 
 _NOISE_VARIANTS = {"shared_noise_field": "one field for all", "rescale_low_dose": "noisy input min-max rescaled"}

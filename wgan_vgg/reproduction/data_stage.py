@@ -25,7 +25,7 @@ def prepare_data(
     Args:
       config: its data section, its seed and, for phantoms, its phantoms.
       output_dir: folder of the records.
-      source: one of wgan_vgg.config.sources that needs no option.
+      source: one of wgan_vgg.config.sources that is reproducible.
       phantoms_dir: where a source that makes its files, as "phantoms", puts them.
       input_dir: the files of another one.
       allow_leak: let test patients occur in training.
@@ -38,8 +38,8 @@ def prepare_data(
       InputError: records of other settings or other files are there, or the source cannot give them.
     """
     chosen = SOURCES.get(source)
-    if chosen is None or chosen.needs:
-        taken = ", ".join(name for name, one in SOURCES.items() if one.needs is None)
+    if chosen is None or not chosen.reproducible:
+        taken = ", ".join(name for name, one in SOURCES.items() if one.reproducible)
         raise InputError(f"source={source}: take one of {taken}; experiments.prepare makes records of others")
     if chosen.write:
         if input_dir:
