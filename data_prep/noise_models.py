@@ -4,9 +4,10 @@ A new one is one file with its maker, and one line here; see docs/extending.md.
 """
 
 import dataclasses
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from data_prep.late_import import imported
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,8 +92,5 @@ def make(config: "DataConfig", slices: Slices) -> Models:
     Raises:
       InputError: this noise cannot be had for these slices; known before the first record.
     """
-    maker: Any = NOISES[config.noise].maker
-    if isinstance(maker, str):
-        module, name = maker.split(":")
-        maker = getattr(importlib.import_module(module), name)
-    return maker(config, slices)
+    models: Models = imported(NOISES[config.noise].maker)(config, slices)
+    return models

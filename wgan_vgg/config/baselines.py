@@ -4,9 +4,10 @@ A new one is a function and one line here; see docs/extending.md. In figures it 
 """
 
 import dataclasses
-import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from data_prep.late_import import imported
 
 if TYPE_CHECKING:
     from wgan_vgg.config.sections import EvaluationConfig
@@ -33,11 +34,8 @@ class Baseline:
 
     def function(self) -> Callable[..., Any]:
         """`denoise`, imported."""
-        if not isinstance(self.denoise, str):
-            return self.denoise
-        module, name = self.denoise.split(":")
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-        return found
+        function: Callable[..., Any] = imported(self.denoise)
+        return function
 
 
 def _times(noise: float, factors: Sequence[float]) -> tuple[float, ...]:

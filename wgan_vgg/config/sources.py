@@ -4,9 +4,10 @@ A new one is one file and one line here; see docs/extending.md.
 """
 
 import dataclasses
-import importlib
 from collections.abc import Callable
 from typing import Any
+
+from data_prep.late_import import imported
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,19 +30,11 @@ class Source:
     def make_files(self, *arguments: Any) -> None:
         """Calls `write`, if it has one."""
         if self.write:
-            _imported(self.write)(*arguments)
+            imported(self.write)(*arguments)
 
     def make_records(self, *arguments: Any, **more: Any) -> Any:
         """Calls `prepare`."""
-        return _imported(self.prepare)(*arguments, **more)
-
-
-def _imported(function: str | Callable[..., Any]) -> Callable[..., Any]:
-    if not isinstance(function, str):
-        return function
-    module, name = function.split(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return found
+        return imported(self.prepare)(*arguments, **more)
 
 
 _HERE = "wgan_vgg.reproduction.sources"

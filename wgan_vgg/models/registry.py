@@ -1,11 +1,11 @@
 """Networks by the name in their config: built, or asked for what they state of themselves."""
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from data_prep.late_import import imported
 from wgan_vgg.config import CriticConfig, GeneratorConfig
 from wgan_vgg.config.networks import CRITICS, GENERATORS, Network
 from wgan_vgg.errors import InputError
@@ -77,8 +77,4 @@ def build_critic(
 
 
 def _class(networks: Mapping[str, Network], name: str) -> Any:
-    made_by = networks[name].made_by
-    if not isinstance(made_by, str):
-        return made_by
-    module, _, attribute = made_by.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return imported(networks[name].made_by)
