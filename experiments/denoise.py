@@ -49,6 +49,12 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_float("memory_gb", 1.0, "what slices and network may take, roughly", flag_values=values)
     flags.DEFINE_boolean("strict", False, "end at the first bad file instead of leaving it out", flag_values=values)
     flags.DEFINE_boolean("overwrite", False, "replace what is there", flag_values=values)
+    flags.DEFINE_boolean(
+        "share",
+        False,
+        "the same command, begun several times and on several hosts, divides the files",
+        flag_values=values,
+    )
     flags.DEFINE_boolean("preview", False, "pictures before and after, in OUTPUT/previews", flag_values=values)
     flags.DEFINE_string("json", None, "a file for what was done, besides", flag_values=values)
 
@@ -81,6 +87,7 @@ def job(values: flags.FlagValues) -> int:
         values.strict,
         values.overwrite,
         values.preview,
+        values.share,
     )
     if model_path(model).suffix != ".onnx":
         quiet_tensorflow()

@@ -211,25 +211,6 @@ def test_the_environment_of_each_launch(script, data_dir, tmp_path):
     assert (launch["seed"], launch["strategy"], launch["replicas"]) == (3, "OneDeviceStrategy", 1)
 
 
-def test_bfloat16_trains_with_float32_weights_and_losses(script, data_dir, tmp_path):
-    assert script("train", *tiny("wgan-vgg", data_dir, tmp_path / "b", "--precision=bfloat16", "--epochs=1"))[0] == 0
-    assert script("train", *tiny("wgan-vgg", data_dir, tmp_path / "f", "--epochs=1"))[0] == 0
-    reader = tf.train.load_checkpoint(str(tmp_path / "b" / "checkpoints" / "step-000000006"))
-    types = {name: kind for name, kind in reader.get_variable_to_dtype_map().items() if kind.is_floating}
-    assert set(types.values()) == {tf.float32}
-    settings = config.override(config.preset("demo"), CRITIC | {"training.precision": "bfloat16", "model": "wgan-vgg"})
-    state = create_state(settings, (32, 32), 24)
-    images = tuple(tf.random.stateless_uniform([4, 32, 32, 1], [0, number]) for number in range(2))
-    terms = train_step.build_train_step(state, settings, tf.distribute.get_strategy())(images, (images,) * 3, 0.0)
-    found = [*terms.values(), state.generator(images[0]), state.critic(images[0]), state.vgg(images[0])]
-    assert {value.dtype for value in found} == {tf.float32}
-    layers = (state.vgg.get_layer("vgg19").layers[1], state.critic.layers[1], state.generator.layers[1])
-    assert {layer.compute_dtype for layer in layers} == {"bfloat16"}
-    half, full = (RunDir(tmp_path / name).rows()[-1]["train"] for name in "bf")
-    assert half["vgg"] != full["vgg"], "it does compute otherwise"
-    assert half["psnr"] == pytest.approx(full["psnr"], abs=0.5)
-
-
 @pytest.mark.parametrize(("content", "message"), [("", "not valid JSON"), ("{}", "not a run's config")])
 def test_a_foreign_config_file_is_refused(script, data_dir, tmp_path, content, message):
     (tmp_path / "config.json").write_text(content)

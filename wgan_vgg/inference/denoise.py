@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.progress import Progress, silent
-from data_prep.staging import locked, translate_disk_errors
+from data_prep.staging import translate_disk_errors
 from wgan_vgg.errors import InputError
+from wgan_vgg.inference.claims import Claims, claims_in
 from wgan_vgg.inference.denoiser import Denoiser
 from wgan_vgg.inference.job import Job
 from wgan_vgg.inference.output_files import (
@@ -15,6 +16,7 @@ from wgan_vgg.inference.output_files import (
     check_unclaimed,
     claim_folder,
     is_up_to_date,
+    join_folder,
     map_outputs,
     middle_files,
     preview_path,
@@ -38,7 +40,8 @@ def denoise(
 ) -> Outcome:
     """Denoises a file to a file, or all image files of a folder, at any depth, to files of the same names.
 
-    Each output appears whole or not at all; in a folder, the same call goes on with what is missing or out of date.
+    Each output appears whole or not at all; in a folder, the same call goes on with what is missing or out of date,
+    and several that share it divide its files.
 
     Args:
       denoiser, settings: what to denoise with, and how.
@@ -54,6 +57,8 @@ def denoise(
         logger.warning("%s", warning)
     outputs, is_folder = map_outputs(input_path, output), input_path.is_dir()
     check_output(input_path, output, overwrite=settings.overwrite)
+    if settings.share and not is_folder:
+        raise InputError(f"share: calls share a folder, but input {input_path} is a file; leave it out")
     hu_range = settings.hu_range and [*settings.hu_range]
     origin: dict[str, object] = {"fingerprint": denoiser.fingerprint, "hu_range": hu_range}
     base = output if is_folder else output.parent
@@ -63,23 +68,29 @@ def denoise(
         stack.enter_context(translate_disk_errors(f"output {output}", output))
         if is_folder:
             output.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(output, f"output {output}: another call writes there; wait, or take another"))
-            claim_folder(input_path, output, outputs.values(), origin, overwrite=settings.overwrite)
+            claims = stack.enter_context(claims_in(output, share=settings.share))
+            if claims.first:
+                claim_folder(input_path, output, outputs.values(), origin, overwrite=settings.overwrite)
+            else:
+                join_folder(input_path, output, outputs.values(), origin)
         else:
+            claims = Claims()
             check_unclaimed(output, origin)
             if shown and not settings.overwrite and jobs[0].picture.exists():
                 raise InputError(f"preview {jobs[0].picture}: exists already; add --overwrite or take another output")
         done = {job for job in jobs if is_folder and is_up_to_date(job.path, job.output, output)}
         missing = [job for job in jobs if job not in done]
-        if is_folder:
+        if is_folder and claims.first:
             for job in missing:  # what is out of date must not stay if its source cannot be read any more
                 job.output.unlink(missing_ok=True)
                 job.picture.unlink(missing_ok=True)
-        work = Work(denoiser, settings, is_folder=is_folder, progress=progress, on_series=on_series)
-        if settings.preview:
+        folder = output if is_folder else None
+        work = Work(denoiser, settings, claims, folder=folder, progress=progress, on_series=on_series)
+        if settings.preview and claims.first:
             work.preview([job for job in jobs if job in done])
+        claims.let_others_in()
         outcome = work.run(missing)
-        outcome.skipped = len(done)
+        outcome.skipped += len(done)
     if not outcome.files and not outcome.skipped:
         raise InputError(f"input {input_path}: not one file there could be denoised; see the warnings before this")
     return outcome

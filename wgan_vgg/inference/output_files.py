@@ -79,7 +79,7 @@ def claim_folder(
     """
     state, note = origin | {"input": str(input_path.resolve())}, output / STATE
     found = _read_note(note)
-    same = found is not None and {key: found.get(key) for key in found if key != "files"} == state
+    same = _is_same(found, state)
     others = any(not path.name.startswith(STATE) for path in output.iterdir())  # but the note
     if not same and not overwrite and others:
         raise InputError(
@@ -99,6 +99,23 @@ def claim_folder(
         write_json(note, content)
         os.utime(note, ns=(claimed, claimed))
     _remove_former(output, files, None if overwrite else note.stat().st_mtime_ns)
+
+
+def join_folder(input_path: Path, output: Path, outputs: Iterable[Path], origin: dict[str, object]) -> None:
+    """Checks that a folder which another call has claimed is this call's, too; arguments as for `claim_folder`.
+
+    Raises:
+      InputError: that call has another model or input, or found other files there.
+    """
+    found = _read_note(output / STATE)
+    if found is None or not _is_same(found, origin | {"input": str(input_path.resolve())}):
+        raise InputError(f"output {output}: a call with another model or input writes there; take another")
+    if missing := {path.relative_to(output).as_posix() for path in outputs} - set(found["files"]):
+        raise InputError(f"input {input_path}: {min(missing)} came after other calls had begun; wait for their end")
+
+
+def _is_same(found: dict[str, Any] | None, state: dict[str, object]) -> bool:
+    return found is not None and {key: found.get(key) for key in found if key != "files"} == state
 
 
 def _read_note(note: Path) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ class Settings:
       strict: the first bad file is an error; else bad files are named and left out.
       overwrite: replace what is there.
       preview: a picture, before and after, of the middle slice of each folder of slices and of each volume.
+      share: other calls with the same arguments may write into the output folder, too: each file is done by one.
 
     Raises:
       InputError: a value that makes no sense.
@@ -34,11 +35,14 @@ class Settings:
     strict: bool = False
     overwrite: bool = False
     preview: bool = False
+    share: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch", "tile"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name}={getattr(self, name)}: must be 0 (chosen by memory) or more")
+        if self.share and self.overwrite:
+            raise InputError("share: not with overwrite, by which each call would begin anew; remove the output")
         if not self.memory > 0:
             raise InputError(f"memory={self.memory:g}: must be above 0")
         if self.hu_range and not -np.inf < self.hu_range[0] < self.hu_range[1] < np.inf:

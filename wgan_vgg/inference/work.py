@@ -15,13 +15,16 @@ from data_prep.hu import PADDING_HU
 from data_prep.progress import Progress
 from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.slices import Options, Slices
+from wgan_vgg.inference.claims import Claims
 from wgan_vgg.inference.denoiser import Denoiser
 from wgan_vgg.inference.job import Job
+from wgan_vgg.inference.output_files import is_up_to_date
 from wgan_vgg.inference.settings import Outcome, Settings
 from wgan_vgg.inference.summary import Measure, Series, Summaries, measure
 
 logger = logging.getLogger(__name__)
 
+_PAUSE = 0.5  # seconds before claimed files are looked at again
 _TRIES = 3  # at a file that changes while it is read
 # Bytes that a pixel of the slices under way takes beside the network: as stored, read and denoised, and in passing.
 _BYTES_OF_PIXEL = 20
@@ -36,18 +39,19 @@ class _Item(NamedTuple):
 
 
 class Work:
-    """A call of `denoise`; its arguments are described there. Not in a folder, a bad file is an error."""
+    """A call of `denoise`; its arguments are described there. Without an output folder, a bad file is an error."""
 
     def __init__(
         self,
         denoiser: Denoiser,
         settings: Settings,
+        claims: Claims,
         *,
-        is_folder: bool,
+        folder: Path | None,
         progress: Progress,
         on_series: Callable[[Series], None] | None,
     ) -> None:
-        self._denoiser, self._settings, self._is_folder = denoiser, settings, is_folder
+        self._denoiser, self._settings, self._claims, self._folder = denoiser, settings, claims, folder
         self._progress = progress
         self._range = denoiser.mapping.range
         metadata = denoiser.metadata
@@ -58,6 +62,7 @@ class Work:
         self._by_reason: Counter[tuple[Path, str]] = Counter()  # files by folder and by the reason why they were left
         self._instances: dict[str, Path] = {}  # the first file of each SOPInstanceUID
         self._waiting: deque[Job] = deque()
+        self._elsewhere: list[Job] = []  # files that other calls have claimed
         self.outcome = Outcome()
 
     def run(self, jobs: Sequence[Job]) -> Outcome:
@@ -68,6 +73,10 @@ class Work:
             while self._waiting:  # the last file may wait again
                 for batch, paired in self._batches(len(jobs)):
                     self._denoise(batch, paired)
+                if self._elsewhere:  # till they are there: the call that has claimed them may be killed
+                    time.sleep(_PAUSE)
+                    self._waiting.extend(self._elsewhere)
+                    self._elsewhere.clear()
         finally:
             for job in list(self._open):
                 self._abandon(job)
@@ -97,6 +106,8 @@ class Work:
         """Every slice of every file, in order; a file that cannot be read is named and left out."""
         while self._waiting:
             job = self._waiting.popleft()
+            if not self._claim(job):
+                continue
             try:
                 source = job.open(self._options)
                 first = source.read(0)
@@ -111,9 +122,24 @@ class Work:
             if total > 1:
                 self._progress("denoise", total - len(self._waiting), total)
 
+    def _claim(self, job: Job) -> bool:
+        """Whether this call is to denoise a file; one that another call has comes again later."""
+        if not self._claims.take(str(job.output)):
+            self._elsewhere.append(job)
+            return False
+        if self._claims.shared and self._folder and is_up_to_date(job.path, job.output, self._folder):
+            self._claims.release(str(job.output))
+            self.outcome.skipped += 1
+            return False
+        return True
+
     def _check_instance(self, job: Job, source: Slices) -> None:
         """Raises InputError for a second DICOM file of one SOPInstanceUID: their denoised images would be one, too."""
-        first = self._instances.setdefault(source.instance_uid, job.path) if source.instance_uid else job.path
+        if not source.instance_uid:
+            return
+        if not self._claims.take(source.instance_uid):
+            raise InputError(f"{job.path}: has the SOPInstanceUID of a file of another call; remove one of them")
+        first = self._instances.setdefault(source.instance_uid, job.path)
         if first != job.path:
             raise InputError(f"{job.path}: has the SOPInstanceUID of {first}; remove one of them")
 
@@ -175,6 +201,7 @@ class Work:
             return
         job.source = None
         self._open.discard(job)
+        self._claims.release(str(job.output))
         self._summaries.add(source, job.measures)
         self.outcome.files += 1
         self.outcome.slices += source.count
@@ -186,7 +213,7 @@ class Work:
             self._waiting.append(job)
             return
         not_bad = isinstance(error, NotAnImage)
-        if not self._is_folder or (self._settings.strict and not not_bad):
+        if not self._folder or (self._settings.strict and not not_bad):
             raise error
         (self.outcome.passed_over if not_bad else self.outcome.left_out)[job.path] = str(error)
         # A series fails as a whole, if it does: its reason is logged once, and for how many more files it holds.
@@ -198,5 +225,7 @@ class Work:
     def _abandon(self, job: Job) -> None:
         if job.source is not None:
             job.source.abandon()
+            self._claims.release(job.source.instance_uid)
         job.source = None
         self._open.discard(job)
+        self._claims.release(str(job.output))

@@ -1,6 +1,7 @@
 """A training run from its first step to its last, or from where it was left."""
 
 import contextlib
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from wgan_vgg.training.checkpoints import keep_best
 from wgan_vgg.training.distribute import Devices
 from wgan_vgg.training.monitor import Monitor
 from wgan_vgg.training.multi_step import MAX_STEPS_PER_CALL
+from wgan_vgg.training.precision_check import slow_bfloat16
 from wgan_vgg.training.resume_check import check_same_config
 from wgan_vgg.training.rows import best_row, has_ended
 from wgan_vgg.training.signals import StopRequest
@@ -31,6 +33,8 @@ from wgan_vgg.training.state import create_state
 from wgan_vgg.training.trainer import Trainer
 from wgan_vgg.training.warm_start import Source, find_source, take_over
 from wgan_vgg.training_input import training_input
+
+logger = logging.getLogger(__name__)
 
 _PEER_GONE = (
     *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError),
@@ -99,6 +103,8 @@ def train(
                 keep_best(run, best_row(rows, config.training.best_metric)["step"])
             return rows[-1]
         training = config.training
+        if text := slow_bfloat16(training.precision):
+            logger.warning("%s", text)
         images = {split: data.first(split, training.eval_images) for split in training.monitored_splits}
         with strategy.scope():
             state = create_state(config, shape, num_train)
