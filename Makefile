@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv/bin
 DEMO ?= runs/demo
+# Test files that run at once; a test may take some 2 GB.
+WORKERS ?= 2
 
 .PHONY: demo test test-slow lint docs clean
 
@@ -10,10 +12,10 @@ demo: .venv/installed
 	$(VENV)/python -m experiments.reproduce --preset=demo --workdir=$(DEMO)
 
 test: .venv/installed-test
-	$(VENV)/python -m pytest -m "not slow"
+	$(VENV)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-slow: .venv/installed-test
-	$(VENV)/python -m pytest -m slow
+	$(VENV)/python -m pytest -n $(WORKERS) --dist loadfile -m slow
 
 lint: .venv/installed-test
 	$(VENV)/ruff check .

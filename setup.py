@@ -61,7 +61,7 @@ setup(
         "weights": TORCH,
         # Without torch, which brings gigabytes of CUDA from the usual index: the tests that need it skip.
         "test": [
-            *("pytest", "ruff", "mypy", "playwright", "tensorflow-datasets", "nbclient", "ipykernel"),
+            *("pytest", "pytest-xdist", "ruff", "mypy", "playwright", "tensorflow-datasets", "nbclient", "ipykernel"),
             *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI, *FAST),
         ],
     },
