@@ -1,5 +1,6 @@
 """What the networks cost, in multiply-adds, from the shapes of their layers alone."""
 
+import dataclasses
 import math
 
 import keras
@@ -57,38 +58,55 @@ def _cost(layer: keras.Layer, given: _Shape, made: _Shape) -> int:
     return math.prod(layer.kernel.shape) * math.prod((given if transposed else made)[1:-1])
 
 
-def critic_update_cost(state: TrainState, image_shape: tuple[int, int]) -> int:
-    """Multiply-adds of one critic update for one image of the batch.
+@dataclasses.dataclass(frozen=True)
+class LayerWork:
+    """One layer in a training step, for each image of the batch.
 
-    The generator's forward pass; the critic on the real and on the fake image, forward and back to its weights (so not
-    back to the image); and the penalty, whose second order needs four passes' worth: the scores, their gradients at
-    the image, and through both of these back to the weights.
+    Attributes:
+      multiply_adds, elements: of one pass through it, and what it reads and writes beside its weights.
+      weights: of its kernel.
+      passes: forward and backward, in the whole step.
     """
-    generator = layer_costs(state.patch_generator, image_shape)
-    critic = layer_costs(state.critic, output_shape(state.patch_generator, image_shape))
-    first, whole = next(iter(critic.values())), sum(critic.values())
-    return sum(generator.values()) + 2 * (3 * whole - first) + 4 * whole
+
+    multiply_adds: int
+    elements: int
+    weights: int
+    passes: int
 
 
-def generator_update_cost(state: TrainState, image_shape: tuple[int, int]) -> int:
-    """Multiply-adds of one generator update for one image of the batch.
+def step_work(config: Config, state: TrainState, image_shape: tuple[int, int]) -> list[LayerWork]:
+    """Each layer of each network that a step goes through: the passes of all critic updates and of the generator's.
 
-    The generator forward and back to its weights; through the critic and through VGG to the output and back; VGG once
-    more, forward, for the truth.
+    A critic update: the generator forward; the critic on the real and on the fake image, forward and back to its
+    weights (so not back to the image); and the penalty, whose second order needs four passes' worth: the scores, their
+    gradients at the image, and through both of these back to the weights. The generator's: the generator forward and
+    back to its weights; through the critic and through VGG to the output and back; VGG once more, forward, for the
+    truth.
     """
-    generator = list(layer_costs(state.patch_generator, image_shape).values())
     made = output_shape(state.patch_generator, image_shape)
-    cost = 3 * sum(generator) - generator[0]
+    updates = config.training.critic_steps if state.critic is not None else 0
+    work = _work(state.patch_generator, image_shape, first=updates + 2, others=updates + 3)
     if state.critic is not None:
-        cost += 2 * sum(layer_costs(state.critic, made).values())
+        work += _work(state.critic, made, first=8 * updates + 2, others=10 * updates + 2)
     if state.vgg is not None:
-        cost += 3 * sum(layer_costs(state.vgg, made).values())
-    return cost
+        work += _work(state.vgg, made, first=3, others=3)
+    return work
+
+
+def _work(model: keras.Model, image_shape: tuple[int, int], *, first: int, others: int) -> list[LayerWork]:
+    """Its layers, of which the first one has another number of passes."""
+    return [
+        LayerWork(
+            _cost(layer, given, made),
+            math.prod(given[1:]) + math.prod(made[1:]),
+            math.prod(layer.kernel.shape),
+            others if number else first,
+        )
+        for number, (layer, given, made) in enumerate(_walk(model, image_shape))
+    ]
 
 
 def step_flops(config: Config, state: TrainState, image_shape: tuple[int, int]) -> int:
     """Floating-point operations of a training step: all critic updates and the generator's, a batch each."""
-    cost = generator_update_cost(state, image_shape)
-    if state.critic is not None:
-        cost += config.training.critic_steps * critic_update_cost(state, image_shape)
-    return FLOPS * config.training.batch_size * cost
+    work = step_work(config, state, image_shape)
+    return FLOPS * config.training.batch_size * sum(layer.multiply_adds * layer.passes for layer in work)

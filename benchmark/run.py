@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmark.convert import conversion_rows
 from benchmark.feed import input_rows
+from benchmark.gpu import gpu_rows
 from benchmark.infer import inference_rows
 from benchmark.rows import Row
 from benchmark.start import start_rows
@@ -26,7 +27,7 @@ def measure(
     peer: str,
     progress: Progress,
 ) -> Iterator[Row]:
-    """Measures "train", "infer", "input", "convert" and "start", as far as `parts` names them.
+    """Measures "train", "infer", "input", "convert" and "start", as far as `parts` names them; "gpu" is computed.
 
     Yields rows as they come, those of the training steps together: they are timed in turn.
 
@@ -49,6 +50,8 @@ def measure(
         rows = training_rows(config, models, precisions, rounds=rounds, peer=peer_step, progress=progress)
         consumed = max((_consumed(config, row) for row in rows), default=None)
         yield from rows
+    if "gpu" in parts:
+        yield from gpu_rows(config, models, precisions)
     if "infer" in parts:
         yield from inference_rows(
             config,

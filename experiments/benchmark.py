@@ -1,6 +1,6 @@
 """Measures this machine's limits and how near to them training, inference, input and conversion come, in one process.
 
-python -m experiments.benchmark [--what=train,infer,input,convert,start] [--peer=torch|onnxruntime] [--json=FILE]
+python -m experiments.benchmark [--what=train,gpu,infer,input,convert,start] [--peer=torch|onnxruntime] [--json=FILE]
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ from wgan_vgg.config import REPORT_MODELS, Config, override
 from wgan_vgg.errors import InputError, Terminated
 from wgan_vgg.files import write_json
 
-PARTS = ("train", "infer", "input", "convert", "start")
+PARTS = ("train", "gpu", "infer", "input", "convert", "start")
 PRECISIONS = ("float32", "bfloat16")
 PEERS = ("torch", "onnxruntime")
 PEER_MODEL = "wgan-vgg"

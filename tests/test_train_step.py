@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_networks import batch, small_config
 
 from wgan_vgg import config, losses, models
 from wgan_vgg.models import layers
@@ -13,26 +14,6 @@ from wgan_vgg.training import gradient_shares, rows, train_step
 from wgan_vgg.training.adam import FusedAdam
 from wgan_vgg.training.distribute import Devices, make_strategy
 from wgan_vgg.training.state import create_state
-
-SMALL = {
-    "training.batch_size": 4,
-    "critic.filters": (4, 4),
-    "critic.dense_units": 8,
-    "generator.layers": 3,
-    "generator.filters": 4,
-    "vgg.weights": "random",
-    "vgg.layer": "block1_conv2",
-    "training.critic_steps": 3,
-}
-
-
-def small_config(model, **values):
-    return config.override(config.preset("report"), {"model": model, **SMALL, **values})
-
-
-def batch(seed, size=4):
-    normal = tf.random.stateless_uniform([size, 8, 8, 1], [seed, 0])
-    return normal + 0.1 * tf.random.stateless_normal([size, 8, 8, 1], [seed, 1]), normal
 
 
 def run_step(settings, images, critic_images=()):

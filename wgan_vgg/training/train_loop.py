@@ -25,7 +25,7 @@ from wgan_vgg.training.checkpoints import keep_best
 from wgan_vgg.training.distribute import Devices
 from wgan_vgg.training.monitor import Monitor
 from wgan_vgg.training.multi_step import MAX_STEPS_PER_CALL
-from wgan_vgg.training.precision_check import slow_bfloat16
+from wgan_vgg.training.precision_check import slower_than_float32
 from wgan_vgg.training.resume_check import check_same_config
 from wgan_vgg.training.rows import best_row, has_ended
 from wgan_vgg.training.signals import StopRequest
@@ -103,7 +103,7 @@ def train(
                 keep_best(run, best_row(rows, config.training.best_metric)["step"])
             return rows[-1]
         training = config.training
-        if text := slow_bfloat16(training.precision):
+        if text := slower_than_float32(training.precision):
             logger.warning("%s", text)
         images = {split: data.first(split, training.eval_images) for split in training.monitored_splits}
         with strategy.scope():
