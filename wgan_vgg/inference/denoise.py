@@ -86,9 +86,9 @@ def denoise(
                 job.picture.unlink(missing_ok=True)
         folder = output if is_folder else None
         work = Work(denoiser, settings, claims, folder=folder, progress=progress, on_series=on_series)
+        claims.let_others_in()
         if settings.preview and claims.first:
             work.preview([job for job in jobs if job in done])
-        claims.let_others_in()
         outcome = work.run(missing)
         outcome.skipped += len(done)
     if not outcome.files and not outcome.skipped:
