@@ -4,7 +4,6 @@ python -m experiments.benchmark [--what=train,gpu,infer,input,convert,start] [--
 """
 
 import importlib.util
-import logging
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,8 +51,6 @@ def job(values: flags.FlagValues) -> None:
     if values.peer:
         _check_peers_of_inference(values)
     quiet_tensorflow()
-    # Each model has a step of its own, and all are called alike: TensorFlow takes that for one that is traced anew.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from benchmark.report import describe_machine, plot_input, table
     from benchmark.run import measure
 

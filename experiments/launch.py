@@ -49,6 +49,7 @@ def launch(
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     for package in ("data_prep", "wgan_vgg"):
         logging.getLogger(package).setLevel(logging.INFO)
+    logging.getLogger("tensorflow").addFilter(_is_no_retracing)
     logging.getLogger("pydicom").propagate = False  # it logs the tracebacks of what is reported here in one line
     values = flags.FlagValues()
     flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
@@ -78,6 +79,11 @@ def launch(
         if type(error).__name__ not in ("ResourceExhaustedError", "PermissionDeniedError", "FailedPreconditionError"):
             raise
         _fail(str(error))
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    """Each model has functions of its own, all called alike: TensorFlow takes that for one that is traced anew."""
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def _fail(message: str, status: int = USER_ERROR) -> None:

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import REPO
 from test_train import tiny
 
 from wgan_vgg.checkpoint_reader import load_generator
@@ -215,3 +216,25 @@ def test_network_figures_count_the_layers_of_the_built_models():
         *("n64s1", "n64s2", "n128s1", "n128s2", "n256s1", "n256s2"),
         *("FC 1024", "FC 1"),
     ]
+
+
+def test_many_models_in_one_table_give_no_notice_of_retracing(network, identity, data_dir, tmp_path):
+    """TensorFlow takes the functions of five models, one each, for one that is traced anew."""
+    models = ",".join(f"m{number}={(network, identity)[number % 2]}" for number in range(6))
+    flags = (f"--models={models}", f"--data_dir={data_dir}", f"--output_dir={tmp_path / 'out'}", "--baselines=")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "experiments.evaluate",
+            *flags,
+            "--vgg_weights=none",
+            "--set=evaluation.repeated_images=0",
+        ],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "m5" in done.stdout
+    assert "retracing" not in done.stderr
