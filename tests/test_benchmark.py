@@ -145,7 +145,7 @@ def test_the_script_measures_every_part(script, tmp_path):
     status, out, err = script("benchmark", *arguments, f"--json={tmp_path / 'b.json'}", f"--plot={tmp_path / 'b.png'}")
     assert status == 0, err
     rows = json.loads((tmp_path / "b.json").read_text())["rows"]
-    assert {row["part"] for row in rows} == {"train", "infer", "input", "convert", "start"}
+    assert {row["part"] for row in rows} == {"train", "gpu", "infer", "input", "convert", "start"}
     assert all(row["rate"] > 0 for row in rows)
     (train,) = (row for row in rows if row["part"] == "train")
     assert train["share"] == pytest.approx(train["details"]["GFLOP/s"] / float(train["limit"].split()[2]), rel=0.05)
