@@ -156,7 +156,7 @@ def test_the_script_measures_every_part(script, tmp_path):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--what=trian", "--what=trian: unknown; take some of train, infer"),
+        ("--what=trian", "--what=trian: unknown; take some of train, gpu, infer"),
         ("--models=wgan-vg", "unknown; take one of"),
         ("--precisions=float16", "take some of float32, bfloat16"),
         ("--records=0", "--records=0: expected whole numbers from 1"),
