@@ -11,6 +11,7 @@ from unittest import mock
 import keras
 import numpy as np
 import tensorflow as tf
+from small_networks import SMALL_STEP
 
 from wgan_vgg import config
 from wgan_vgg.input_pipeline import DataSet
@@ -23,15 +24,9 @@ SETTINGS = config.override(
     config.preset("report"),
     {
         "model": "wgan-vgg",
-        "training.batch_size": 4,
+        **SMALL_STEP,
         "training.critic_steps": 2,
         "training.ema_decay": 0.9,
-        "critic.filters": (4, 4),
-        "critic.dense_units": 8,
-        "generator.layers": 3,
-        "generator.filters": 4,
-        "vgg.weights": "random",
-        "vgg.layer": "block1_conv2",
         "loss.content_weight": 1e-5,  # VGG's first block is large; without its whole weight SGD stays finite
     },
 )

@@ -12,7 +12,7 @@ import pydicom
 import pytest
 import tifffile
 from conftest import REPO, smooth_images, write_part
-from deployed import hu_images
+from deployed import ended_at_a_rename, hu_images
 from dicom_files import write_series, write_slice
 from test_disk import run_on_disk
 
@@ -22,20 +22,6 @@ from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
 
 SLICES = 11
-# Kills itself between writing the fifth slice and giving it its name.
-KILLED_AT_A_RENAME = """
-import os, signal, sys
-from experiments.denoise import main
-renames = 0
-def hook(event, args):
-    global renames
-    if event == "os.rename" and str(args[1]).endswith(".dcm"):
-        renames += 1
-        if renames == 5:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(hook)
-main(sys.argv[1:])
-"""
 
 
 def command(*flags: object) -> list[object]:
@@ -63,7 +49,9 @@ def unbroken(network, series, tmp_path_factory):
 
 
 def kill_at_a_rename(flags, output):
-    done = subprocess.run([sys.executable, "-c", KILLED_AT_A_RENAME, *flags], cwd=REPO, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", ended_at_a_rename("SIGKILL"), *flags], cwd=REPO, timeout=120, check=False
+    )
     assert done.returncode == -signal.SIGKILL
     assert [path.name for path in output.glob(".partial-*")] == [".partial-04.dcm"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 from conftest import REPO
-from deployed import hu_images
+from deployed import ended_at_a_rename, hu_images
 from dicom_files import write_slice
 
 from wgan_vgg.errors import InputError
@@ -20,20 +20,6 @@ from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
 
 FILES = [f"patient{patient}/{number:02d}.npy" for patient in range(3) for number in range(8)]
-# Stops itself, as a host that hangs does, while the fifth file is written.
-HANGS = """
-import os, signal, sys
-from experiments.denoise import main
-renames = 0
-def hook(event, args):
-    global renames
-    if event == "os.rename" and str(args[1]).endswith(".npy"):
-        renames += 1
-        if renames == 5:
-            os.kill(os.getpid(), signal.SIGSTOP)
-sys.addaudithook(hook)
-main(sys.argv[1:])
-"""
 
 
 def wait_for(what, seconds=60):
@@ -63,7 +49,7 @@ def test_three_processes_divide_a_tree_and_take_over_from_one_that_is_killed(net
         return started[-1]
 
     try:
-        victim = start("-c", HANGS, *flags)
+        victim = start("-c", ended_at_a_rename("SIGSTOP"), *flags)  # as a host that hangs
         wait_for(lambda: os.waitid(os.P_PID, victim.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None)
         by_victim = written()
         assert len(by_victim) == 4

@@ -3,12 +3,15 @@
 import json
 import logging
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+from conftest import REPO
+from deployed import identity_run
 from dicom_files import POSITIONS, ROLES, SIDE, at_position, prepare, refusal, stored_slice, write_patients, write_slice
 
 
@@ -164,3 +167,27 @@ def test_other_files_are_no_slices(mayo: Path) -> None:
 def test_without_pydicom(mayo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
     assert refusal(mayo) == 'the DICOM source needs pydicom: pip install -e ".[dicom]"'
+
+
+def test_what_pydicom_logs_is_not_shown(tmp_path):
+    dataset = pydicom.dcmread(write_slice(tmp_path / "a.dcm", np.arange(81, dtype=np.uint16).reshape(9, 9)))
+    dataset.compress(pydicom.uid.RLELossless)
+    dataset.PixelData = pydicom.encaps.encapsulate([b"damaged"])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(tmp_path / "a.dcm")
+    run = identity_run(tmp_path / "run").path
+    flags = [f"--model_dir={run}", f"--input={tmp_path / 'a.dcm'}", f"--output={tmp_path / 'b.dcm'}"]
+    command = [sys.executable, "-m", "experiments.denoise", *flags]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+
+
+def test_in_a_folder_other_modalities_are_passed_over_and_a_uid_that_occurs_twice_is_named(script, tmp_path):
+    model = identity_run(tmp_path / "model").path
+    write_slice(tmp_path / "in" / "a.dcm", np.full((9, 9), 1000, np.uint16))
+    write_slice(tmp_path / "in" / "mr.dcm", np.full((9, 9), 1000, np.uint16), Modality="MR")
+    (tmp_path / "in" / "b.dcm").write_bytes((tmp_path / "in" / "a.dcm").read_bytes())
+    flags = (f"--model={model}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
+    status, out, _ = script("denoise", *flags)
+    assert (status, "1 files" in out, "1 left out, 1 passed over" in out) == (5, True, True)
+    assert f"left out: {tmp_path / 'in' / 'b.dcm'}" in out

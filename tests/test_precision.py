@@ -2,6 +2,7 @@
 
 import pytest
 import tensorflow as tf
+from small_networks import batch, small_config
 from training_runs import tiny
 
 from wgan_vgg import config
@@ -11,15 +12,6 @@ from wgan_vgg.training import precision_check, train_step
 from wgan_vgg.training.state import create_state
 from wgan_vgg.training.train_loop import train
 
-CRITIC = {
-    "model": "wgan-mse",
-    "training.batch_size": 4,
-    "training.critic_steps": 3,
-    "generator.layers": 2,
-    "critic.filters": (4, 4),
-    "critic.dense_units": 4,
-}
-
 
 def test_bfloat16_trains_with_float32_weights_and_losses(script, data_dir, tmp_path):
     assert script("train", *tiny("wgan-vgg", data_dir, tmp_path / "b", "--precision=bfloat16", "--epochs=1"))[0] == 0
@@ -27,9 +19,9 @@ def test_bfloat16_trains_with_float32_weights_and_losses(script, data_dir, tmp_p
     reader = tf.train.load_checkpoint(str(tmp_path / "b" / "checkpoints" / "step-000000006"))
     types = {name: kind for name, kind in reader.get_variable_to_dtype_map().items() if kind.is_floating}
     assert set(types.values()) == {tf.float32}
-    settings = config.override(config.preset("demo"), CRITIC | {"training.precision": "bfloat16", "model": "wgan-vgg"})
-    state = create_state(settings, (32, 32), 24)
-    images = tuple(tf.random.stateless_uniform([4, 32, 32, 1], [0, number]) for number in range(2))
+    settings = small_config("wgan-vgg", **{"training.precision": "bfloat16"})
+    state = create_state(settings, (8, 8), 24)
+    images = batch(0)
     terms = train_step.build_train_step(state, settings, tf.distribute.get_strategy())(images, (images,) * 3, 0.0)
     found = [*terms.values(), state.generator(images[0]), state.critic(images[0]), state.vgg(images[0])]
     assert {value.dtype for value in found} == {tf.float32}
