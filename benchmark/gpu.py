@@ -1,4 +1,7 @@
-"""The least time that a training step can take on a GPU, from its arithmetic and its memory traffic."""
+"""What a training step should take on a GPU that is never idle, from its arithmetic and its memory traffic.
+
+A card's cache can hold the images of a small layer, and its memory then has less to do than is counted here.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -26,7 +29,7 @@ GPUS = {
 
 
 def gpu_rows(config: Config, models: Sequence[str], precisions: Sequence[str]) -> list[Row]:
-    """The bound of each model's step on each GPU: what a measurement there cannot be faster than.
+    """The estimate of each model's step on each GPU.
 
     Args:
       config: the run's; model and precision are replaced.
@@ -41,13 +44,15 @@ def gpu_rows(config: Config, models: Sequence[str], precisions: Sequence[str]) -
         weights = updated_weights(chosen, state)
         for name, gpu in GPUS.items():
             for precision in precisions:
-                seconds = least_seconds(work, weights, batch, precision, gpu)
+                seconds = busy_seconds(work, weights, batch, precision, gpu)
                 case = f"{model} {precision}, batch {batch}, {side}x{side}, {name}"
-                rows.append(Row("gpu", case, batch / seconds, "images/s at most", details={"seconds a step": seconds}))
+                rows.append(
+                    Row("gpu", case, batch / seconds, "images/s, computed", details={"seconds a step": seconds})
+                )
     return rows
 
 
-def least_seconds(work: Sequence[LayerWork], weights: int, batch: int, precision: str, gpu: Gpu) -> float:
+def busy_seconds(work: Sequence[LayerWork], weights: int, batch: int, precision: str, gpu: Gpu) -> float:
     """Seconds a step: each layer's arithmetic or its traffic, whichever takes longer, and Adam's traffic.
 
     Args:
