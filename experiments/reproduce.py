@@ -3,8 +3,10 @@
 python -m experiments.reproduce --preset=demo --workdir=FOLDER
 python -m experiments.reproduce --preset=report --source=lodopab --input_dir=HDF5_FILES --workdir=FOLDER
 
-With --study=protocol: one model instead, under the report's protocol and under one change of it at a time; with
---study=networks: one model with every generator.
+python -m experiments.reproduce --study=relatives --preset=lodopab --data_dir=RECORDS --row_seconds=240 --workdir=FOLDER
+
+With --study=protocol: one model instead, under the report's protocol and under one change of it at a time. With
+--study=relatives: every generator, every loss and training without pairs, each for the same time, in one table.
 """
 
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ from wgan_vgg.config.sources import SOURCES
 from wgan_vgg.errors import InputError
 from wgan_vgg.reproduction.protocols import STUDIES
 
+RELATIVES = "relatives"
 # Of the others, experiments.prepare makes records for --data_dir.
 TAKEN = [name for name, source in SOURCES.items() if source.reproducible]
 
@@ -27,8 +30,12 @@ TAKEN = [name for name, source in SOURCES.items() if source.reproducible]
 def define(values: flags.FlagValues) -> None:
     """The script's flags."""
     define_config(values, [*DATA_FLAGS, *TRAINING_FLAGS])
-    flags.DEFINE_list("models", list(REPORT_MODELS), "models to train, with commas", flag_values=values)
-    flags.DEFINE_string("study", None, f"a study instead of the tables: {', '.join(STUDIES)}", flag_values=values)
+    models = "models to train, with commas; with --study=relatives its rows (default: all)"
+    flags.DEFINE_list("models", list(REPORT_MODELS), models, flag_values=values)
+    flags.DEFINE_string(
+        "study", None, f"instead of the report's tables: {', '.join([*STUDIES, RELATIVES])}", flag_values=values
+    )
+    flags.DEFINE_float("row_seconds", 240.0, "--study=relatives: training of each row", flag_values=values)
     flags.DEFINE_string("model", None, "the study's model (default: the preset's)", flag_values=values)
     flags.DEFINE_integer(
         "seeds",
@@ -44,6 +51,13 @@ def define(values: flags.FlagValues) -> None:
 
 def job(values: flags.FlagValues) -> int:
     """Reproduces and prints Table 3, or runs a study and prints its table."""
+    studies = (*STUDIES, RELATIVES)
+    if values.study is not None and values.study not in studies:
+        raise InputError(f"--study={values.study}: unknown; take one of {', '.join(studies)}")
+    if values["row_seconds"].present and values.study != RELATIVES:
+        raise InputError("--row_seconds: goes with --study=relatives; give --steps or --epochs")
+    if values.study == RELATIVES:
+        return _relatives(values)
     if values.study is not None:
         for name in ("models", "data_dir"):
             if values[name].present:
@@ -76,6 +90,34 @@ def job(values: flags.FlagValues) -> int:
     parts = [results["verdict"], results["caption"], test_table(results)]
     print("\n\n".join([*parts, f"wrote {ReproductionDir(workdir).report_html}"]))
     return FAILED_TRAINING if any(model["collapsed"] for model in results["models"].values()) else DONE
+
+
+def _relatives(values: flags.FlagValues) -> int:
+    """Makes the relatives' table and prints its page."""
+    for name in ("model", "source", "input_dir", "steps", "epochs"):
+        if values[name].present:
+            raise InputError(f"--{name}: not used with --study=relatives, which trains rows on --data_dir; drop it")
+    config = read_config(values, forbidden_section="data")
+    workdir, data_dir = (Path(text) for text in required(values, "workdir", "data_dir"))
+    quiet_tensorflow()
+    from wgan_vgg.reporting.relatives_tables import relatives_markdown
+    from wgan_vgg.reproduction import relatives
+    from wgan_vgg.reproduction.run_relatives import run_relatives
+    from wgan_vgg.run_dir import RelativesDir
+
+    names = values.models if values["models"].present else list(relatives.RELATIVES)
+    with Reporter().shown() as report:
+        results = run_relatives(
+            config,
+            names,
+            data_dir,
+            workdir,
+            row_seconds=values.row_seconds,
+            seeds=values.seeds,
+            progress=report,
+        )
+    print(f"{relatives_markdown(results)}\nwrote {RelativesDir(workdir).results_md}")
+    return FAILED_TRAINING if any(row["ending"] for row in results["rows"]) else DONE
 
 
 def _study(values: flags.FlagValues, config: Config, workdir: Path) -> int:

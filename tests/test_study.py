@@ -8,8 +8,7 @@ from training_runs import TINY, files_with_times
 
 from data_prep.errors import InputError
 from wgan_vgg import config
-from wgan_vgg.config import GeneratorConfig, nested
-from wgan_vgg.config.networks import GENERATORS
+from wgan_vgg.config import nested
 from wgan_vgg.files import read_json
 from wgan_vgg.reporting import study_tables
 from wgan_vgg.reproduction import protocols
@@ -98,16 +97,6 @@ def test_phantoms_of_ones_own_are_kept():
     assert usual.train_patients * usual.min_slices >= 128
 
 
-def test_the_networks_differ_in_the_generator_alone_and_each_has_its_own_settings():
-    base = config.preset("lodopab", {"model": "generator-mse"})  # whose noise is not gaussian
-    found = protocols.variant_configs("networks", base, "lodopab")
-    assert [one.generator for one in found.values()] == [GeneratorConfig(name=name) for name in GENERATORS]
-    first = nested.to_dict(found["plain-cnn"])
-    for name, one in found.items():
-        changed = nested.differences(first, nested.to_dict(one))
-        assert all(line.startswith("generator.") for line in changed), name
-
-
 def test_without_a_critic_its_row_is_left_out():
     configs = protocols.variant_configs(
         "protocol", config.override(config.preset("demo"), {"model": "wgan"}), "phantoms"
@@ -187,7 +176,7 @@ def test_a_failed_row_is_named_the_others_go_on_and_the_status_is_3(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--study=noise"], "study=noise: unknown; take one of protocol, networks"),
+        (["--study=noise"], "study=noise: unknown; take one of protocol, relatives"),
         (["--model=wgan-gp"], "model 'wgan-gp': unknown"),
         (["--models=wgan"], "--models: not used with --study"),
         (["--data_dir=/nowhere"], "--data_dir: not used with --study"),

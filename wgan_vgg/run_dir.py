@@ -114,6 +114,25 @@ class StudyDir(_Folder):
         return RunDir(self.run(variant, repetition).path / "on_first_data")
 
 
+class RelativesDir(_Folder):
+    """The layout of the relatives' table under a work directory: a run for each row and seed, an evaluation a seed."""
+
+    def __init__(self, workdir: Path) -> None:
+        super().__init__(workdir / "relatives")
+        self.costs = self.path / "costs.json"
+        self.references = ReferencesDir(self.path / "references")
+        self.results_json = self.path / "relatives.json"
+        self.results_md = self.path / "relatives.md"
+
+    def run(self, row: str, repetition: int = 0) -> "RunDir":
+        """The run of a row; a repetition with another seed stands beside the first one."""
+        return RunDir(self.path / _repeated(row, repetition))
+
+    def evaluation(self, repetition: int) -> "RunDir":
+        """Where all rows of a seed are evaluated together."""
+        return RunDir(self.path / _repeated("evaluation", repetition))
+
+
 def _repeated(name: str, repetition: int) -> str:
     return f"{name}-repetition-{repetition}" if repetition else name
 

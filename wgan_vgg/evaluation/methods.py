@@ -39,15 +39,15 @@ class Method:
     any_image: bool = True
 
 
-def from_run(run: RunDir, weights: str = "raw") -> Method:
-    """A run's generator, under its model's name, which says so where the weights are not the newest raw ones.
+def from_run(run: RunDir, weights: str = "raw", name: str | None = None) -> Method:
+    """A run's generator, under a name or its model's, which says so where the weights are not the newest raw ones.
 
     Raises:
       InputError: as checkpoint_reader.load_generator.
     """
     config, generator = run.load_config(), load_generator(run, weights)
     return Method(
-        config.model if weights == "raw" else f"{config.model}-{weights}",
+        name or (config.model if weights == "raw" else f"{config.model}-{weights}"),
         lambda batch: outputs(generator, config.generator, batch.low_dose[..., None]),
         saved_step(run, weights),
     )

@@ -108,3 +108,28 @@ class Study(TypedDict):
     report_batch_size: int
     left_out: list[str]
     rows: list[StudyRow]
+
+
+class RelativesRow(TypedDict):
+    """One row, see reproduction.relatives."""
+
+    name: str
+    model: str
+    begins_with: str | None
+    parameters: int
+    seconds_a_step: float
+    seconds_a_slice: float
+    steps: int | None
+    chosen_steps: list[int | None]  # the checkpoint that is evaluated, for each seed
+    ending: str  # "" where the training was done
+
+
+class Relatives(TypedDict):
+    """The content of relatives.json."""
+
+    caption: str
+    vgg_weights: str | None
+    row_seconds: float
+    seeds: list[int]
+    rows: list[RelativesRow]
+    evaluation: Evaluation

@@ -1,4 +1,4 @@
-"""What studies compare: the report's protocol with one change at a time towards what its authors ran; and networks.
+"""What the protocol study compares: the report's protocol with one change at a time towards what its authors ran.
 
 Sources as in config.sections: "notebook" is the report's authors' own code, whose every choice differs from the
 report's text or from good practice.
@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wgan_vgg.config import Config, PhantomConfig, override
-from wgan_vgg.config.networks import GENERATORS
 from wgan_vgg.errors import InputError
 
 
@@ -51,12 +50,7 @@ PROTOCOL = {
         leaks=True,
     ),
 }
-_FIRST, *_OTHERS = GENERATORS
-NETWORKS = {
-    _FIRST: Variant(_FIRST, "report 5.1, Figure 1"),
-    **{name: Variant(name, "docs/relatives.md", {"generator.name": name}) for name in _OTHERS},
-}
-STUDIES = {"protocol": PROTOCOL, "networks": NETWORKS}
+STUDIES = {"protocol": PROTOCOL}
 
 # Of every row. Whole files of LoDoPaB-CT's disjoint parts: all rows, leaking or not, have the same test slices, which
 # are the notebook's. The classical denoisers, the distance in VGG features and HU windows stand in `reproduce`'s own
