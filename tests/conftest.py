@@ -5,6 +5,7 @@ import os
 import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import wgan_vgg  # noqa: F401, I001  # before TensorFlow, whose settings it makes
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

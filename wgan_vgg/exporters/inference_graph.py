@@ -42,7 +42,7 @@ def _in_halves(network: Network, extent: Extent) -> Network:
 
 
 def _last_by_shifts(generator: keras.Model, last: keras.layers.Conv2D) -> Network:
-    """The last convolution, into one channel, as a product of matrices and shifted images that are added up.
+    """The last convolution, into one channel, as one of 1x1 for all taps and shifted images that are added up.
 
     TensorFlow's convolutions are made for many channels; on CPUs this takes half the time.
     """
@@ -53,8 +53,10 @@ def _last_by_shifts(generator: keras.Model, last: keras.layers.Conv2D) -> Networ
 
     def network(images: tf.Tensor) -> tf.Tensor:
         values = tf.cast(features(images, training=False), tf.float32)
-        kernel = tf.reshape(last.kernel.value, [side * side, -1])
-        shares = tf.linalg.matmul(values, kernel, transpose_b=True)
+        # One output for each tap. TensorFlow's product of matrices would depend, on some CPUs and in the last bits, on
+        # the other images of the batch.
+        kernel = tf.reshape(last.kernel.value, [1, 1, side * side, -1])
+        shares = tf.nn.conv2d(values, tf.transpose(kernel, [0, 1, 3, 2]), 1, "VALID")
         if last.padding == "same":
             around = [side // 2, side // 2]
             shares = tf.pad(shares, [[0, 0], around, around, [0, 0]])
