@@ -11,6 +11,7 @@ from data_prep.config import DataConfig
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
 from data_prep.json_types import Manifest, Photons
+from data_prep.parts import WHOLE, Part
 from data_prep.progress import Progress, silent
 from data_prep.staging import check_free
 
@@ -24,6 +25,7 @@ def prepare_lodopab(
     *,
     seed: int,
     allow_leak: bool = False,
+    part: Part = WHOLE,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> Manifest:
@@ -37,7 +39,7 @@ def prepare_lodopab(
       config: everything else that decides the records, but for the seed.
       seed: decides the patients' order and every noise field.
       allow_leak: let patients occur in more than one split, as the notebook does.
-      workers, progress: see tfrecords.write_dataset.
+      part, workers, progress: see tfrecords.write_dataset.
 
     Returns:
       The manifest.
@@ -83,6 +85,7 @@ def prepare_lodopab(
                 },
                 "patients_in_both": leaking if leaking is not None else tfrecords.UNKNOWN_PATIENT,
             },
+            part=part,
             workers=workers,
             progress=progress,
         )

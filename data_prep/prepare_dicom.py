@@ -20,6 +20,7 @@ from data_prep.errors import InputError
 from data_prep.hu import DICOM_RANGE_HU
 from data_prep.json_types import Manifest, Unknown
 from data_prep.noise_insertion import NoiseInsertion
+from data_prep.parts import WHOLE, Part
 from data_prep.patches import InsertNoise, PatchReader, to_range
 from data_prep.progress import Progress, silent
 from data_prep.staging import check_free
@@ -44,6 +45,7 @@ def prepare_dicom(
     normal_dose_description: str = "Full Dose Images",
     hu_window: tuple[float, float] = DICOM_RANGE_HU,
     strict: bool = False,
+    part: Part = WHOLE,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> Manifest:
@@ -70,7 +72,7 @@ def prepare_dicom(
       low_dose_description, normal_dose_description: the two series in TCIA's layout.
       hu_window: the HU that become 0 and 1; the default is the TF1 repository's.
       strict: a malformed file is an error, instead of being named, counted and skipped with its partner.
-      workers: see tfrecords.write_dataset.
+      part, workers: see tfrecords.write_dataset.
       progress: called after each pair of slices in the first pass, and of each record in the second.
 
     Returns:
@@ -126,6 +128,7 @@ def prepare_dicom(
                 set().union(*(set(one) & set(other) for one, other in itertools.combinations(ids.values(), 2)))
             ),
         },
+        part=part,
         workers=workers,
         progress=progress,
     )

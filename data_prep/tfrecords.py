@@ -18,8 +18,9 @@ import tensorflow as tf
 
 from data_prep import tfds_metadata
 from data_prep.errors import InputError
-from data_prep.json_types import Description, Manifest, Shard
+from data_prep.json_types import Description, Manifest, Shard, Split
 from data_prep.manifest import MANIFEST, OWN_DIGEST, own_digest, sha256
+from data_prep.parts import WHOLE, Part, write_part
 from data_prep.progress import Progress, silent
 from data_prep.staging import staged_folder
 
@@ -96,10 +97,11 @@ def write_dataset(
     *,
     shards: int,
     description: Description,
+    part: Part = WHOLE,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> Manifest:
-    """Writes a data set; the result does not depend on the number of workers.
+    """Writes a data set; the result does not depend on the number of workers, nor of parts.
 
     Args:
       output_dir: where the data set appears, whole, at the end; must not exist or be empty.
@@ -107,43 +109,53 @@ def write_dataset(
       make_record: turns one item into a Record; called from several threads.
       shards: files per split, at most one per record.
       description: what the manifest says besides shards and counts.
+      part: this call's share of the shards; the call that ends last makes the data set, see parts.write_part.
       workers: threads; by default one per core.
       progress: called after each record.
 
     Returns:
-      The manifest.
+      The manifest; that of the part alone while others are missing.
 
     Raises:
-      InputError: `output_dir` is taken, an image differs in shape from the first, or the disk is full.
+      InputError: `output_dir` is taken, an image differs in shape from the first, the disk is full, or the parts were
+        not made with the same arguments.
     """
-    with staged_folder(output_dir) as folder:
-        jobs = [
-            (f"{NAME}-{split}.tfrecord-{number:05d}-of-{count:05d}", split, items[number::count])
-            for split, items in splits.items()
-            for count in [min(shards, len(items))]
-            for number in range(count)
-        ]
-        first = make_record(jobs[0][2][0])
-        image_shape = first.normal_dose.shape
-        counter = _Counter(sum(len(items) for items in splits.values()), progress)
+    jobs = [
+        (f"{NAME}-{split}.tfrecord-{number:05d}-of-{count:05d}", split, items[number::count])
+        for split, items in splits.items()
+        for count in [min(shards, len(items))]
+        for number in range(count)
+    ]
+    first = make_record(jobs[0][2][0])
+    image_shape = first.normal_dose.shape
+    own = jobs[part.number :: part.of]
+    counter = _Counter(sum(len(items) for _, _, items in own), progress)
 
-        def write(job: tuple[str, str, Sequence[Item]]) -> Shard:
+    def write(folder: Path) -> Manifest:
+        def write_one(job: tuple[str, str, Sequence[Item]]) -> Shard:
             return _write_shard(folder / job[0], job[2], make_record, image_shape, counter)
 
         with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-            infos = list(pool.map(write, jobs))
-        manifest: Manifest = {**description, "image_shape": list(image_shape), "splits": {}}
-        for (_, split, items), info in zip(jobs, infos, strict=True):
-            entry = manifest["splits"].setdefault(split, {"records": 0, "shards": []})
-            entry["records"] += len(items)
-            entry["shards"].append(info)
+            infos = list(pool.map(write_one, own))
+        entries: dict[str, Split] = {split: {"records": 0, "shards": []} for split in splits}
+        for (_, split, items), info in zip(own, infos, strict=True):
+            entries[split]["records"] += len(items)
+            entries[split]["shards"].append(info)
+        return {**description, "image_shape": list(image_shape), "splits": entries}
+
+    def finish(folder: Path, manifest: Manifest) -> Manifest:
         manifest["files"] = {}
         for name, content in tfds_metadata.files(manifest, has_photons=first.photons is not None).items():
             (folder / name).write_text(json.dumps(content, indent=1) + "\n")
             manifest["files"][name] = sha256(folder / name)
         manifest[OWN_DIGEST] = own_digest(manifest)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-    return manifest
+        return manifest
+
+    if part != WHOLE:
+        return write_part(output_dir, part, write, finish)
+    with staged_folder(output_dir) as folder:
+        return finish(folder, write(folder))
 
 
 class _Counter:

@@ -6,7 +6,10 @@ python -m experiments.prepare --source=dicom --preset=yang2018 --noise=poisson -
     --test_patients=P7 --input_dir=FULL_DOSE_SCANS --output_dir=OUT
 python -m experiments.prepare --source=phantoms --preset=demo --write_observations --noise=observations \\
     --projection_coarseness=4 --input_dir=FOLDER --output_dir=RECORDS
+python -m experiments.prepare --hosts=4 --host=0 --source=lodopab --input_dir=SHARED/LODOPAB --output_dir=SHARED/RECORDS
 python -m experiments.prepare --verify=RECORDS
+
+With --hosts=4, four calls with --host=0 to 3 write a quarter of the shards each; the last to end makes the data set.
 """
 
 import dataclasses
@@ -19,6 +22,7 @@ from absl import flags
 from data_prep.hu import DICOM_RANGE_HU
 from data_prep.json_types import Manifest
 from data_prep.noise_blocks import Smoothness
+from data_prep.parts import WHOLE, Part, check_parts
 from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_config, required
 from experiments.launch import launch, quiet_tensorflow
 from experiments.progress import Reporter
@@ -62,6 +66,10 @@ def define(values: flags.FlagValues) -> None:
     for name, default in dataclasses.asdict(Smoothness()).items():
         define_one = flags.DEFINE_integer if isinstance(default, int) else flags.DEFINE_float
         define_one(name, default, f"noise blocks: {_SMOOTHNESS[name]}", flag_values=values)
+    flags.DEFINE_integer(
+        "hosts", 1, "calls, on hosts that share the folders, among which shards are divided", flag_values=values
+    )
+    flags.DEFINE_integer("host", 0, "which of them this call is, from 0", flag_values=values)
     flags.DEFINE_boolean("strict", False, "DICOM: a malformed file is an error", flag_values=values)
 
 
@@ -81,9 +89,15 @@ def job(values: flags.FlagValues) -> None:
         raise InputError(f"--source={values.source}: unknown; take one of {', '.join(SOURCES)}")
     if values.write_observations and isinstance(config.data.photons, tuple):
         raise InputError(f"--write_observations: simulates one dose; give one of --photons={values.photons}")
+    part = Part(values.host, values.hosts)
+    if part != WHOLE and (source.write or values.download):
+        raise InputError(
+            f"--hosts={part.of}: all calls would write into --input_dir; make its files first, by one call"
+        )
     quiet_tensorflow()
     from data_prep.staging import check_free
 
+    check_parts(output_dir, part)
     check_free(output_dir)
     with Reporter().shown() as report:
         source.make_files(config, input_dir, report)
@@ -93,10 +107,11 @@ def job(values: flags.FlagValues) -> None:
             output_dir,
             allow_leak=config.preset == "notebook",
             progress=report,
+            part=part,
             **options,
         )
     _describe(manifest)
-    print(f"wrote {output_dir}")
+    print(f"wrote {output_dir}" if output_dir.exists() else f"wrote host {part.number}'s part; others are missing yet")
 
 
 def _options(values: flags.FlagValues) -> dict[str, Any]:

@@ -15,8 +15,8 @@ class Source:
     """One source; functions are given as such, or as "module:function", imported late.
 
     Attributes:
-      prepare: called as prepare(config, input_dir, output_dir, allow_leak=..., progress=..., **options), config being a
-        wgan_vgg.config.Config; makes a data set and returns its manifest.
+      prepare: called as prepare(config, input_dir, output_dir, allow_leak=..., progress=..., part=..., **options),
+        config being a wgan_vgg.config.Config; makes a data set and returns its manifest.
       options: the flags of experiments.prepare that it takes besides, with a default each.
       reproducible: experiments.reproduce takes it too: it needs no option, and its records are pairs to denoise.
       write: where it makes its files itself, called as write(config, input_dir, progress).

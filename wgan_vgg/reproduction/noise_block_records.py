@@ -15,6 +15,7 @@ from data_prep.errors import InputError
 from data_prep.json_types import Manifest
 from data_prep.modelled_noise import white_field
 from data_prep.noise_blocks import SPREAD, Smoothness, noise_blocks
+from data_prep.parts import WHOLE, Part
 from data_prep.progress import Progress
 from wgan_vgg.config import Config
 from wgan_vgg.input_pipeline import DataSet
@@ -38,6 +39,7 @@ def prepare(
     *,
     allow_leak: bool,  # noqa: ARG001  # the splits are those of the records
     progress: Progress,
+    part: Part = WHOLE,
     **smoothness: float,
 ) -> Manifest:
     """Makes records of the smooth blocks of prepared records, of which only `low_dose` is read.
@@ -49,6 +51,7 @@ def prepare(
       input_dir: folder of records.
       output_dir: folder to be made.
       allow_leak: not used.
+      part: see tfrecords.write_dataset.
       progress: of the blocks' search and of the writing.
       smoothness: the fields of data_prep.noise_blocks.Smoothness.
 
@@ -89,6 +92,7 @@ def prepare(
             "patients_in_both": manifest["patients_in_both"],
             "block_deviations": [block.deviation for block in splits["train"]],
         },
+        part=part,
         progress=progress,
     )
 

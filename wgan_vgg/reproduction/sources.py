@@ -10,6 +10,7 @@ from data_prep import phantoms as phantom_files
 from data_prep.geometry import Geometry
 from data_prep.json_types import Manifest
 from data_prep.observations import write_observations as write_observation_files
+from data_prep.parts import WHOLE, Part
 from data_prep.prepare import prepare_lodopab
 from data_prep.progress import Progress, silent
 from wgan_vgg.config import Config
@@ -41,6 +42,7 @@ def phantoms(
     *,
     allow_leak: bool,
     progress: Progress,
+    part: Part = WHOLE,
     write_observations: bool = False,
 ) -> Manifest:
     """Records of phantoms, whose files have LoDoPaB-CT's form; their low-dose sinograms are first made if asked for."""
@@ -52,7 +54,7 @@ def phantoms(
             geometry=Geometry().coarser(config.data.projection_coarseness),
             progress=progress,
         )
-    return lodopab(config, input_dir, output_dir, allow_leak=allow_leak, progress=progress)
+    return lodopab(config, input_dir, output_dir, allow_leak=allow_leak, progress=progress, part=part)
 
 
 def lodopab(
@@ -62,6 +64,7 @@ def lodopab(
     *,
     allow_leak: bool,
     progress: Progress,
+    part: Part = WHOLE,
     download: Sequence[str] = (),
 ) -> Manifest:
     """Records of LoDoPaB-CT's files; the parts to download are brought first."""
@@ -71,7 +74,7 @@ def lodopab(
         observations = config.data.noise == "observations"
         logger.info("%s", download_lodopab(input_dir, download, observations=observations, progress=progress))
     return prepare_lodopab(
-        input_dir, output_dir, config.data, seed=config.seed, allow_leak=allow_leak, progress=progress
+        input_dir, output_dir, config.data, seed=config.seed, allow_leak=allow_leak, progress=progress, part=part
     )
 
 
