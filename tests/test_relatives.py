@@ -78,7 +78,7 @@ def test_the_table_is_of_the_rows_runs_and_is_not_made_twice(script, data_dir, t
         assert results["evaluation"]["methods"][name]["psnr"] == pytest.approx(sum(means) / 2)
     first = place.run("plain-cnn", 1).path
     assert place.run("wgan-mse", 1).stored()["init_from"]["source"] == str(first)
-    assert "| noisy input " in out and "| gaussian " in out
+    assert "| noisy input " in out and "| gaussian " in out and "convolutions in float32" in out
     assert place.results_md.read_text().strip() in out
     before = files_with_times(tmp_path)
     assert script("reproduce", *arguments)[0] == 0

@@ -130,6 +130,7 @@ class Relatives(TypedDict):
     caption: str
     vgg_weights: str | None
     row_seconds: float
+    precision: str  # of the convolutions
     seeds: list[int]
     rows: list[RelativesRow]
     evaluation: Evaluation

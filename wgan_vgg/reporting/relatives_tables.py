@@ -11,7 +11,7 @@ def relatives_markdown(results: Relatives) -> str:
     seeds = ", ".join(map(str, results["seeds"]))
     about = (
         f"{data}. Each row trained for {duration(results['row_seconds'])}, which is as many steps as fit into that, by "
-        f"the time of a step on this machine; seeds: {seeds}."
+        f"the time of a step on this machine; convolutions in {results['precision']}; seeds: {seeds}."
     )
     costs = (
         "Parameters are the generator's. A step is the whole training step, a slice one of the records', denoised "

@@ -82,6 +82,7 @@ def run_relatives(
         "caption": describe_data(summaries[0]["data"]),
         "vgg_weights": weights,
         "row_seconds": row_seconds,
+        "precision": config.training.precision,
         "seeds": [config.seed + repetition for repetition in range(seeds)],
         "rows": [
             _row(name, costs[name], [place.run(name, repetition) for repetition in range(seeds)], endings[name])
