@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +98,33 @@ def test_two_workers_of_which_one_is_stopped(data_dir, tmp_path, how, others_sta
         assert finish(process)[0] == 0
     assert_same_run(whole, broken, 72)
     assert not list(broken.glob(".worker-*"))
+
+
+# docs/training.md's loop, for any command.
+AGAIN = 'until "$@"; do status=$?; case $status in 4|137|143) ;; *) exit $status ;; esac; done'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1], ids=["the-chief", "the-other"])
+def test_workers_in_a_loop_begin_again_by_themselves(data_dir, tmp_path, killed):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+
+    def start_both(workdir):
+        flags = tiny("wgan-mse", data_dir, workdir, "--epochs=12", "--strategy=multi_worker")
+        command = ["bash", "-c", AGAIN, "loop", sys.executable, "-m", "experiments.train", *flags]
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+        return [subprocess.Popen(command, cwd=REPO, env=environment, **pipes) for environment in cluster(2)]
+
+    for loop in start_both(whole):
+        assert finish(loop)[0] == 0
+    loops = start_both(broken)
+    wait_until(lambda: (newest_step(RunDir(broken)) or 0) >= 18, loops[0])
+    children = Path(f"/proc/{loops[killed].pid}/task/{loops[killed].pid}/children").read_text()
+    os.kill(int(children), signal.SIGKILL)
+    ends = [finish(loop) for loop in loops]
+    assert [status for status, _ in ends] == [0, 0], ends
+    assert "another worker has gone" in ends[1 - killed][1], "it ended and began again"
+    assert_same_run(whole, broken, 72)
 
 
 def test_workers_whose_runs_differ_are_told(data_dir, tmp_path):
