@@ -63,6 +63,7 @@ def check_parts(output_dir: Path, part: Part) -> None:
 def write_part(
     output_dir: Path,
     part: Part,
+    about: Mapping[str, object],
     write: Callable[[Path], Manifest],
     finish: Callable[[Path, Manifest], Manifest],
 ) -> Manifest:
@@ -73,6 +74,7 @@ def write_part(
     Args:
       output_dir: of the whole data set.
       part: which one.
+      about: what the manifest of every part says besides its shards.
       write: writes the part's shards into a folder; returns the manifest, with the shards of the part alone.
       finish: completes a folder that has all shards; returns the manifest completed.
 
@@ -80,11 +82,12 @@ def write_part(
       The data set's manifest, or this part's while others are missing.
 
     Raises:
-      InputError: the parts were not made with the same arguments, or the disk is full.
+      InputError: the parts were not made with the same arguments, one is not whole, or the disk is full.
     """
     check_parts(output_dir, part)
     place = parts_dir(output_dir)
     own = place / part.folder_name
+    _found(place, part, about)
     if not own.exists():
         with staged_folder(own) as folder:
             manifest = write(folder)
@@ -92,9 +95,7 @@ def write_part(
     with _waiting_for(place):
         if (output_dir / MANIFEST).exists():  # another call made it, while this one waited
             return load_manifest(output_dir)
-        folders = [place / Part(number, part.of).folder_name for number in range(part.of)]
-        found = {folder: json.loads((folder / MANIFEST).read_text()) for folder in folders if folder.exists()}
-        _check_same(found, own)
+        found = _found(place, part, about)
         if len(found) < part.of:
             return found[own]
         with staged_folder(output_dir) as whole:
@@ -131,19 +132,24 @@ def _merged(manifests: Sequence[Manifest]) -> Manifest:
     return {**merged, "splits": splits}
 
 
-def _check_same(found: Mapping[Path, Manifest], own: Path) -> None:
-    """Raises InputError unless all parts were made of the same with the same arguments."""
+def _found(place: Path, part: Part, about: Mapping[str, object]) -> dict[Path, Manifest]:
+    """The manifests of the parts that are there, in order.
 
-    def about(manifest: Manifest) -> dict[str, object]:
-        return {key: value for key, value in manifest.items() if key != "splits"}
-
+    Raises:
+      InputError: one is not whole, or was made of other files or with other arguments.
+    """
+    folders = [place / Part(number, part.of).folder_name for number in range(part.of)]
+    found = {folder: load_manifest(folder) for folder in folders if folder.exists()}
+    expected = json.loads(json.dumps(about))
     for folder, manifest in found.items():
-        differing = [key for key, value in about(found[own]).items() if about(manifest).get(key) != value]
+        said = {key: value for key, value in manifest.items() if key != "splits"}
+        differing = [key for key in expected | said if expected.get(key) != said.get(key)]
         if differing:
             raise InputError(
-                f"{folder}: made of other files or with other arguments than {own.name} ({', '.join(differing)} "
-                "differ); remove what is wrong and call again"
+                f"{folder}: made of other files or with other arguments than this call's ({', '.join(differing)} "
+                "differ); give the same, or remove the folder"
             )
+    return found
 
 
 @contextlib.contextmanager

@@ -153,7 +153,7 @@ def write_dataset(
         return manifest
 
     if part != WHOLE:
-        return write_part(output_dir, part, write, finish)
+        return write_part(output_dir, part, {**description, "image_shape": list(image_shape)}, write, finish)
     with staged_folder(output_dir) as folder:
         return finish(folder, write(folder))
 

@@ -21,6 +21,7 @@ from absl import flags
 
 from data_prep.hu import DICOM_RANGE_HU
 from data_prep.json_types import Manifest
+from data_prep.manifest import MANIFEST
 from data_prep.noise_blocks import Smoothness
 from data_prep.parts import WHOLE, Part, check_parts
 from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_config, required
@@ -111,7 +112,11 @@ def job(values: flags.FlagValues) -> None:
             **options,
         )
     _describe(manifest)
-    print(f"wrote {output_dir}" if output_dir.exists() else f"wrote host {part.number}'s part; others are missing yet")
+    print(
+        f"wrote {output_dir}"
+        if (output_dir / MANIFEST).exists()
+        else f"wrote host {part.number}'s part; others are missing yet"
+    )
 
 
 def _options(values: flags.FlagValues) -> dict[str, Any]:

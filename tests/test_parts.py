@@ -53,9 +53,28 @@ def test_parts_of_other_arguments_or_another_division_are_refused(hdf5_dir, tmp_
     with pytest.raises(InputError, match=r"00000-of-00002: made of other files or with other .* \(seed differ\)"):
         prepare_lodopab(hdf5_dir, out, PREPARE, seed=1, part=Part(1, 2))
     assert not out.exists()
+    assert [path.name for path in parts_dir(out).glob("*-of-*")] == ["00000-of-00002"], "refused before the work"
     for number, of, message in ((2, 2, "host=2: must be 0 to 1, as hosts=2"), (0, 0, "hosts=0: must be 1 or more")):
         with pytest.raises(InputError, match=message):
             Part(number, of)
+
+
+def test_a_part_that_is_not_whole_is_named_and_no_data_set_appears(hdf5_dir, tmp_path):
+    out = tmp_path / "data"
+    prepare_lodopab(hdf5_dir, out, PREPARE, seed=0, part=Part(0, 2))
+    shard = next(parts_dir(out).rglob("*.tfrecord-*"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(InputError, match=f"{shard.name}: .* bytes, the manifest says"):
+        prepare_lodopab(hdf5_dir, out, PREPARE, seed=0, part=Part(1, 2))
+    assert not out.exists()
+
+
+def test_an_empty_output_folder_is_not_taken_for_the_data_set(script, hdf5_dir, tmp_path):
+    (tmp_path / "data").mkdir()
+    flags = ["--image_size=16", "--num_train=6", "--num_test=3", "--hosts=2", f"--input_dir={hdf5_dir}"]
+    printed = [script("prepare", *flags, f"--output_dir={tmp_path / 'data'}", f"--host={n}")[1] for n in range(2)]
+    assert "others are missing yet" in printed[0] and "wrote" in printed[1]
+    assert load_manifest(tmp_path / "data")["splits"]["train"]["records"] == 6
 
 
 def test_parts_that_a_kill_at_the_end_left_are_removed(script, hdf5_dir, tmp_path):
