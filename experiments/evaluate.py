@@ -42,6 +42,12 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_boolean("best", False, "evaluate the run's best checkpoint, too", flag_values=values)
     flags.DEFINE_string("name", None, "what tables call it (default: its folder's name)", flag_values=values)
     flags.DEFINE_string("output_dir", None, "where its results go, as in a run directory", flag_values=values)
+    flags.DEFINE_string(
+        "references",
+        None,
+        "folder that keeps what the baselines did on these records, for other models, too (default: in the results)",
+        flag_values=values,
+    )
     flags.DEFINE_string("data_dir", None, "folder of records", flag_values=values)
     flags.DEFINE_string("split", "test", "which split", flag_values=values)
     flags.DEFINE_list(
@@ -80,7 +86,7 @@ def job(values: flags.FlagValues) -> None:
     from wgan_vgg.reporting.comparison_tables import comparison_markdown
     from wgan_vgg.reporting.dose_tables import dose_markdown, of_dose
     from wgan_vgg.reporting.verdict import verdict
-    from wgan_vgg.run_dir import RunDir
+    from wgan_vgg.run_dir import ReferencesDir, RunDir
 
     results = RunDir(output_dir)
     config = read_evaluation(values, results.load_config() if given == ["workdir"] else Config())
@@ -106,6 +112,7 @@ def job(values: flags.FlagValues) -> None:
                 split,
                 config,
                 beside=beside,
+                references=ReferencesDir(Path(values.references)) if values.references else None,
                 save_images=Path(values.save_images) if values.save_images and split == values.split else None,
                 progress=report,
             )

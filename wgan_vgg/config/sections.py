@@ -83,8 +83,8 @@ class CriticConfig:
     name: str = "report"  # report 5.2 and Figure 2
     filters: tuple[int, ...] | None = setting(None, at_least=1, some=True)  # of "report" strides are 1 and 2 by turns
     dense_units: int | None = setting(None, at_least=1)
-    conv_slope: float | None = None  # of the leaky ReLUs
-    dense_slope: float | None = None
+    conv_slope: float | None = setting(None, at_least=0)  # of the leaky ReLUs
+    dense_slope: float | None = setting(None, at_least=0)
     # "same", or "symmetric": one pixel on every side, as in the notebook (PyTorch)
     padding: str | None = setting(None, choices=("same", "symmetric"))
     sigmoid_output: bool | None = None  # paper: the critic's output is linear

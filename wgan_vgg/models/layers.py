@@ -94,9 +94,13 @@ class PiecewiseLeakyReLU(keras.layers.LeakyReLU):
 def _leaky_relu(inputs: tf.Tensor, slope: float) -> tf.Tensor:
     @tf.custom_gradient
     def function(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            return tf.raw_ops.LeakyReluGrad(gradients=upstream, features=tf.stop_gradient(x), alpha=slope)
+        output = tf.nn.leaky_relu(x, slope)
 
-        return tf.nn.leaky_relu(x, slope), gradient
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            # Of the output, which has the input's sign: where the gradient reads the input, TensorFlow cannot fuse the
+            # convolution with its bias, and says so in every step.
+            return tf.raw_ops.LeakyReluGrad(gradients=upstream, features=tf.stop_gradient(output), alpha=slope)
+
+        return output, gradient
 
     return function(inputs)
