@@ -21,7 +21,7 @@ from wgan_vgg.evaluation import baselines
 from wgan_vgg.evaluation.observers import CHO
 from wgan_vgg.inference.summary import mismatch
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.reporting import dose_tables
+from wgan_vgg.reporting import dose_tables, model_card
 from wgan_vgg.reporting.results import collect
 from wgan_vgg.reproduction.data_stage import prepare_data
 from wgan_vgg.reproduction.reproduce import evaluate_run
@@ -226,6 +226,15 @@ def test_a_run_is_judged_and_reported_at_every_dose(script, bodies, tmp_path):
     flags = [f"--set={key}={value}".replace(" ", "") for key, value in QUICK.items()]
     status, out, err = script("evaluate", f"--workdir={run.path}", f"--data_dir={bodies}", *flags)
     assert (status, "\n| PSNR dB " in out, str(run.eval_csv("test_64")) in out) == (0, True, True), err
+    summaries = {photons: json.loads(run.eval_json(split).read_text()) for split, photons in data.test_photons.items()}
+    doses = {photons: summaries[photons] for photons in (1.0, 4.0, 64.0)}
+    assert model_card._dose_splits(summaries[4.0]) == {"test_1": 1.0, "test": 4.0, "test_64": 64.0}
+    on_the_card = model_card._tables(summaries[4.0], doses)
+    assert (
+        on_the_card.index("| PSNR dB ")
+        < on_the_card.index("\n\nAt 4 photons:\n\n")
+        < on_the_card.index("SSIM [95% CI]")
+    )
     run.eval_json("test_64").unlink()
     found = collect({"generator-mse": [run]}, "test")
     assert [dose["photons"] for dose in found["doses"]] == [1.0, 4.0]

@@ -17,6 +17,7 @@ from wgan_vgg.files import read_json, write_json, write_text
 from wgan_vgg.json_types import Metadata
 from wgan_vgg.reporting.comparison_tables import quality_table
 from wgan_vgg.reporting.detail_tables import edges_table, fidelity_table
+from wgan_vgg.reporting.dose_tables import dose_markdown, of_dose
 from wgan_vgg.reporting.lesion_tables import detectability_table
 from wgan_vgg.reporting.markdown import duration
 from wgan_vgg.reporting.report_page import TEMPLATES
@@ -44,13 +45,14 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
       InputError: an evaluation is missing or of another step, the note is, or tf2onnx is not installed.
     """
     evaluations = {split: _evaluation(run, split) for split in _SPLITS}
+    doses = {photons: _evaluation(run, split) for split, photons in _dose_splits(evaluations["test"]).items()}
     if not data_note.is_file():
         raise InputError(f"data_note {data_note}: no such file; describe the data and their licences in one")
     folder = Path(pretrained.__file__).parent
     with tempfile.TemporaryDirectory() as temporary:
         exported = export(run, Path(temporary) / "torch", "torch", weights=weights)
         metadata: Metadata = read_json(exported / METADATA)
-        if any(evaluation["step"] != metadata["step"] for evaluation in evaluations.values()):
+        if any(evaluation["step"] != metadata["step"] for evaluation in (*evaluations.values(), *doses.values())):
             raise InputError(
                 f"workdir {run.path}: evaluated at another step than {metadata['step']}; evaluate it again"
             )
@@ -58,13 +60,19 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
         target = folder / f"{name}.safetensors"
         shutil.copyfile(exported / "generator.safetensors", target)
         shutil.copyfile(onnx / "generator.onnx", target.with_suffix(".onnx"))
-    write_text(target.with_suffix(".md"), _card(run, name, about, data_note.read_text(), metadata, evaluations))
+    card = _card(run, name, about, data_note.read_text(), metadata, evaluations, doses)
+    write_text(target.with_suffix(".md"), card)
     best = evaluations["test"]["statistics"]["best_baseline"]
     baseline = best and {"name": best, "parameters": evaluations["test"]["baselines"][best]["parameters"]}
     digests = {suffix: sha256(target.with_suffix(suffix)) for suffix in (".safetensors", ".onnx")}
     entry = {"sha256": digests, "about": about, "best_baseline": baseline}
     write_json(folder / "index.json", pretrained.index() | {name: entry})
     return target
+
+
+def _dose_splits(test: Summary) -> dict[str, float]:
+    """The photons of every test split in rising order, of data of several doses; else none."""
+    return dict(sorted(test["data"].get("test_photons", {}).items(), key=lambda item: item[1]))
 
 
 def _evaluation(run: RunDir, split: str) -> Summary:
@@ -82,6 +90,7 @@ def _card(
     data_note: str,
     metadata: Metadata,
     evaluations: Mapping[str, Summary],
+    doses: Mapping[float, Summary],
 ) -> str:
     hu = metadata["hu"]
     return _TEMPLATES.get_template("model_card.md").render(
@@ -93,12 +102,18 @@ def _card(
         training=_training(run),
         commands=_commands(run.load_config()),
         evaluations=evaluations,
-        tables={split: _tables(evaluation) for split, evaluation in evaluations.items()},
+        tables={"validation": _tables(evaluations["validation"], {}), "test": _tables(evaluations["test"], doses)},
+        photons=list(doses),
     )
 
 
-def _tables(evaluation: Summary) -> str:
-    parts = [verdict(evaluation), quality_table(evaluation), fidelity_table(evaluation), edges_table(evaluation)]
+def _tables(evaluation: Summary, doses: Mapping[float, Summary]) -> str:
+    """Of a split; of the test split of data of several doses first every dose by its photons, then the one it has."""
+    parts = []
+    if doses:
+        photons = next(photons for photons, one in doses.items() if one["split"] == evaluation["split"])
+        parts = [dose_markdown([of_dose(*one) for one in doses.items()]), f"At {photons:,.0f} photons:"]
+    parts += [verdict(evaluation), quality_table(evaluation), fidelity_table(evaluation), edges_table(evaluation)]
     if evaluation["repeats"] and any(evaluation["detectability"]):
         parts.append(detectability_table(evaluation))
     return "\n\n".join(parts)
