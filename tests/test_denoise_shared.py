@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -145,3 +146,20 @@ with claims_in(pathlib.Path({str(tmp_path / "out")!r}), share=True) as claims:
     assert [*outcome.left_out.values()] == [
         f"{tmp_path / 'in' / 'a.dcm'}: has the SOPInstanceUID of a file of another call; remove one of them"
     ]
+
+
+def test_a_call_that_does_not_share_is_told_apart_at_once_from_one_that_still_looks(tmp_path):
+    began = time.monotonic()
+    with (
+        claims_in(tmp_path, share=False),
+        pytest.raises(InputError, match="a call that does not share it writes there"),
+        claims_in(tmp_path, share=True),
+    ):
+        pass
+    assert time.monotonic() - began < 30, "it waited as for one that shares"
+    with claims_in(tmp_path, share=True) as first:
+        later = threading.Timer(3, first.let_others_in)
+        later.start()
+        with claims_in(tmp_path, share=True) as second:
+            assert (first.first, second.first) == (True, False)
+        later.join()

@@ -14,6 +14,7 @@ from wgan_vgg.inference.output_files import STATE
 
 CLAIMS = f"{STATE}.claims"  # in a shared output folder, while calls write there
 _PATIENCE = 60.0  # seconds for another call to look through the folder and let others in
+_UNSHARED_PATIENCE = 2.0  # the same where that call has no file of claims there, so that it shares with nobody
 _POLL = 0.1
 
 
@@ -84,7 +85,7 @@ def claims_in(folder: Path, *, share: bool) -> Iterator[Claims]:
 
 def _lock_folder(handle: int, folder: Path) -> bool:
     """Locks a folder, alone if no other call has it (true), else with those that share it."""
-    end = time.monotonic() + _PATIENCE
+    began = time.monotonic()
     while True:
         for kind in (fcntl.LOCK_EX, fcntl.LOCK_SH):
             try:
@@ -96,7 +97,8 @@ def _lock_folder(handle: int, folder: Path) -> bool:
                 raise InputError(
                     f"output {folder}: its disk cannot lock ({error.strerror}); leave out share"
                 ) from error
-        if time.monotonic() > end:
+        patience = _PATIENCE if (folder / CLAIMS).exists() else _UNSHARED_PATIENCE
+        if time.monotonic() > began + patience:
             raise InputError(f"output {folder}: a call that does not share it writes there; wait, or take another")
         time.sleep(_POLL)
 
