@@ -84,7 +84,7 @@ _HELP = {
     "content_weight": "weight of the MSE or VGG loss beside the adversarial one (lambda_1)",
     "gradient_penalty_weight": "weight of the gradient penalty (lambda)",
     "vgg_weights": "imagenet (downloaded once), random, or a file: Keras no-top .h5, vgg19.npy, torchvision's",
-    "precision": "of the convolutions: float32, or bfloat16 with weights, losses and Adam in float32",
+    "precision": "of the convolutions: float32, or bfloat16 or float16 with weights, losses and Adam in float32",
     "xla": "true: compile the gradients by XLA, which takes a minute or so; for GPUs",
     "schedule": "of the learning rates: constant, cosine, or step with --set=optimizer.decay_epochs=N",
     "warmup_steps": "steps in which the learning rates rise from 0",

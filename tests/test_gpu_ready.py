@@ -1,6 +1,7 @@
 """That nothing needs a CPU: what can be seen of a GPU without one, with TensorFlow's GPU build."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_an_operation_of_the_cpu_alone_would_be_found():
     assert without_gpu_kernel(python) == {"PyFunc"}
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("model", config.MODELS)
 def test_every_operation_of_a_step_has_a_gpu_kernel_and_keeps_channels_last(model, precision):
     settings = small_config(model, **{"training.precision": precision, "training.ema_decay": 0.9})
@@ -69,13 +70,14 @@ def lowered(function, *arguments):
     return compiled.experimental_get_compiler_ir(*arguments)(stage="hlo", platform_name="GPU")
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_xla_lowers_the_gradients_for_a_gpu(precision):
     settings = small_config("wgan-vgg", **{"training.precision": precision})
     state = create_state(settings, (8, 8), 100)
     text = lowered(lambda *images: gradients.generator_gradients(state, settings, images, 4), *batch(0))
     assert text.count(" convolution(") >= 18  # 8 of the generator, 4 of the critic, 6 of VGG
-    assert ("bf16[" in text) == (precision == "bfloat16")
+    types = {"bfloat16": "bf16", "float16": "f16"}
+    assert set(re.findall(r"\b(bf16|f16)\[", text)) == ({types[precision]} if precision in types else set())
     penalty = lowered(
         lambda low, normal, weights: gradients.critic_gradients(state, settings, (low, normal), weights, 4),
         *batch(0),

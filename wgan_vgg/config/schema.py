@@ -10,10 +10,6 @@ from wgan_vgg.config.models import MODELS, ModelSpec
 from wgan_vgg.errors import InputError
 
 MIN_EVALUATION_STEPS = 200  # between two evaluations, where an epoch is shorter and the config names no interval
-_NO_FLOAT16 = (
-    "training.precision='float16': refused, its loss scaling looks at one replica only and lets infinite gradients "
-    "into the weights of the others; take bfloat16"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +37,6 @@ class Config:
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise InputError(f"model={self.model!r}: unknown; take one of {', '.join(MODELS)}")
-        if self.training.precision == "float16":
-            raise InputError(_NO_FLOAT16)
         check_rules(self)
         for section in dataclasses.fields(self):
             if dataclasses.is_dataclass(value := getattr(self, section.name)):

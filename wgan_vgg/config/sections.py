@@ -167,8 +167,8 @@ class TrainingConfig:
     early_stopping_epochs: float | None = setting(None, above=0)
     # Of a moving average of the generator's weights, kept beside them; 0: none
     ema_decay: float = setting(0.0, at_least=0, below=1)
-    # Of the convolutions; with "bfloat16" weights, losses, norms and Adam stay float32
-    precision: str = setting("float32", choices=("float32", "bfloat16"))
+    # Of the convolutions; with "bfloat16" or "float16" weights, losses, norms and Adam stay float32
+    precision: str = setting("float32", choices=("float32", "bfloat16", "float16"))
     xla: bool = False  # compile the gradients by XLA, which takes a minute; for GPUs
 
 

@@ -24,9 +24,9 @@ class Layers:
     """Makes the layers of one network, each with a seed of its own."""
 
     def __init__(self, network: str, seed: int, precision: str, initializer: Initializer = he_normal) -> None:
-        """`network` is "generator" or "critic"; `precision` "float32" or "bfloat16", whose weights are float32, too."""
+        """`network` is "generator" or "critic"; `precision` "float32", "bfloat16" or "float16"; weights are float32."""
         self._network, self._seed, self._initializer = network, seed, initializer
-        self.policy = keras.DTypePolicy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision])
+        self.policy = keras.DTypePolicy(precision if precision == "float32" else f"mixed_{precision}")
         self._exact = keras.DTypePolicy("float32")
         self._convolutions = 0
 

@@ -29,8 +29,8 @@ def build_generator(config: GeneratorConfig, seed: int = 0, precision: str = "fl
     Args:
       config: which one, and its settings.
       seed: decides the starting weights.
-      precision: "float32", or "bfloat16", of the convolutions, whose weights stay float32; the last layer is float32 in
-        any case, being the image.
+      precision: "float32", "bfloat16" or "float16", of the convolutions, whose weights stay float32; the last layer is
+        float32 in any case, being the image.
 
     Returns:
       Model from float32 (batch, height, width, 1), any height and width from `extent.smallest_side`, to the same shape.

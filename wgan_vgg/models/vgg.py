@@ -36,7 +36,7 @@ def build_vgg(config: VggConfig, precision: str = "float32") -> keras.Model:
 
     Args:
       config: the layer, whether before its ReLU, the means' order, and where the weights come from.
-      precision: "float32", or "bfloat16" for frozen weights and convolutions of that type.
+      precision: "float32", or "bfloat16" or "float16" for frozen weights and convolutions of that type.
 
     Returns:
       Model from float32 (batch, height, width, 1) in [0, 1] to float32 features (batch, h, w, depth).

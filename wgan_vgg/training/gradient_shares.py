@@ -25,7 +25,8 @@ def build_gradient_shares(state: TrainState, config: Config) -> Callable[[Images
             patches = generated(state, images, training=True)
             terms = generator_terms(state, config, patches, paired=config.spec.paired)
             terms = weighted_terms(config, terms)
-            means = {name: tf.reduce_mean(values) for name, values in terms.items()}
+            scaled = state.generator_optimizer.scale_loss
+            means = {name: scaled(tf.reduce_mean(values)) for name, values in terms.items()}
         norms = {name: tf.linalg.global_norm(tape.gradient(mean, variables)) for name, mean in means.items()}
         total = tf.maximum(tf.add_n(list(norms.values())), tf.constant(1e-30))
         return {name: norm / total for name, norm in norms.items()}

@@ -15,13 +15,14 @@ import tensorflow as tf
 from wgan_vgg import losses
 from wgan_vgg.config import Config
 from wgan_vgg.crops import centre_crop
+from wgan_vgg.training.adam import ScaledAdam
 from wgan_vgg.training.content import CONTENT, Patches
 from wgan_vgg.training.state import TrainState
 
 Images = tuple[tf.Tensor, tf.Tensor]  # low_dose, normal_dose: (batch, height, width, 1)
 Terms = dict[str, tf.Tensor]
 Update = tuple[list[tf.Tensor], Terms]  # the gradients of a network's variables, and the terms beside them
-# Terms that are there to be checked only: half the squared gradients of a network, each replica's own share.
+# Terms that are there to be checked only: half the squared gradients of a network, each replica's own share, scaled.
 CRITIC_GRADIENTS, GENERATOR_GRADIENTS = "critic_gradients", "generator_gradients"
 
 
@@ -79,26 +80,31 @@ def critic_gradients(
       global_batch: images over all replicas.
 
     Returns:
-      This replica's share of the gradients and of the mean terms.
+      This replica's share of the gradients, of the loss as the optimizer scales it, and of the mean terms.
     """
     patches, critic, distance = generated(state, images, training=True), state.critic, config.spec.distance
-    assert critic is not None and distance is not None, "only a model that has a critic updates it"
+    optimizer = state.critic_optimizer
+    assert critic is not None and distance is not None and optimizer is not None, (
+        "only a model that has a critic updates it"
+    )
     adversarial = f"critic_{distance}"
     variables = trainable(critic)
     with tf.GradientTape() as tape:
         terms = _means(critic_terms(critic, distance, patches), global_batch)
-    gradients = tape.gradient(terms[adversarial], variables)
+        scaled = optimizer.scale_loss(terms[adversarial])
+    gradients = tape.gradient(scaled, variables)
     with tf.GradientTape() as tape:
         norms = losses.gradient_norms(critic, losses.interpolate(patches.real, patches.fake, weights))
         penalty = {"gradient_penalty": losses.gradient_penalty(norms), "gradient_norm": norms}
         terms |= _means(penalty, global_batch)
         weighted = config.loss.gradient_penalty_weight * terms["gradient_penalty"]
+        scaled = optimizer.scale_loss(weighted)
     # The last bias does not change the penalty; its gradient would be None.
-    penalty_gradients = tape.gradient(weighted, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    penalty_gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     total = [first + second for first, second in zip(gradients, penalty_gradients, strict=True)]
     return total, terms | {
         "critic_loss": terms[adversarial] + weighted,
-        CRITIC_GRADIENTS: _half_squares(total),
+        CRITIC_GRADIENTS: _half_squares(total, optimizer),
     }
 
 
@@ -133,8 +139,9 @@ def generator_gradients(state: TrainState, config: Config, images: Images, globa
         tape.watch(variables)
         patches = generated(state, images, training=True)
         terms = _means(generator_terms(state, config, patches, paired=config.spec.paired), global_batch)
-    gradients = tape.gradient(terms["generator_loss"], variables)
-    return gradients, terms | {GENERATOR_GRADIENTS: _half_squares(gradients)}
+        scaled = state.generator_optimizer.scale_loss(terms["generator_loss"])
+    gradients = tape.gradient(scaled, variables)
+    return gradients, terms | {GENERATOR_GRADIENTS: _half_squares(gradients, state.generator_optimizer)}
 
 
 def trainable(model: keras.Model) -> list[tf.Variable]:
@@ -146,6 +153,7 @@ def _means(terms: Terms, global_batch: int) -> Terms:
     return {name: tf.reduce_sum(values) / global_batch for name, values in terms.items()}
 
 
-def _half_squares(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Finite if and only if every gradient is (short of overflow): the cheapest check of all of them."""
-    return tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients])
+def _half_squares(gradients: Sequence[tf.Tensor], optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+    """Finite if and only if every gradient is (short of overflow), or the step is skipped: the cheapest check."""
+    squares = tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients])
+    return optimizer.excused(squares) if isinstance(optimizer, ScaledAdam) else squares

@@ -8,7 +8,7 @@ import tensorflow as tf
 from wgan_vgg import models
 from wgan_vgg.config import Config
 from wgan_vgg.models import vgg
-from wgan_vgg.training.adam import FusedAdam
+from wgan_vgg.training.adam import FusedAdam, ScaledAdam
 from wgan_vgg.training.schedules import Schedule
 
 
@@ -33,7 +33,8 @@ def create_state(config: Config, image_shape: tuple[int, int], num_train: int) -
     """
 
     def adam(schedule: Schedule, betas: tuple[float, float], model: keras.Model) -> keras.optimizers.Optimizer:
-        optimizer = FusedAdam(schedule, beta_1=betas[0], beta_2=betas[1])
+        kind = ScaledAdam if config.training.precision == "float16" else FusedAdam
+        optimizer = kind(schedule, beta_1=betas[0], beta_2=betas[1])
         optimizer.build(model.trainable_variables)
         return optimizer
 
