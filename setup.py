@@ -14,6 +14,7 @@ ONNX = ["tf2onnx>=1.17", "onnx"]
 NIFTI = ["nibabel"]
 FAST = ["onnxruntime"]  # starts without TensorFlow
 SAFETENSORS = ["safetensors"]
+BEAM = ["apache-beam>=2.77"]
 TORCH = ["torch>=2.10"]  # an earlier one runs code in files that weights_only should have refused
 SCRIPTS = ("prepare", "train", "evaluate", "export", "denoise", "reproduce", "report")
 SCRIPTS += ("publish", "import-weights")  # experiments.benchmark needs the clone, where its package lies
@@ -58,11 +59,12 @@ setup(
         "onnx": ONNX,
         "nifti": NIFTI,
         "fast": FAST,
+        "beam": BEAM,
         "weights": TORCH,
         # Without torch, which brings gigabytes of CUDA from the usual index: the tests that need it skip.
         "test": [
             *("pytest", "pytest-xdist", "ruff", "mypy", "playwright", "tensorflow-datasets", "nbclient", "ipykernel"),
-            *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI, *FAST),
+            *(*DICOM, *DOWNLOAD, *BASELINES, *ONNX, *NIFTI, *FAST, *BEAM),
         ],
     },
     entry_points={

@@ -10,9 +10,12 @@ python -m experiments.prepare --hosts=4 --host=0 --source=lodopab --input_dir=SH
 python -m experiments.prepare --verify=RECORDS
 
 With --hosts=4, four calls with --host=0 to 3 write a quarter of the shards each; the last to end makes the data set.
+With --hosts=4 --beam='--runner=...' one call has Apache Beam's workers do it.
 """
 
 import dataclasses
+import functools
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +24,10 @@ from absl import flags
 
 from data_prep.hu import DICOM_RANGE_HU
 from data_prep.json_types import Manifest
-from data_prep.manifest import MANIFEST
+from data_prep.manifest import MANIFEST, load_manifest
 from data_prep.noise_blocks import Smoothness
 from data_prep.parts import WHOLE, Part, check_parts
+from data_prep.progress import silent
 from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_config, required
 from experiments.launch import launch, quiet_tensorflow
 from experiments.progress import Reporter
@@ -71,6 +75,12 @@ def define(values: flags.FlagValues) -> None:
         "hosts", 1, "calls, on hosts that share the folders, among which shards are divided", flag_values=values
     )
     flags.DEFINE_integer("host", 0, "which of them this call is, from 0", flag_values=values)
+    flags.DEFINE_string(
+        "beam",
+        None,
+        "have Apache Beam make the --hosts parts: its pipeline options, as '--runner=FlinkRunner'; '': on this machine",
+        flag_values=values,
+    )
     flags.DEFINE_boolean("strict", False, "DICOM: a malformed file is an error", flag_values=values)
 
 
@@ -91,26 +101,28 @@ def job(values: flags.FlagValues) -> None:
     if values.write_observations and isinstance(config.data.photons, tuple):
         raise InputError(f"--write_observations: simulates one dose; give one of --photons={values.photons}")
     part = Part(values.host, values.hosts)
+    if values.beam is not None and (values["host"].present or values.hosts == 1):
+        raise InputError(f"--beam: makes all parts itself; give --hosts=N, their number, and no --host (got {part})")
     if part != WHOLE and (source.write or values.download):
         raise InputError(
             f"--hosts={part.of}: all calls would write into --input_dir; make its files first, by one call"
         )
     quiet_tensorflow()
+    from data_prep.beam_pipeline import convert_parts
     from data_prep.staging import check_free
 
     check_parts(output_dir, part)
     check_free(output_dir)
     with Reporter().shown() as report:
         source.make_files(config, input_dir, report)
-        manifest = source.make_records(
-            config,
-            input_dir,
-            output_dir,
-            allow_leak=config.preset == "notebook",
-            progress=report,
-            part=part,
-            **options,
+        convert = functools.partial(
+            source.make_records, config, input_dir, output_dir, allow_leak=config.preset == "notebook", **options
         )
+        if values.beam is None:
+            manifest = convert(part=part, progress=report)
+        else:
+            convert_parts(functools.partial(convert, progress=silent), part.of, shlex.split(values.beam))
+            manifest = load_manifest(output_dir)
     _describe(manifest)
     print(
         f"wrote {output_dir}"

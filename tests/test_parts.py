@@ -126,3 +126,48 @@ def test_files_that_all_calls_would_make_are_refused(script, tmp_path):
         assert (status, out, err.count("\n")) == (2, "", 1)
         assert "--hosts=2: all calls would write into --input_dir" in err
     assert not list(tmp_path.iterdir())
+
+
+def beam(out: Path, hdf5_dir: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    """A script's own process: Beam's warnings are its own, and its workers need the script's flags."""
+    flags = ["--image_size=16", "--num_train=0", "--num_test=0", "--seed=3", f"--input_dir={hdf5_dir}", *more]
+    command = [sys.executable, "-m", "experiments.prepare", *flags, f"--output_dir={out}"]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=240)
+
+
+def _errors(done: "subprocess.CompletedProcess[str]") -> int:
+    """Lines of ours on stderr; Beam itself may say that it was installed without Google's own parts."""
+    return sum(line.lstrip().startswith("error: ") for line in done.stderr.splitlines())
+
+
+@pytest.mark.parametrize("options", ["", "--direct_running_mode=multi_processing --direct_num_workers=2"])
+def test_beam_makes_the_same_bytes(hdf5_dir, tmp_path, options):
+    pytest.importorskip("apache_beam", reason="apache-beam is not installed")
+    whole = beam(tmp_path / "whole" / "data", hdf5_dir)
+    assert whole.returncode == 0, whole.stderr
+    piped = beam(tmp_path / "beam" / "data", hdf5_dir, "--hosts=3", f"--beam={options}")
+    assert piped.returncode == 0, piped.stderr
+    assert piped.stdout.replace("/beam/", "/whole/") == whole.stdout
+    assert content(tmp_path / "beam") == content(tmp_path / "whole")
+
+
+def test_what_goes_wrong_in_a_beam_pipeline_is_one_line(hdf5_dir, tmp_path, monkeypatch, script):
+    places = [f"--input_dir={hdf5_dir}", f"--output_dir={tmp_path / 'out'}"]
+    for flags in (["--beam="], ["--beam=", "--hosts=3", "--host=1"]):
+        status, _, err = script("prepare", *places, *flags)
+        assert (status, "--beam: makes all parts itself; give --hosts=N, their number, and no --host" in err) == (
+            2,
+            True,
+        )
+    pytest.importorskip("apache_beam", reason="apache-beam is not installed")
+    done = beam(tmp_path / "out", hdf5_dir, "--hosts=2", "--beam=--runner=NoSuchRunner")
+    assert (done.returncode, _errors(done)) == (2, 1), done.stderr
+    assert "NoSuchRunner" in done.stderr
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = beam(tmp_path / "out", empty, "--hosts=2", "--beam=")
+    assert (done.returncode, _errors(done)) == (2, 1), done.stderr
+    assert "no file named ground_truth_train_000.hdf5" in done.stderr.splitlines()[-1], "after what Beam itself logs"
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    status, _, err = script("prepare", *places, "--hosts=2", "--beam=")
+    assert (status, 'beam needs apache_beam: pip install -e ".[beam]"' in err) == (2, True)
