@@ -16,15 +16,26 @@ _ADAM_PASSES = 7  # over all weights: weight, gradient and two moments are read,
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
-    """What its maker says of it: dense FLOP/s by precision (of float32 as TF32, TensorFlow's default), and bytes/s."""
+    """What its maker says of it: dense FLOP/s by precision (of float32 as TF32, TensorFlow's default), and bytes/s.
+
+    Attributes:
+      bandwidth: of its memory.
+      links: to the other cards of its host, in one direction (NVLink).
+      network: to other hosts (one InfiniBand port a card, as in DGX A100 and H100).
+    """
 
     flops: dict[str, float]
     bandwidth: float
+    links: float
+    network: float
+
+
+HOST_CARDS = 8
 
 
 GPUS = {
-    "A100 80 GB": Gpu({"float32": 156e12, "bfloat16": 312e12}, 2.039e12),
-    "H100 SXM": Gpu({"float32": 494e12, "bfloat16": 989e12}, 3.35e12),
+    "A100 80 GB": Gpu({"float32": 156e12, "bfloat16": 312e12}, 2.039e12, 300e9, 25e9),
+    "H100 SXM": Gpu({"float32": 494e12, "bfloat16": 989e12}, 3.35e12, 450e9, 50e9),
 }
 
 
@@ -45,9 +56,17 @@ def gpu_rows(config: Config, models: Sequence[str], precisions: Sequence[str]) -
         for name, gpu in GPUS.items():
             for precision in precisions:
                 seconds = busy_seconds(work, weights, batch, precision, gpu)
+                adding = {count: all_reduce_seconds(weights, count, gpu) for count in (HOST_CARDS, 64)}
+                kept = {f"share kept on {count}": seconds / (seconds + more) for count, more in adding.items()}
                 case = f"{model} {precision}, batch {batch}, {side}x{side}, {name}"
                 rows.append(
-                    Row("gpu", case, batch / seconds, "images/s, computed", details={"seconds a step": seconds})
+                    Row(
+                        "gpu",
+                        case,
+                        batch / seconds,
+                        "images/s, computed",
+                        details={"seconds a step": seconds, "MB of gradients a step": 4e-6 * weights, **kept},
+                    )
                 )
     return rows
 
@@ -72,6 +91,20 @@ def busy_seconds(work: Sequence[LayerWork], weights: int, batch: int, precision:
         for layer in work
     )
     return convolutions + 4 * _ADAM_PASSES * weights / gpu.bandwidth
+
+
+def all_reduce_seconds(weights: int, cards: int, gpu: Gpu) -> float:
+    """Seconds a step to add up float32 gradients over cards that each have a batch of their own.
+
+    A ring passes 2 (n - 1) / n of the bytes through each card's slowest link; nothing is computed meanwhile.
+
+    Args:
+      weights: of updated_weights.
+      cards: how many; HOST_CARDS of them stand in one host.
+      gpu: which.
+    """
+    speed = gpu.links if cards <= HOST_CARDS else gpu.network
+    return 2 * (cards - 1) / cards * 4 * weights / speed
 
 
 def updated_weights(config: Config, state: TrainState) -> int:

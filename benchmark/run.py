@@ -7,6 +7,7 @@ from benchmark.feed import input_rows
 from benchmark.gpu import gpu_rows
 from benchmark.infer import inference_rows
 from benchmark.rows import Row
+from benchmark.scale import scale_rows
 from benchmark.start import start_rows
 from benchmark.train import training_rows
 from data_prep.progress import Progress
@@ -23,11 +24,12 @@ def measure(
     batch_sizes: Sequence[int],
     records: Sequence[int],
     shards: Sequence[int],
+    processes: Sequence[int],
     rounds: int,
     peer: str,
     progress: Progress,
 ) -> Iterator[Row]:
-    """Measures "train", "infer", "input", "convert" and "start", as far as `parts` names them; "gpu" is computed.
+    """Measures "train", "scale", "infer", "input", "convert" and "start", if `parts` names them; "gpu" is computed.
 
     Yields rows as they come, those of the training steps together: they are timed in turn.
 
@@ -36,6 +38,7 @@ def measure(
       parts, models, precisions: what to time.
       sides, batch_sizes: of the images to infer on.
       records, shards: of the splits that are read, see feed.input_rows.
+      processes: over which a training is divided, see scale.scale_rows.
       rounds: how often each thing is timed.
       peer: "onnxruntime": time its inference, too; "torch": and PyTorch, which was imported before TensorFlow; or "".
       progress: called after each part.
@@ -52,6 +55,8 @@ def measure(
         yield from rows
     if "gpu" in parts:
         yield from gpu_rows(config, models, precisions)
+    if "scale" in parts:
+        yield from scale_rows(config, models, processes, progress)
     if "infer" in parts:
         yield from inference_rows(
             config,

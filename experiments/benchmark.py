@@ -1,6 +1,6 @@
 """Measures this machine's limits and how near to them training, inference, input and conversion come, in one process.
 
-python -m experiments.benchmark [--what=train,gpu,infer,input,convert,start] [--peer=torch|onnxruntime] [--json=FILE]
+python -m experiments.benchmark [--what=train,gpu,scale,infer,input,convert,start] [--peer=torch] [--json=FILE]
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ from wgan_vgg.config import REPORT_MODELS, Config, override
 from wgan_vgg.errors import InputError, Terminated
 from wgan_vgg.files import write_json
 
-PARTS = ("train", "gpu", "infer", "input", "convert", "start")
+PARTS = ("train", "gpu", "scale", "infer", "input", "convert", "start")
 PRECISIONS = ("float32", "bfloat16")
 PEERS = ("torch", "onnxruntime")
 PEER_MODEL = "wgan-vgg"
@@ -35,6 +35,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("batches", ["1", "8"], "images per call of the inference", flag_values=values)
     flags.DEFINE_list("records", ["1000", "10000", "50000"], "in the splits that are read", flag_values=values)
     flags.DEFINE_list("shards", ["1", "8", "100"], "files of the splits that are read", flag_values=values)
+    flags.DEFINE_list("processes", ["1", "2", "4", "8"], "over which a training is divided", flag_values=values)
     flags.DEFINE_integer("rounds", 5, "how often each is timed, in turn; the median counts", flag_values=values)
     flags.DEFINE_string(
         "peer", "", "onnxruntime: inference by it beside ours; torch: all the same in PyTorch, too", flag_values=values
@@ -67,6 +68,7 @@ def job(values: flags.FlagValues) -> None:
                 batch_sizes=_numbers(values, "batches"),
                 records=_numbers(values, "records"),
                 shards=_numbers(values, "shards"),
+                processes=_numbers(values, "processes"),
                 rounds=values.rounds,
                 peer=values.peer,
                 progress=report,
@@ -93,8 +95,11 @@ def _checked(values: flags.FlagValues) -> Config:
                 raise InputError(f"--{name}={value}: unknown; take some of {', '.join(known)}")
     for model in values.models:
         check_model(model)
-    for name in ("sides", "batches", "records", "shards"):
+    for name in ("sides", "batches", "records", "shards", "processes"):
         _numbers(values, name)
+    for count in _numbers(values, "processes"):
+        if "scale" in values.what and config.training.batch_size % count:
+            raise InputError(f"--processes={count}: does not divide training.batch_size={config.training.batch_size}")
     side = config.data.image_size
     if side < 32 or side % 32:
         raise InputError(f"image_size={side}: must be a multiple of 32, which all strides divide")

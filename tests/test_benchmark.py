@@ -141,12 +141,15 @@ def test_the_peer_is_the_same_networks_and_makes_the_same_step():
 @pytest.mark.slow
 def test_the_script_measures_every_part(script, tmp_path):
     arguments = ["--batch_size=2", "--critic_steps=1", "--models=wgan-mse", "--precisions=float32", "--sides=32"]
-    arguments += ["--batches=1", "--records=64", "--shards=1,2", "--rounds=1", "--image_size=32"]
+    arguments += ["--batches=1", "--records=64", "--shards=1,2", "--rounds=1", "--image_size=32", "--processes=1,2"]
     status, out, err = script("benchmark", *arguments, f"--json={tmp_path / 'b.json'}", f"--plot={tmp_path / 'b.png'}")
     assert status == 0, err
     rows = json.loads((tmp_path / "b.json").read_text())["rows"]
-    assert {row["part"] for row in rows} == {"train", "gpu", "infer", "input", "convert", "start"}
+    assert {row["part"] for row in rows} == {"train", "gpu", "scale", "infer", "input", "convert", "start"}
     assert all(row["rate"] > 0 for row in rows)
+    one, two = (row for row in rows if row["part"] == "scale")
+    assert (one["share"], two["share"]) == (1.0, pytest.approx(two["rate"] / one["rate"]))
+    assert two["case"].endswith("32x32, processes: 2")
     (train,) = (row for row in rows if row["part"] == "train")
     assert train["share"] == pytest.approx(train["details"]["GFLOP/s"] / float(train["limit"].split()[2]), rel=0.05)
     assert all(row["case"] in out for row in rows)
@@ -156,7 +159,8 @@ def test_the_script_measures_every_part(script, tmp_path):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--what=trian", "--what=trian: unknown; take some of train, gpu, infer"),
+        ("--what=trian", "--what=trian: unknown; take some of train, gpu, scale"),
+        ("--processes=1,3", "--processes=3: does not divide training.batch_size=32"),
         ("--models=wgan-vg", "unknown; take one of"),
         ("--precisions=float16", "take some of float32, bfloat16"),
         ("--records=0", "--records=0: expected whole numbers from 1"),

@@ -11,7 +11,7 @@ from tensorflow.python.framework import kernels
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from benchmark.costs import LayerWork
-from benchmark.gpu import GPUS, busy_seconds
+from benchmark.gpu import GPUS, all_reduce_seconds, busy_seconds
 from wgan_vgg import config
 from wgan_vgg.exporters.export import export
 from wgan_vgg.run_dir import RunDir
@@ -95,3 +95,10 @@ def test_the_computed_time_is_the_longer_of_arithmetic_and_traffic():
     assert busy_seconds([traffic], 0, 1000, "float32", gpu) == pytest.approx(4 * 2 * 2_039_000 / 2.039e12)
     assert busy_seconds([traffic], 0, 1000, "bfloat16", gpu) == pytest.approx(2 * 2 * 2_039_000 / 2.039e12)
     assert busy_seconds([], 2_039_000, 1, "bfloat16", gpu) == pytest.approx(28 * 1e-6)
+
+
+def test_adding_up_gradients_passes_them_nearly_twice_through_the_slowest_link():
+    gpu = GPUS["A100 80 GB"]
+    assert all_reduce_seconds(300_000_000, 1, gpu) == 0
+    assert all_reduce_seconds(300_000_000, 8, gpu) == pytest.approx(2 * 7 / 8 * 4e-3)
+    assert all_reduce_seconds(25_000_000, 64, gpu) == pytest.approx(2 * 63 / 64 * 4e-3)
