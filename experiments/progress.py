@@ -30,10 +30,17 @@ class Reporter:
         self._tasks: dict[str, rich.progress.TaskID] = {}
         self._shown: dict[str, float] = {}
         self._started: dict[str, tuple[float, int]] = {}
+        self._done: dict[str, int] = {}
 
     def __call__(self, stage: str, done: int, total: int, terms: Mapping[str, float] = NO_TERMS, /) -> None:
         """Shows how far a stage is, and a few of its terms."""
         text = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
+        if done <= self._done.get(stage, 0):  # it has begun again, as for another split of the same data
+            self._started.pop(stage, None)
+            self._shown.pop(stage, None)
+            if stage in self._tasks:
+                self._bars.reset(self._tasks[stage], total=total)
+        self._done[stage] = done
         if not self._console.is_terminal:
             self._line(stage, done, total, text)
             return
