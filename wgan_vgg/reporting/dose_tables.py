@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from wgan_vgg.evaluation.json_types import Evaluation
 from wgan_vgg.evaluation.observers import CHO
 from wgan_vgg.reporting.json_types import Dose
-from wgan_vgg.reporting.lesion_tables import evaluated_lesions
+from wgan_vgg.reporting.lesion_tables import d_prime_cell, evaluated_lesions
 from wgan_vgg.reporting.markdown import DASH, markdown_table, with_interval
 
 
@@ -15,7 +15,7 @@ def of_dose(photons: float, evaluation: Evaluation) -> Dose:
     Returns:
       `photons`; `baselines`: the tuned ones; `best_baseline`: of these the best in tuning at this dose; `confidence`;
       `psnr`: by method, mean over patients, `low` and `high`; `lesions`: by name of each lesion that could be
-      evaluated and by method, d' of the channelized Hotelling observer.
+      evaluated and by method, what observers.detectability says of the channelized Hotelling observer.
     """
     statistics = evaluation["statistics"]
     return {
@@ -24,12 +24,7 @@ def of_dose(photons: float, evaluation: Evaluation) -> Dose:
         "best_baseline": statistics["best_baseline"],
         "confidence": statistics["confidence"],
         "psnr": {name: values["psnr"] for name, values in statistics["means"].items()},
-        "lesions": {
-            lesion: {
-                name: {"mean": one["mean"], "low": one["low"], "high": one["high"]} for name, one in found[CHO].items()
-            }
-            for lesion, found in evaluated_lesions(evaluation)
-        },
+        "lesions": {lesion: found[CHO] for lesion, found in evaluated_lesions(evaluation)},
     }
 
 
@@ -53,7 +48,7 @@ def dose_markdown(doses: Sequence[Dose]) -> str:
     parts = [markdown_table(["PSNR dB", *header], psnr)]
     if lesions:
         rows = [
-            [lesion, name, *(with_interval(dose["lesions"].get(lesion, {}).get(name), 2) for dose in doses)]
+            [lesion, name, *(d_prime_cell(name, dose["lesions"].get(lesion, {}).get(name)) for dose in doses)]
             for lesion in lesions
             for name in methods
         ]
@@ -71,5 +66,8 @@ def _about(doses: Sequence[Dose], header: Sequence[str]) -> str:
         best = "; ".join(f"{text} {dose['best_baseline']}" for text, dose in zip(header, doses, strict=True))
         lines.append(f"Baselines are tuned for each dose, on slices scanned at it; the best in tuning: {best}.")
     if lesions_of(doses):
-        lines.append("d': channelized Hotelling observer, discs put into the slices before they were scanned.")
+        lines.append(
+            "d': channelized Hotelling observer, discs put into the slices before they were scanned; a star where the "
+            "difference to the noisy input's at that dose excludes 0."
+        )
     return " ".join(lines)

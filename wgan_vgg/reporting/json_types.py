@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 from data_prep.json_types import Unknown
-from wgan_vgg.evaluation.json_types import Bounded, Estimate, EvaluatedData, Evaluation, SampleMetrics, Score, Summary
+from wgan_vgg.evaluation.json_types import DPrime, Estimate, EvaluatedData, Evaluation, SampleMetrics, Score, Summary
 from wgan_vgg.json_types import EpochRow, Origin
 from wgan_vgg.run_dir import RunDir
 
@@ -21,7 +21,7 @@ class Dose(TypedDict):
     best_baseline: str | None
     confidence: float
     psnr: dict[str, Estimate]
-    lesions: dict[str, dict[str, Bounded]]
+    lesions: dict[str, dict[str, DPrime]]
 
 
 class SeedOutcome(TypedDict):

@@ -19,10 +19,7 @@ def lesion_markdown(evaluation: Evaluation) -> str:
 def detectability_table(evaluation: Evaluation) -> str:
     """d' of the channelized Hotelling observer with intervals; a star where it differs from the noisy input's."""
     lesions = evaluated_lesions(evaluation)
-    rows = [
-        [name, *(_with_interval(name, one[CHO][name]) if name in one[CHO] else DASH for _, one in lesions)]
-        for name in evaluation["methods"]
-    ]
+    rows = [[name, *(d_prime_cell(name, one[CHO].get(name)) for _, one in lesions)] for name in evaluation["methods"]]
     return markdown_table(["", *(text for text, _ in lesions)], rows)
 
 
@@ -75,7 +72,10 @@ def evaluated_lesions(evaluation: Evaluation) -> list[tuple[str, Detectability]]
     ]
 
 
-def _with_interval(name: str, found: DPrime) -> str:
+def d_prime_cell(name: str, found: DPrime | None) -> str:
+    """A method's d' with its interval; a star where the difference to the noisy input's excludes 0."""
+    if found is None:
+        return DASH
     difference = found["above_reference"]
     star = "*" if name != NOISY and (difference["low"] > 0 or difference["high"] < 0) else ""
     return f"{found['mean']:.2f}{star} [{found['low']:.2f}, {found['high']:.2f}]"
