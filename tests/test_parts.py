@@ -140,6 +140,7 @@ def _errors(done: "subprocess.CompletedProcess[str]") -> int:
     return sum(line.lstrip().startswith("error: ") for line in done.stderr.splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ["", "--direct_running_mode=multi_processing --direct_num_workers=2"])
 def test_beam_makes_the_same_bytes(hdf5_dir, tmp_path, options):
     pytest.importorskip("apache_beam", reason="apache-beam is not installed")
@@ -151,7 +152,7 @@ def test_beam_makes_the_same_bytes(hdf5_dir, tmp_path, options):
     assert content(tmp_path / "beam") == content(tmp_path / "whole")
 
 
-def test_what_goes_wrong_in_a_beam_pipeline_is_one_line(hdf5_dir, tmp_path, monkeypatch, script):
+def test_a_beam_call_that_cannot_be_is_refused_before_anything_is_made(hdf5_dir, tmp_path, monkeypatch, script):
     places = [f"--input_dir={hdf5_dir}", f"--output_dir={tmp_path / 'out'}"]
     for flags in (["--beam="], ["--beam=", "--hosts=3", "--host=1"]):
         status, _, err = script("prepare", *places, *flags)
@@ -159,6 +160,14 @@ def test_what_goes_wrong_in_a_beam_pipeline_is_one_line(hdf5_dir, tmp_path, monk
             2,
             True,
         )
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    status, _, err = script("prepare", *places, "--hosts=2", "--beam=")
+    assert (status, 'beam needs apache_beam: pip install -e ".[beam]"' in err) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_a_beam_pipeline_is_one_line(hdf5_dir, tmp_path):
     pytest.importorskip("apache_beam", reason="apache-beam is not installed")
     done = beam(tmp_path / "out", hdf5_dir, "--hosts=2", "--beam=--runner=NoSuchRunner")
     assert (done.returncode, _errors(done)) == (2, 1), done.stderr
@@ -168,6 +177,3 @@ def test_what_goes_wrong_in_a_beam_pipeline_is_one_line(hdf5_dir, tmp_path, monk
     done = beam(tmp_path / "out", empty, "--hosts=2", "--beam=")
     assert (done.returncode, _errors(done)) == (2, 1), done.stderr
     assert "no file named ground_truth_train_000.hdf5" in done.stderr.splitlines()[-1], "after what Beam itself logs"
-    monkeypatch.setitem(sys.modules, "apache_beam", None)
-    status, _, err = script("prepare", *places, "--hosts=2", "--beam=")
-    assert (status, 'beam needs apache_beam: pip install -e ".[beam]"' in err) == (2, True)

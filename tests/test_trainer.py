@@ -56,7 +56,7 @@ def test_early_stopping_ends_after_so_long_without_a_better_one(script, data_dir
 def test_an_infinite_gradient_is_named_with_its_step_before_anything_is_saved(script, data_dir, tmp_path, monkeypatch):
     """Its losses are finite: a check of the losses alone would save the weights that it spoils."""
     half_squares = gradients._half_squares
-    monkeypatch.setattr(gradients, "_half_squares", lambda given: half_squares(given) + np.inf)
+    monkeypatch.setattr(gradients, "_half_squares", lambda *given: half_squares(*given) + np.inf)
     status, _, err = script("train", *tiny("wgan-mse", data_dir, tmp_path))
     assert (status, err.count("error: ")) == (3, 1)
     assert "step 1: critic_gradients (training) is inf; the last good checkpoint is step 0" in err
