@@ -13,6 +13,8 @@ from wgan_vgg.training.state import TrainState, create_state
 
 _ADAM_PASSES = 7  # over all weights: weight, gradient and two moments are read, weight and moments written
 
+HOST_CARDS = 8  # of a DGX
+
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
@@ -28,9 +30,6 @@ class Gpu:
     bandwidth: float
     links: float
     network: float
-
-
-HOST_CARDS = 8
 
 
 GPUS = {

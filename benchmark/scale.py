@@ -65,7 +65,7 @@ def _seconds_a_step(config: Config, count: int) -> float:
         command = [sys.executable, "-m", "experiments.train", *config_flags(config), *flags]
         running = [
             subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            for environment in _environments(count)
+            for environment in environments(count)
         ]
         errors = [process.communicate()[1] for process in running]
         for process, error in zip(running, errors, strict=True):
@@ -75,7 +75,7 @@ def _seconds_a_step(config: Config, count: int) -> float:
     return (seconds[2 * _STEPS] - seconds[_STEPS]) / _STEPS
 
 
-def _environments(count: int) -> list[dict[str, str]]:
+def environments(count: int) -> list[dict[str, str]]:
     """One for each process: its place in a cluster on ports that are free now; one process alone needs none."""
     if count == 1:
         return [dict(os.environ)]

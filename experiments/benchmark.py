@@ -1,6 +1,7 @@
 """Measures this machine's limits and how near to them training, inference, input and conversion come, in one process.
 
-python -m experiments.benchmark [--what=train,gpu,scale,infer,input,convert,start] [--peer=torch] [--json=FILE]
+python -m experiments.benchmark [--what=train,gpu,scale,infer,input,convert,start] [--json=FILE]
+python -m experiments.benchmark --peer=torch|onnxruntime
 """
 
 import importlib.util

@@ -15,7 +15,6 @@ With --hosts=4 --beam='--runner=...' one call has Apache Beam's workers do it.
 
 import dataclasses
 import functools
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -121,7 +120,7 @@ def job(values: flags.FlagValues) -> None:
         if values.beam is None:
             manifest = convert(part=part, progress=report)
         else:
-            convert_parts(functools.partial(convert, progress=silent), part.of, shlex.split(values.beam))
+            convert_parts(functools.partial(convert, progress=silent), part.of, values.beam)
             manifest = load_manifest(output_dir)
     _describe(manifest)
     print(

@@ -1,9 +1,6 @@
 """Ten plain steps on any strategy, for comparing strategies; workers run this file as a script."""
 
-import json
-import os
 import pickle
-import socket
 import sys
 from pathlib import Path
 from unittest import mock
@@ -13,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from small_networks import SMALL_STEP
 
+from benchmark.scale import environments
 from wgan_vgg import config
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.training import distribute, train_step
@@ -53,12 +51,7 @@ def run_sgd(strategy: tf.distribute.Strategy, data_dir: Path) -> dict[str, list]
 
 def cluster(count: int) -> list[dict[str, str]]:
     """The environment of each of `count` workers on this machine, on ports that are free now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    workers = [f"127.0.0.1:{taken.getsockname()[1]}" for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(count)]
-    return [os.environ | {"PYTHONPATH": str(REPO), "TF_CONFIG": json.dumps(task)} for task in tasks]
+    return [environment | {"PYTHONPATH": str(REPO)} for environment in environments(count)]
 
 
 def values(*lists: list) -> list[np.ndarray]:

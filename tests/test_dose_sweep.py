@@ -21,7 +21,7 @@ from wgan_vgg.evaluation import baselines
 from wgan_vgg.evaluation.observers import CHO
 from wgan_vgg.inference.summary import mismatch
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.reporting import dose_tables, model_card
+from wgan_vgg.reporting import model_card
 from wgan_vgg.reporting.results import collect
 from wgan_vgg.reproduction.data_stage import prepare_data
 from wgan_vgg.reproduction.reproduce import evaluate_run
@@ -238,24 +238,3 @@ def test_a_run_is_judged_and_reported_at_every_dose(script, bodies, tmp_path):
     found = collect({"generator-mse": [run]}, "test")
     assert [dose["photons"] for dose in found["doses"]] == [1.0, 4.0]
     assert "split test_64 was not evaluated of every model" in found["warnings"][0]
-
-
-def test_baselines_that_are_best_at_some_dose_are_shown_and_no_others():
-    estimate = {"mean": 30.0, "low": 29.0, "high": 31.0}
-    methods = ("noisy input", "gaussian", "tv", "bm3d", "generator-mse")
-    doses = [
-        {
-            "photons": photons,
-            "baselines": ["gaussian", "tv", "bm3d"],
-            "best_baseline": best,
-            "confidence": 0.95,
-            "psnr": dict.fromkeys(methods, estimate),
-            "lesions": {},
-        }
-        for photons, best in ((100.0, "tv"), (400.0, "bm3d"))
-    ]
-    assert dose_tables.shown_methods(doses) == ["noisy input", "tv", "bm3d", "generator-mse"]
-    markdown = dose_tables.dose_markdown(doses)
-    assert "| tv            | 30.00 [29.00, 31.00] | 30.00 [29.00, 31.00] |" in markdown
-    assert "the best in tuning: 100 photons tv; 400 photons bm3d." in markdown
-    assert "d'" not in markdown

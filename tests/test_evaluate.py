@@ -188,27 +188,6 @@ def test_shipped_and_exported_models_are_rows_of_one_table(run, data_dir, script
     assert summary["methods"]["mine"]["psnr"] == pytest.approx(trained, abs=0.01)
 
 
-def test_baselines_are_evaluated_once_for_the_models_that_share_a_folder(
-    data_dir, identity, script, tmp_path, monkeypatch
-):
-    from wgan_vgg.evaluation import baselines
-
-    tuned = []
-    tune = baselines.tune
-    monkeypatch.setattr(baselines, "tune", lambda *args, **more: tuned.append(args) or tune(*args, **more))
-    flags = [f"--data_dir={data_dir}", f"--references={tmp_path / 'kept'}", "--baselines=tv", "--vgg_weights=none"]
-    summaries = []
-    for name in ("one", "other"):
-        place = [f"--models={name}={identity}", f"--output_dir={tmp_path / name}"]
-        assert script("evaluate", *place, *flags)[0] == 0
-        summaries.append(json.loads(RunDir(tmp_path / name).eval_json("test").read_text())["methods"])
-        assert not RunDir(tmp_path / name).references.path.exists()
-    assert len(tuned) == 1
-    assert summaries[0]["tv"] == summaries[1]["tv"] and "other" in summaries[1]
-    assert script("evaluate", *place, *flags[:2], "--baselines=gaussian", "--vgg_weights=none")[0] == 0
-    assert len(tuned) == 2, "kept for other settings"
-
-
 @pytest.mark.parametrize(
     ("name", "flags", "message"),
     [

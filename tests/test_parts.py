@@ -172,6 +172,11 @@ def test_what_goes_wrong_in_a_beam_pipeline_is_one_line(hdf5_dir, tmp_path):
     done = beam(tmp_path / "out", hdf5_dir, "--hosts=2", "--beam=--runner=NoSuchRunner")
     assert (done.returncode, _errors(done)) == (2, 1), done.stderr
     assert "NoSuchRunner" in done.stderr
+    for options, message in (("--direct_num_workers=abc", "invalid int value: 'abc'"), ("'", "No closing quotation")):
+        done = beam(tmp_path / "out", hdf5_dir, "--hosts=2", f"--beam={options}")
+        assert (done.returncode, _errors(done)) == (2, 1), done.stderr
+        assert message in done.stderr
+        assert "usage" not in done.stderr
     empty = tmp_path / "empty"
     empty.mkdir()
     done = beam(tmp_path / "out", empty, "--hosts=2", "--beam=")

@@ -11,6 +11,7 @@ from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import adam, gradients, precision_check, train_step
 from wgan_vgg.training.distribute import Devices, make_strategy
+from wgan_vgg.training.monitor import Monitor
 from wgan_vgg.training.state import create_state
 from wgan_vgg.training.train_loop import train
 
@@ -97,6 +98,16 @@ def test_gradients_that_are_never_finite_are_reported_once_the_scale_is_at_its_e
         train_step.generator_update(state, settings, images, 4)
     assert reported[:16] == [0.0] * 16
     assert np.isnan(reported[16])
+
+
+def test_shares_of_a_gradient_that_overflows_are_left_out():
+    """NaN would stand in metrics.jsonl, and in the warning that is made of it."""
+    state, settings = float16_state("wgan-vgg")
+    watch = Monitor(state, settings, {"train": batch(0)}, (8, 8))
+    state.generator_optimizer.scale.assign(2.0**80)
+    assert watch.gradient_shares() is None
+    state.generator_optimizer.scale.assign(1.0)
+    assert sum(watch.gradient_shares().values()) == pytest.approx(1.0)
 
 
 def test_the_scale_grows_again(monkeypatch):

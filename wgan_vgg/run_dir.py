@@ -15,6 +15,8 @@ from wgan_vgg.json_types import EpochRow, StoredRun
 
 
 class _Folder:
+    argument = "workdir"  # what gave it, in messages
+
     def __init__(self, workdir: Path) -> None:
         self.path = workdir
 
@@ -29,7 +31,9 @@ class _Folder:
             with tempfile.TemporaryFile(dir=self.path):
                 pass
         except OSError as error:
-            raise InputError(f"workdir {self.path}: cannot be written ({error.strerror}); choose another") from error
+            raise InputError(
+                f"{self.argument} {self.path}: cannot be written ({error.strerror}); choose another"
+            ) from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -44,6 +48,8 @@ class _Folder:
 
 class ReferencesDir(_Folder):
     """What models are evaluated beside: the tuned baselines, and the evaluated references of each split."""
+
+    argument = "references"
 
     def tuned(self, photons: float | None) -> Path:
         """The tuned baselines; of data of several doses those for one of them."""

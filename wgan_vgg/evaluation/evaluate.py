@@ -71,12 +71,13 @@ def evaluate(
       The summary, as written to eval/<split>.json.
 
     Raises:
-      InputError: no such split, or the method gives no proper image.
+      InputError: no such split, a folder cannot be written, or the method gives no proper image.
     """
     images = data.size(split)
-    results.create()
-    distance = perceptual.build(config.evaluation, config.vgg)
     references = references or results.references
+    for folder in (results, references):
+        folder.create()
+    distance = perceptual.build(config.evaluation, config.vgg)
     scans = repeats.scan_again(data, split, config.evaluation, references.repeats(split))
     references_found = evaluated_references(data, split, config.evaluation, distance, references, scans, progress)
     of_noisy = [row for row in references_found["rows"] if row["method"] == NOISY]

@@ -80,7 +80,7 @@ def critic_gradients(
       global_batch: images over all replicas.
 
     Returns:
-      This replica's share of the gradients, of the loss as the optimizer scales it, and of the mean terms.
+      This replica's share of the gradients, which are of the loss as the optimizer scales it, and of the mean terms.
     """
     patches, critic, distance = generated(state, images, training=True), state.critic, config.spec.distance
     optimizer = state.critic_optimizer

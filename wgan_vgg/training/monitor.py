@@ -54,12 +54,16 @@ class Monitor:
         return {split: self._evaluate(images) for split, images in self._images.items()}
 
     def gradient_shares(self) -> dict[str, float] | None:
-        """Each term's share of the generator's gradient on a batch of the first split, see gradient_shares."""
+        """Each term's share of the generator's gradient on a batch of the first split, see gradient_shares.
+
+        None, too, where a gradient overflows in float16, as before the scale of the loss has settled.
+        """
         if self._shares is None:
             return None
         size = self._config.training.batch_size
         batch = tuple(centre_crop(part, self._term_shape)[:size] for part in next(iter(self._images.values())))
-        return {name: float(share) for name, share in self._shares(batch).items()}
+        shares = {name: float(share) for name, share in self._shares(batch).items()}
+        return shares if np.all(np.isfinite(list(shares.values()))) else None
 
     def _evaluate(self, images: Images) -> dict[str, float]:
         low_dose, normal_dose = images

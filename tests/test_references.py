@@ -1,0 +1,37 @@
+"""What models are evaluated beside: kept where several share it."""
+
+import json
+
+from wgan_vgg.run_dir import RunDir
+
+
+def test_baselines_are_evaluated_once_for_the_models_that_share_a_folder(
+    data_dir, identity, script, tmp_path, monkeypatch
+):
+    from wgan_vgg.evaluation import baselines
+
+    tuned = []
+    tune = baselines.tune
+    monkeypatch.setattr(baselines, "tune", lambda *args, **more: tuned.append(args) or tune(*args, **more))
+    flags = [f"--data_dir={data_dir}", f"--references={tmp_path / 'kept'}", "--baselines=tv", "--vgg_weights=none"]
+    summaries = []
+    for name in ("one", "other"):
+        place = [f"--models={name}={identity}", f"--output_dir={tmp_path / name}"]
+        assert script("evaluate", *place, *flags)[0] == 0
+        summaries.append(json.loads(RunDir(tmp_path / name).eval_json("test").read_text())["methods"])
+        assert not RunDir(tmp_path / name).references.path.exists()
+    assert len(tuned) == 1
+    assert summaries[0]["tv"] == summaries[1]["tv"] and "other" in summaries[1]
+    assert script("evaluate", *place, *flags[:2], "--baselines=gaussian", "--vgg_weights=none")[0] == 0
+    assert len(tuned) == 2, "kept for other settings"
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(data_dir, identity, script, tmp_path, monkeypatch):
+    from wgan_vgg.evaluation import baselines
+
+    monkeypatch.setattr(baselines, "tune", None)
+    (tmp_path / "file").touch()
+    flags = [f"--models=mine={identity}", f"--output_dir={tmp_path / 'out'}", f"--references={tmp_path / 'file'}"]
+    status, out, err = script("evaluate", *flags, f"--data_dir={data_dir}", "--baselines=tv", "--vgg_weights=none")
+    assert (status, out) == (2, "")
+    assert f"references {tmp_path / 'file'}: cannot be written (File exists); choose another" in err
