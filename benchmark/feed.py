@@ -52,7 +52,7 @@ def _rows(folder: Path, side: int, size: int, shards: int, rounds: int, consumed
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
 
     def batches(data: DataSet) -> Iterator[Any]:
-        return distributed(data.batches("train", BATCH, seed=0), strategy)
+        return distributed(lambda share: data.batches("train", BATCH, seed=0, share=share), strategy)
 
     endless = batches(data)
 

@@ -54,18 +54,25 @@ def _short(value: float) -> str:
 
 
 def plot_input(rows: Sequence[Row], path: Path) -> None:
-    """Microseconds an image, in the first pass and in later ones, by the number of records and of shards."""
+    """Microseconds an image: whole ones in memory, by records and shards; patches by range, by records and side."""
     rows = [row for row in rows if row.part == "input"]
-    figure, axes = new_figure(1, 2, 9.0, 3.2)
-    for ax, name, other in ((axes[0, 0], "records", "shards"), (axes[0, 1], "shards", "records")):
-        for kind, mark in (("first", "o"), ("later", "s")):
-            mine = [row for row in rows if row.case.startswith(kind)]
+    figure, axes = new_figure(2, 2, 9.0, 6.4)
+    whole = {f"{kind} pass": [row for row in rows if row.case.startswith(kind)] for kind in ("first", "later")}
+    by_range = {"64x64 patches by range": [row for row in rows if "hosts" in row.details and row.details["hosts"] == 1]}
+    for ax, lines, name, other in (
+        (axes[0, 0], whole, "records", "shards"),
+        (axes[0, 1], whole, "shards", "records"),
+        (axes[1, 0], by_range, "records", "side"),
+        (axes[1, 1], by_range, "side", "records"),
+    ):
+        for label, mine in lines.items():
             fixed = sorted(row.details[other] for row in mine)[len(mine) // 2]
             line = sorted((row.details[name], 1e6 / row.rate) for row in mine if row.details[other] == fixed)
-            ax.plot(*zip(*line, strict=True), marker=mark, label=f"{kind} pass")
-        ax.set_xscale("log")
+            ax.plot(*zip(*line, strict=True), marker="o", label=label)
+        if name != "side":
+            ax.set_xscale("log")
         ax.set_ylim(bottom=0)
-        ax.set_xlabel(f"{name} ({fixed:,.0f} {other})")
+        ax.set_xlabel(f"{name} ({other}: {fixed:,.0f})")
         ax.set_ylabel("µs an image")
         ax.legend()
     figure.savefig(path, dpi=150)

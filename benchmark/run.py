@@ -9,6 +9,7 @@ from benchmark.infer import inference_rows
 from benchmark.rows import Row
 from benchmark.scale import scale_rows
 from benchmark.start import start_rows
+from benchmark.stored import stored_rows
 from benchmark.train import training_rows
 from data_prep.progress import Progress
 from wgan_vgg.config import MODELS, Config
@@ -36,9 +37,9 @@ def measure(
     Args:
       config: batch, image size, critic steps; `models` and `precisions` replace its own.
       parts, models, precisions: what to time.
-      sides, batch_sizes: of the images to infer on.
-      records, shards: of the splits that are read, see feed.input_rows.
-      processes: over which a training is divided, see scale.scale_rows.
+      sides, batch_sizes: of the images to infer on; of `sides` are also those whose patches are read by range.
+      records, shards: of the splits that are read, see feed.input_rows and stored.stored_rows.
+      processes: over which a training is divided, see scale.scale_rows, and hosts that read.
       rounds: how often each thing is timed.
       peer: "onnxruntime": time its inference, too; "torch": and PyTorch, which was imported before TensorFlow; or "".
       progress: called after each part.
@@ -72,6 +73,7 @@ def measure(
         yield from input_rows(
             config.data.image_size, records, shards, rounds=rounds, consumed=consumed, progress=progress
         )
+        yield from stored_rows(sides, records, processes, rounds=rounds, consumed=consumed, progress=progress)
     if "convert" in parts:
         yield from conversion_rows(config, (config.data.image_size, 0), rounds=rounds, progress=progress)
     if "start" in parts:

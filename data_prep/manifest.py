@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from data_prep.errors import InputError
 from data_prep.json_types import Manifest
+from data_prep.progress import Progress, silent
 
 MANIFEST = "manifest.json"
 OWN_DIGEST: Final = "sha256"  # of the manifest itself
@@ -85,21 +86,24 @@ def transposed(manifest: Mapping[str, Any]) -> bool:
     return bool(manifest.get("transposed", manifest.get("source") == "lodopab"))
 
 
-def verify(data_dir: Path) -> Manifest:
-    """The manifest of a data set, every shard of which has been hashed again, on all cores.
+def verify(data_dir: Path, split: str | None = None, progress: Progress = silent) -> Manifest:
+    """The manifest of a data set, every shard of which (or of one split) has been hashed again, on all cores.
 
     Raises:
       InputError: as load_manifest, or a shard whose content is not what was written.
     """
     manifest = load_manifest(data_dir)
-    shards = [shard for split in manifest["splits"].values() for shard in split["shards"]]
+    splits = [split] if split else manifest["splits"]
+    shards = [shard for name in splits for shard in manifest["splits"][name]["shards"]]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for shard, actual in zip(shards, pool.map(lambda s: sha256(data_dir / s["file"]), shards), strict=True):
+        digests = pool.map(lambda shard: sha256(data_dir / shard["file"]), shards)
+        for number, (shard, actual) in enumerate(zip(shards, digests, strict=True), start=1):
             if actual != shard["sha256"]:
                 raise InputError(
                     f"{data_dir / shard['file']}: its content was altered (sha256 {actual}, the manifest says "
                     f"{shard['sha256']}); prepare the data again"
                 )
+            progress("check the records", number, len(shards))
     return manifest
 
 

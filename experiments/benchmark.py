@@ -32,11 +32,18 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("what", list(PARTS), f"of {', '.join(PARTS)}", flag_values=values)
     flags.DEFINE_list("models", list(REPORT_MODELS), "whose training steps", flag_values=values)
     flags.DEFINE_list("precisions", list(PRECISIONS), f"of {', '.join(PRECISIONS)}", flag_values=values)
-    flags.DEFINE_list("sides", ["64", "362", "512"], "of the images to infer on, in pixels", flag_values=values)
+    flags.DEFINE_list(
+        "sides", ["64", "362", "512"], "of the images to infer on, or to read patches of, in pixels", flag_values=values
+    )
     flags.DEFINE_list("batches", ["1", "8"], "images per call of the inference", flag_values=values)
     flags.DEFINE_list("records", ["1000", "10000", "50000"], "in the splits that are read", flag_values=values)
     flags.DEFINE_list("shards", ["1", "8", "100"], "files of the splits that are read", flag_values=values)
-    flags.DEFINE_list("processes", ["1", "2", "4", "8"], "over which a training is divided", flag_values=values)
+    flags.DEFINE_list(
+        "processes",
+        ["1", "2", "4", "8"],
+        "over which a training or the reading of patches is divided",
+        flag_values=values,
+    )
     flags.DEFINE_integer("rounds", 5, "how often each is timed, in turn; the median counts", flag_values=values)
     flags.DEFINE_string(
         "peer", "", "onnxruntime: inference by it beside ours; torch: all the same in PyTorch, too", flag_values=values

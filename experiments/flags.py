@@ -51,6 +51,7 @@ TRAINING_FLAGS = {
     "checkpoint_steps": "training.checkpoint_steps",
     "evaluation_steps": "training.evaluation_steps",
     "patches_per_image": "input.patches_per_image",
+    "memory_gb": "input.memory_gb",
 }
 _HELP = {
     "image_size": "side in pixels to which slices are resized; 0 keeps their own",
@@ -95,6 +96,7 @@ _HELP = {
     "checkpoint_steps": "steps between checkpoints, besides the one at each evaluation",
     "evaluation_steps": "steps between evaluations; by default an epoch or 200 steps, whichever is longer",
     "patches_per_image": "patches of each image in one pass over the data",
+    "memory_gb": "a training split that takes less is held in memory; of a larger one patches are read from the disk",
 }
 
 

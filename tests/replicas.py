@@ -1,5 +1,6 @@
 """Ten plain steps on any strategy, for comparing strategies; workers run this file as a script."""
 
+import functools
 import pickle
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ def run_sgd(strategy: tf.distribute.Strategy, data_dir: Path) -> dict[str, list]
     with plain, strategy.scope():
         state = create_state(SETTINGS, (32, 32), 24)
     step = train_step.build_train_step(state, SETTINGS, strategy)
-    batches = distribute.distributed(training_batches(SETTINGS, data, 0), strategy)
+    batches = distribute.distributed(functools.partial(training_batches, SETTINGS, data, 0), strategy)
     terms, gradients = [], []
     for _ in range(10):
         terms.append({name: float(value) for name, value in step(*next(batches), tf.constant(0.0)).items()})

@@ -1,5 +1,6 @@
 """Two replicas on half batches are one on the whole, for two devices and for two processes; refusals."""
 
+import functools
 import json
 import pickle
 import subprocess
@@ -52,7 +53,9 @@ def test_models_trained_one_after_the_other_on_two_devices(data_dir):
         with strategy.scope():
             state = create_state(settings, (32, 32), 24)
         step = train_step.build_train_step(state, settings, strategy)
-        batches = distribute.distributed(training_batches(settings, DataSet.open(data_dir), 0), strategy)
+        batches = distribute.distributed(
+            functools.partial(training_batches, settings, DataSet.open(data_dir), 0), strategy
+        )
         assert np.isfinite(float(step(*next(batches), tf.constant(0.0))["generator_loss"]))
 
 
@@ -75,7 +78,7 @@ def test_two_worker_processes_are_one_on_the_whole_batch(data_dir, tmp_path, on_
 def test_each_replica_gets_its_own_slice_of_the_same_batch(data_dir):
     data = DataSet.open(data_dir)
     strategy = distribute.make_strategy(TWO)
-    batches = distribute.distributed(training_batches(SETTINGS, data, 3), strategy)
+    batches = distribute.distributed(functools.partial(training_batches, SETTINGS, data, 3), strategy)
     for expected, _ in zip(training_batches(SETTINGS, data, 3), range(2), strict=False):
         found = next(batches)
         for ours, theirs in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):

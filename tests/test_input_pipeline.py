@@ -1,6 +1,5 @@
 """Reading records: what is refused, in which order images come, and what is taken of them."""
 
-import itertools
 import json
 import os
 import shutil
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import records
+from training_batches import batches, flat
 
 from benchmark.feed import write_random_records
 from data_prep import tfrecords
@@ -52,10 +52,14 @@ def test_an_altered_shard_of_the_right_size_is_named(data_dir, tmp_path, monkeyp
     with pytest.raises(InputError, match="00001-of-00002: its content was altered"):
         DataSet.open(copy)
     # A data set too large to be hashed at each start: the record's own checksum stops the reading.
-    monkeypatch.setattr(input_pipeline, "_CACHE_BYTES", 0)
+    monkeypatch.setattr(input_pipeline, "_HASHED_AT_OPENING", 0)
     data = DataSet.open(copy)
     with pytest.raises(InputError, match="00001-of-00002: its content was altered"), data.translate_shard_errors():
         list(data.records("train").as_numpy_iterator())
+    # Patches are read past that checksum: their split is hashed before the first one, and no other split.
+    with pytest.raises(InputError, match="00001-of-00002: its content was altered"):
+        data.batches("train", 8, seed=0, crops=InputConfig(patch_size=8, memory_gb=0))
+    data.batches("test", 8, seed=0, crops=InputConfig(patch_size=8, memory_gb=0))
 
 
 def test_records_come_in_the_order_of_conversion(data_dir):
@@ -93,16 +97,6 @@ def test_patches_larger_than_the_images_are_refused(data_dir):
         crops(data_dir, patch_size=33)
 
 
-def batches(data_dir, count, start=0, seed=3, batch_size=8, **values):
-    """The bytes of each image of some batches of the training split's 24 images, in order."""
-    found = DataSet.open(data_dir).batches("train", batch_size, seed, start, InputConfig(**values)).take(count)
-    return [[image.tobytes() for image in normal.numpy()] for _, normal in found]
-
-
-def flat(found):
-    return list(itertools.chain(*found))
-
-
 def test_a_resumed_reading_sees_the_crops_and_flips_of_an_unbroken_one(data_dir):
     values = {"patch_size": 20, "flips": True}
     whole = batches(data_dir, 9, **values)
@@ -110,20 +104,6 @@ def test_a_resumed_reading_sees_the_crops_and_flips_of_an_unbroken_one(data_dir)
         assert batches(data_dir, 9 - start, start, **values) == whole[start:]
     first, second = flat(whole[:3]), flat(whole[3:6])
     assert not set(first) & set(second), "each pass has its own crops"
-
-
-@pytest.mark.parametrize("limit", ["_CACHE_BYTES", "_SHUFFLE_BYTES"])
-def test_what_does_not_fit_in_memory_is_read_as_completely(data_dir, monkeypatch, limit):
-    cached = batches(data_dir, 6)
-    monkeypatch.setattr(input_pipeline, limit, 0)
-    found = batches(data_dir, 6)
-    if limit == "_CACHE_BYTES":
-        assert found == cached, "the order must not depend on the memory"
-    every = {record["normal_dose"].tobytes() for record in records(data_dir)}
-    for one_pass in (found[:3], found[3:]):
-        assert sorted(flat(one_pass)) == sorted(every)
-    assert found[:3] != found[3:]
-    assert batches(data_dir, 4, start=2) == found[2:]
 
 
 def test_a_small_split_is_read_from_the_disk_once(data_dir, tmp_path):
@@ -169,13 +149,10 @@ def test_records_without_a_validation_split_open_and_are_tuned_on_training(data_
 
 def test_patches_per_image_are_other_patches_of_each_image(data_dir):
     """A pass of 3 patches per image takes each image three times, cropped anew each time; from memory and from disk."""
-    crops = InputConfig(patch_size=8, patches_per_image=3)
     found = {}
     for place in ("memory", "disk"):
-        data = DataSet.open(data_dir)
-        if place == "disk":
-            object.__setattr__(data, "_fits_in_memory", lambda _: False)
-        batches = data.batches("train", 12, seed=0, crops=crops).take(24 * 3 // 12)
+        crops = InputConfig(patch_size=8, patches_per_image=3, memory_gb=4 if place == "memory" else 0)
+        batches = DataSet.open(data_dir).batches("train", 12, seed=0, crops=crops).take(24 * 3 // 12)
         found[place] = sorted(patch.tobytes() for _, batch in batches for patch in batch.numpy())
     assert found["memory"] == found["disk"]
     assert len(set(found["memory"])) > 60, "72 patches, some of them nothing but air"

@@ -1,5 +1,6 @@
 """What a training does besides stepping: the monitors, the best checkpoint, early stopping, averages, warm-up."""
 
+import functools
 import json
 
 import numpy as np
@@ -142,7 +143,7 @@ def run_steps(data_dir, count, **values):
     assert len(warmed) == values.get("training.critic_warmup_steps", 0)
     step = train_step.build_train_step(state, settings, strategy)
     generator_sums = []
-    batches = distribute.distributed(training_batches(settings, data, 0), strategy)
+    batches = distribute.distributed(functools.partial(training_batches, settings, data, 0), strategy)
     for _ in range(count):
         images, critic_images = next(batches)
         generator_sums.append(float(tf.reduce_sum(images[0])))

@@ -28,22 +28,31 @@ def centre_crop(images: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
     return images[..., top : top + shape[0], left : left + shape[1], :]
 
 
-def crop_pairs(pair: Pair, crops: InputConfig, seeds: tf.Tensor) -> Pair:
-    """The same crop and flips of both images of each pair, decided by its seed, two int64 of (batch, 2), alone."""
-    if not (crops.patch_size or crops.flips):
-        return pair
+def crop_corners(crops: InputConfig, image_shape: tuple[int, int], seeds: tf.Tensor) -> tf.Tensor:
+    """Row and column, int64 (batch, 2), of the first pixel taken of each image, decided by its seed, int64 (batch, 2).
 
-    def crop(low_dose: tf.Tensor, normal_dose: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    Those of tf.image.stateless_random_crop of an image with channels.
+    """
+    free = [side - taken for side, taken in zip(image_shape, crop_shape(crops, image_shape), strict=True)]
+    if crops.crop == "centre":
+        return tf.ones_like(seeds) * tf.constant([pixels // 2 for pixels in free], tf.int64)
+    if not any(free):
+        return tf.zeros_like(seeds)
+
+    def corner(seed: tf.Tensor) -> tf.Tensor:
+        drawn = tf.random.stateless_uniform([3], seed, maxval=tf.int32.max, dtype=tf.int32)
+        return tf.cast(drawn[:2] % tf.constant([pixels + 1 for pixels in free]), tf.int64)
+
+    return tf.map_fn(corner, seeds)
+
+
+def flip_pairs(pair: Pair, seeds: tf.Tensor) -> Pair:
+    """Mirrors both images of each pair alike, left-right and up-down, as its seed, int64 (batch, 2), decides."""
+
+    def flip(low_dose: tf.Tensor, normal_dose: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         both = tf.concat([low_dose, normal_dose], axis=-1)
-        shape = crop_shape(crops, (both.shape[0], both.shape[1]))
-        if crops.crop == "random" and crops.patch_size:
-            both = tf.image.stateless_random_crop(both, [*shape, 2], seed)
-        else:
-            both = centre_crop(both, shape)
-        if crops.flips:
-            both = tf.image.stateless_random_flip_left_right(both, seed + 1)
-            both = tf.image.stateless_random_flip_up_down(both, seed + 2)
-        return both
+        both = tf.image.stateless_random_flip_left_right(both, seed + 1)
+        return tf.image.stateless_random_flip_up_down(both, seed + 2)
 
-    both = tf.map_fn(lambda one: crop(*one), (*pair, seeds), fn_output_signature=tf.float32)
+    both = tf.map_fn(lambda one: flip(*one), (*pair, seeds), fn_output_signature=tf.float32)
     return both[..., :1], both[..., 1:]

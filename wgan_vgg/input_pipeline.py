@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +16,15 @@ from data_prep.config import DataConfig
 from data_prep.hu import HuScale
 from data_prep.json_types import DataSummary, Manifest
 from data_prep.manifest import load_manifest, low_dose_clip, shard_paths, transposed, verify
+from data_prep.progress import Progress, silent
 from wgan_vgg.config import InputConfig
-from wgan_vgg.crops import Pair, crop_pairs, crop_shape
+from wgan_vgg.crops import Pair, crop_corners, crop_shape, flip_pairs
 from wgan_vgg.errors import InputError
+from wgan_vgg.shares import WHOLE, Share
+from wgan_vgg.split_images import ImagesInMemory, ImagesOnDisk, SplitImages
 
-# A split this large is read anew in every pass; a smaller one stays in memory, decoded.
-_CACHE_BYTES = 4 * 2**30
-_SHUFFLE_BYTES = 1 * 2**30
+_HASHED_AT_OPENING = 4 * 2**30  # bytes, which take some seconds
+_SHUFFLED = 2**20  # numbers of patches
 _PARSED_AT_ONCE = 16
 
 
@@ -31,7 +34,9 @@ class DataSet:
 
     path: Path
     manifest: Manifest
-    _held: dict[str, Pair] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    _held: dict[str, ImagesInMemory] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    _on_disk: dict[str, ImagesOnDisk] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    _hashed: set[str] = dataclasses.field(default_factory=set, repr=False, compare=False)
 
     @classmethod
     def open(cls, data_dir: Path) -> "DataSet":
@@ -41,9 +46,14 @@ class DataSet:
           InputError: it is not a whole data set, or a shard was altered.
         """
         manifest = load_manifest(data_dir)
-        if sum(shard["bytes"] for split in manifest["splits"].values() for shard in split["shards"]) < _CACHE_BYTES:
+        data = cls(data_dir, manifest)
+        if (
+            sum(shard["bytes"] for split in manifest["splits"].values() for shard in split["shards"])
+            < _HASHED_AT_OPENING
+        ):
             verify(data_dir)
-        return cls(data_dir, manifest)
+            data._hashed.update(manifest["splits"])
+        return data
 
     @contextlib.contextmanager
     def translate_shard_errors(self) -> Iterator[None]:
@@ -141,11 +151,9 @@ class DataSet:
         size = self.size(split)
         count = min(count, size)
         chosen = tf.constant([number * size // count for number in range(count)], tf.int64)
-        if split in self._held:
-            with tf.device("/cpu:0"):
-                return _take(self._held[split], chosen)
-        serialized = self._serialized(split).enumerate().filter(lambda index, _: tf.reduce_any(index == chosen))
-        return self._parse(next(iter(serialized.map(lambda _, record: record).batch(count))))
+        images = self._held.get(split) or self._stored(split)
+        with tf.device("/cpu:0"):
+            return images.patches(chosen, tf.zeros([count, 2], tf.int64), self.image_shape)
 
     def _serialized(self, split: str) -> tf.data.Dataset:
         """Every serialized record of a split, in the order of conversion.
@@ -157,38 +165,38 @@ class DataSet:
             tf.data.TFRecordDataset, cycle_length=len(paths), block_length=1, num_parallel_calls=tf.data.AUTOTUNE
         )
 
-    def _repeated(self, split: str, repeats: int) -> tf.data.Dataset:
-        """(index, serialized record), every record `repeats` times in succession."""
-        records = self._serialized(split)
-        if repeats > 1:
-            records = records.flat_map(lambda record: tf.data.Dataset.from_tensors(record).repeat(repeats))
-        return records.enumerate()
+    def check(self, split: str, progress: Progress = silent) -> None:
+        """Hashes the shards of a split unless that was done; of a large data set opening does not.
 
-    def _parse(self, serialized: tf.Tensor) -> Pair:
-        return tfrecords.parse_pairs(serialized, self.image_shape)
+        Raises:
+          InputError: one was altered.
+        """
+        if split not in self._hashed:
+            verify(self.path, split, progress)
+            self._hashed.add(split)
 
-    def _fits_in_memory(self, split: str) -> bool:
-        return self.size(split) * self._pair_bytes < _CACHE_BYTES
+    def images(self, split: str, memory_gb: float) -> SplitImages:
+        """The images of a split: in memory, from now on, where they take less than so many GB; else on the disk."""
+        if self.size(split) * 2 * 4 * math.prod(self.image_shape) < memory_gb * 1e9:
+            return self._hold(split)
+        return self._stored(split)
 
-    def _hold(self, split: str) -> Pair:
+    def _stored(self, split: str) -> ImagesOnDisk:
+        """Those on the disk, which were hashed, since patches are read past the records' own checksums."""
+        if split not in self._on_disk:
+            self.check(split)
+            paths = [Path(path) for path in shard_paths(self.path, self.manifest, split)]
+            self._on_disk[split] = ImagesOnDisk(paths, self.image_shape)
+        return self._on_disk[split]
+
+    def _hold(self, split: str) -> ImagesInMemory:
         """All images of a split, decoded, from its first use on in memory."""
         if split not in self._held:
             with tf.device("/cpu:0"):  # the memory of a GPU is for training
-                parsed = self._serialized(split).batch(_PARSED_AT_ONCE).map(self._parse, tf.data.AUTOTUNE)
-                low_dose, normal_dose = [], []
-                for one, other in parsed:
-                    low_dose.append(one)
-                    normal_dose.append(other)
-                held = []
-                for parts in (low_dose, normal_dose):
-                    held.append(tf.concat(parts, axis=0))
-                    parts.clear()  # bounds peak memory
-            self._held[split] = held[0], held[1]
+                parse = functools.partial(tfrecords.parse_pairs, image_shape=self.image_shape)
+                parsed = self._serialized(split).batch(_PARSED_AT_ONCE).map(parse, tf.data.AUTOTUNE)
+                self._held[split] = ImagesInMemory(parsed)
         return self._held[split]
-
-    @property
-    def _pair_bytes(self) -> int:
-        return 2 * 4 * self.image_shape[0] * self.image_shape[1]
 
     def batches(
         self,
@@ -198,6 +206,7 @@ class DataSet:
         start: int = 0,
         crops: InputConfig | None = None,
         among: np.ndarray | None = None,
+        share: Share = WHOLE,
     ) -> tf.data.Dataset:
         """Endless shuffled batches; a pass takes `crops.patches_per_image` of each image, less a last batch not whole.
 
@@ -208,41 +217,38 @@ class DataSet:
           start: batches to skip, so that a resumed run sees what an unbroken one would have.
           crops: what is taken of each image; the whole image by default.
           among: which of the split's images, bool (images,); by default all.
+          share: the part of each batch that is read here.
 
         Raises:
-          InputError: the split has fewer patches than a batch, or its images are smaller than a patch.
+          InputError: the split has fewer patches than a batch, its images are smaller than a patch, or it is read from
+            the disk and was altered.
         """
         crops = crops or InputConfig()
-        crop_shape(crops, self.image_shape)
+        shape = crop_shape(crops, self.image_shape)
         repeats = crops.patches_per_image
-        images_of_split = self.size(split)
-        size = repeats * (images_of_split if among is None else int(np.count_nonzero(among)))
+        chosen = np.flatnonzero(np.ones(self.size(split), bool) if among is None else among)
+        size = repeats * len(chosen)
         if size < batch_size:
             raise InputError(f"batch_size={batch_size}: the {split} split has only {size} images; take {size} or less")
-        held = self._hold(split) if self._fits_in_memory(split) else None
-        source = tf.data.Dataset.range(images_of_split * repeats) if held else self._repeated(split, repeats)
-        if among is not None:
-            mask = tf.constant(among)
-            source = source.filter(lambda index, *_: mask[index // repeats])
-        buffer = min(size, max(batch_size, _SHUFFLE_BYTES // self._pair_bytes))
+        images = self.images(split, crops.memory_gb)
+        # Patch number k of image i has the number i * repeats + k, which with the pass decides its crop.
+        numbers = (chosen[:, None] * repeats + np.arange(repeats)).reshape(-1)
 
         def one_pass(number: tf.Tensor) -> tf.data.Dataset:
-            def images(indices: tf.Tensor, serialized: tf.Tensor | None = None) -> Pair:
-                # Patch number k of image i has the index i * repeats + k, which with the pass decides its crop.
-                pair = _take(held, indices // repeats) if held else self._parse(serialized)
-                return crop_pairs(pair, crops, tf.stack([tf.fill([batch_size], number + seed), indices], axis=1))
+            shuffled = tf.data.Dataset.from_tensor_slices(numbers).shuffle(
+                min(size, _SHUFFLED), seed=number + seed, reshuffle_each_iteration=False
+            )
+            return shuffled.batch(batch_size, drop_remainder=True).map(lambda patches: (number + seed, patches))
 
-            shuffled = source.shuffle(buffer, seed=number + seed, reshuffle_each_iteration=False)
-            return shuffled.batch(batch_size, drop_remainder=True).map(images, tf.data.AUTOTUNE)
+        def take(number: tf.Tensor, patches: tf.Tensor) -> Pair:
+            patches = share.take(patches)
+            seeds = tf.stack([tf.fill(patches.shape, number), patches], axis=1)
+            pair = images.patches(patches // repeats, crop_corners(crops, self.image_shape, seeds), shape)
+            return flip_pairs(pair, seeds) if crops.flips else pair
 
         passes = tf.data.Dataset.counter(start // (size // batch_size))
-        batches = passes.flat_map(one_pass).skip(start % (size // batch_size)).prefetch(tf.data.AUTOTUNE)
+        batches = passes.flat_map(one_pass).skip(start % (size // batch_size))
         options = tf.data.Options()
         # To rewrite a graph TensorFlow writes it out, with all images that it holds: twice the memory, and seconds.
-        options.experimental_optimization.apply_default_optimizations = held is None
-        return batches.with_options(options)
-
-
-def _take(held: Pair, indices: tf.Tensor) -> Pair:
-    low_dose, normal_dose = (tf.gather(images, indices) for images in held)
-    return low_dose, normal_dose
+        options.experimental_optimization.apply_default_optimizations = False
+        return batches.map(take, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)

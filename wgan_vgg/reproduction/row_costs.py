@@ -1,5 +1,6 @@
 """What a network costs on this machine: its parameters, a training step, a denoised slice."""
 
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -36,7 +37,7 @@ def measure(config: Config, data: DataSet) -> RowCosts:
     with strategy.scope():
         state = create_state(config, crop_shape(config.input, data.image_shape), data.size("train"))
     step = build_train_step(state, config, strategy)
-    batches = distribute.distributed(training_batches(config, data, 0), strategy)
+    batches = distribute.distributed(functools.partial(training_batches, config, data, 0), strategy)
     low_dose = data.first("train", 1)[0]
 
     def one_step() -> None:

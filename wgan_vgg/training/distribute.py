@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from wgan_vgg.errors import InputError
+from wgan_vgg.shares import Share
 
 logger = logging.getLogger(__name__)
 
@@ -138,25 +139,23 @@ def worker_index(strategy: tf.distribute.Strategy) -> int:
     return resolver.task_id + (len(cluster.get("chief", [])) if resolver.task_type == "worker" else 0)
 
 
-def distributed(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Iterator[Any]:
+def distributed(batches: Callable[[Share], tf.data.Dataset], strategy: tf.distribute.Strategy) -> Iterator[Any]:
     """Deals global batches out: each replica of each worker gets its own slice of the same batch.
 
-    Every worker reads all batches and keeps its part; TensorFlow's own sharding would let them read other ones.
+    `batches` makes the data set of a share of them, so that every worker reads its own part and no more.
     """
 
-    def shares(context: tf.distribute.InputContext) -> tf.data.Dataset:
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         replicas = context.num_replicas_in_sync
         here = replicas // context.num_input_pipelines
-        first = context.input_pipeline_id * here
+        share = Share(context.input_pipeline_id * here, here, replicas)
 
-        def split(*batches: tf.Tensor) -> tuple:
-            return tf.nest.map_structure(
-                lambda batch: tf.stack(tf.split(batch, replicas)[first : first + here]), batches
-            )
+        def split(*parts: tf.Tensor) -> tuple:
+            return tf.nest.map_structure(lambda part: tf.stack(tf.split(part, here)), parts)
 
-        return dataset.map(split).unbatch().prefetch(2 * here)
+        return batches(share).map(split).unbatch().prefetch(2 * here)
 
-    return iter(strategy.distribute_datasets_from_function(shares))
+    return iter(strategy.distribute_datasets_from_function(of_worker))
 
 
 def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:

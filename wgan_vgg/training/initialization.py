@@ -1,5 +1,6 @@
 """What happens before a run's first step: a generator that is not black, and critic warm-up."""
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 
@@ -59,6 +60,6 @@ def warm_up_critic(
     if state.critic is None or not count:
         return
     update = build_critic_warmup(state, config, strategy)
-    batches = distributed(warmup_batches(config, data, count), strategy)
+    batches = distributed(functools.partial(warmup_batches, config, data, count), strategy)
     for done, (images, number) in enumerate(batches, start=1):
         yield done, count, update(images, number, tf.constant(stop_flag()))

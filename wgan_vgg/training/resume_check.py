@@ -19,7 +19,13 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
     known = nested.flatten(Config())  # a value that earlier versions did not have was what is now its default
     found = nested.differences(known | nested.flatten_dict(old), new)
     lengths = [_length(old), _length(new)]
-    free = ["evaluation.", "training.evaluation_", "training.monitored_splits", "training.eval_images"]
+    free = [
+        "evaluation.",
+        "input.memory_gb:",
+        "training.evaluation_",
+        "training.monitored_splits",
+        "training.eval_images",
+    ]
     if new["optimizer"]["schedule"] != "cosine":  # there the rates depend on the length
         free += ["training.epochs:", "training.steps:"]
     found = [line for line in found if not line.startswith(tuple(free))]

@@ -105,6 +105,8 @@ def train(
         training = config.training
         if text := slower_than_float32(training.precision):
             logger.warning("%s", text)
+        for split in ("train", *training.monitored_splits):
+            data.check(split, progress)
         images = {split: data.first(split, training.eval_images) for split in training.monitored_splits}
         with strategy.scope():
             state = create_state(config, shape, num_train)

@@ -1,6 +1,7 @@
 """The loop over steps and epochs of one training run in this process."""
 
 import dataclasses
+import functools
 import math
 import signal
 import time
@@ -116,7 +117,9 @@ class Trainer:
         num_train = self._data.size("train")
         evaluate_every = self._config.evaluation_interval(num_train)
         save_every = self._config.in_steps("training.checkpoint_", num_train) or total
-        self._batches = distributed(training_batches(self._config, self._data, self._step), self._strategy)
+        self._batches = distributed(
+            functools.partial(training_batches, self._config, self._data, self._step), self._strategy
+        )
         stage = f"train {self._config.model}"
         self._show = lambda step, terms: progress(stage, step, total, terms)
         with Profiler(self._own.tensorboard, self._step + 1, profile_steps) as self._profiler:

@@ -1,0 +1,96 @@
+"""Patches read by range from shards that memory does not hold: the same ones, and nothing else of their records."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import records
+from training_batches import batches, flat
+
+from data_prep import tfrecords
+from data_prep.errors import InputError
+from data_prep.pixel_ranges import pixel_positions
+from wgan_vgg.config import InputConfig
+from wgan_vgg.crops import crop_corners
+from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.shares import Share
+
+
+@pytest.mark.parametrize("values", [{}, {"patch_size": 20, "flips": True, "patches_per_image": 2}, {"crop": "centre"}])
+def test_what_is_read_from_the_disk_is_what_memory_would_have_given(data_dir, values):
+    held = batches(data_dir, 6, **values)
+    found = batches(data_dir, 6, memory_gb=0, **values)
+    assert found == held
+    assert found[:3] != found[3:]
+    assert batches(data_dir, 4, start=2, memory_gb=0, **values) == found[2:]
+    if not values:
+        every = {record["normal_dose"].tobytes() for record in records(data_dir)}
+        for one_pass in (found[:3], found[3:]):
+            assert sorted(flat(one_pass)) == sorted(every)
+
+
+def test_crops_are_where_tensorflow_would_crop(data_dir):
+    """A run of an earlier version, which used its function, sees the same patches."""
+    images = tf.reshape(tf.range(2 * 30 * 40, dtype=tf.int64), [2, 30, 40, 1])
+    seeds = tf.constant([[3, 7], [4, 9]], tf.int64)
+    for (top, left), image, seed in zip(
+        crop_corners(InputConfig(patch_size=16), (30, 40), seeds), images, seeds, strict=True
+    ):
+        expected = tf.image.stateless_random_crop(tf.concat([image, image], -1), [16, 16, 2], seed)
+        np.testing.assert_array_equal(image[top : top + 16, left : left + 16], expected[..., :1])
+
+
+def test_only_the_rows_of_a_patch_are_read(data_dir, monkeypatch):
+    taken = []
+    plain = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, count, start: taken.append(count) or plain(file, count, start))
+    data = DataSet.open(data_dir)
+    stream = data.batches("train", 8, seed=0, crops=InputConfig(patch_size=4, memory_gb=0))
+    assert len(taken) == 24, "the heads of the records"
+    assert max(taken) < 100
+    taken.clear()
+    next(iter(stream))
+    assert set(taken) == {4 * 32 * 4}, "4 rows of 32 pixels of 4 bytes"
+
+
+def test_a_share_is_that_part_of_each_whole_batch(data_dir):
+    data = DataSet.open(data_dir)
+    crops = InputConfig(patch_size=20, flips=True)
+    whole = [normal for _, normal in data.batches("train", 8, 3, crops=crops).take(4)]
+    for memory_gb in (4, 0):
+        crops = InputConfig(patch_size=20, flips=True, memory_gb=memory_gb)
+        part = [normal for _, normal in data.batches("train", 8, 3, crops=crops, share=Share(1, 2, 4)).take(4)]
+        for ours, theirs in zip(part, whole, strict=True):
+            np.testing.assert_array_equal(ours, theirs[2:6])
+
+
+def test_records_of_another_layout_are_refused_before_any_pixel(data_dir, tmp_path):
+    record = tfrecords.Record(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.float32), "p", 0, "s")
+    path = tmp_path / "shard"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(record.serialize())
+        writer.write(record.serialize())
+    for shape in ((8, 7), (16, 16)):
+        with pytest.raises(InputError, match="record 0 is not laid out as this version writes it"):
+            pixel_positions(path, shape)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="record 1 is not laid out"):
+        pixel_positions(path, (8, 8))
+
+
+@pytest.mark.parametrize("side", [1, 45, 362, 513])
+def test_pixels_are_found_whatever_the_lengths_of_text(tmp_path, side):
+    """The number that holds a record's length has 2, 3 or 4 bytes; a long patient id may add one."""
+    path = tmp_path / "shard"
+    generator = np.random.default_rng(0)
+    pairs = [generator.normal(size=(2, side, side)).astype(np.float32) for _ in range(3)]
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for index, (low, normal) in enumerate(pairs):
+            photons = None if index else 4096.0
+            writer.write(tfrecords.Record(low, normal, "p" * 300 * index, index, "s" * index, photons).serialize())
+    content = path.read_bytes()
+    positions = pixel_positions(path, (side, side))
+    for pair, starts in zip(pairs, positions, strict=True):
+        for image, start in zip(pair, starts, strict=True):
+            assert content[start : start + image.nbytes] == image.tobytes()
