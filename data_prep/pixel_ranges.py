@@ -58,8 +58,7 @@ def pixel_positions(path: Path, image_shape: tuple[int, int]) -> np.ndarray:
             skipped = 1 + _varint_width(example) if end <= size else 0
             if end > size or not example.startswith(layout.prefix, skipped):
                 raise InputError(
-                    f"{path}: record {len(found)} is not laid out as this version writes it; prepare the data again, "
-                    "or raise input.memory_gb until the split is held in memory"
+                    f"{path}: record {len(found)} is not as experiments.prepare lays it out; prepare the data again"
                 )
             low_dose = start + _BEFORE + skipped + len(layout.prefix)
             found.append((low_dose, low_dose + layout.between))

@@ -80,16 +80,6 @@ def parse_patient_id(serialized: tf.Tensor) -> tf.Tensor:
     return tf.io.parse_single_example(serialized, {"patient_id": tf.io.FixedLenFeature([], tf.string)})["patient_id"]
 
 
-def parse_pairs(serialized: tf.Tensor, image_shape: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Serialized records (batch,) as `low_dose` and `normal_dose`: float32 (batch, height, width, 1)."""
-    names = ("low_dose", "normal_dose")
-    parsed = tf.io.parse_example(serialized, dict.fromkeys(names, tf.io.FixedLenFeature([], tf.string)))
-    low_dose, normal_dose = (
-        tf.reshape(tf.io.decode_raw(parsed[name], tf.float32), [tf.size(serialized), *image_shape, 1]) for name in names
-    )
-    return low_dose, normal_dose
-
-
 def write_dataset(
     output_dir: Path,
     splits: Mapping[str, Sequence[Item]],

@@ -1,6 +1,7 @@
 """Patches read by range from shards that memory does not hold: the same ones, and nothing else of their records."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -72,10 +73,10 @@ def test_records_of_another_layout_are_refused_before_any_pixel(data_dir, tmp_pa
         writer.write(record.serialize())
         writer.write(record.serialize())
     for shape in ((8, 7), (16, 16)):
-        with pytest.raises(InputError, match="record 0 is not laid out as this version writes it"):
+        with pytest.raises(InputError, match="record 0 is not as experiments"):
             pixel_positions(path, shape)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match="record 1 is not laid out"):
+    with pytest.raises(InputError, match="record 1 is not as"):
         pixel_positions(path, (8, 8))
 
 
@@ -94,3 +95,17 @@ def test_pixels_are_found_whatever_the_lengths_of_text(tmp_path, side):
     for pair, starts in zip(pairs, positions, strict=True):
         for image, start in zip(pair, starts, strict=True):
             assert content[start : start + image.nbytes] == image.tobytes()
+
+
+def test_a_shard_that_goes_while_it_is_read_is_named(data_dir, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(data_dir, copy)
+    data = DataSet.open(copy)
+    stream = data.batches("train", 8, seed=0, crops=InputConfig(patch_size=4, memory_gb=0))
+    shard = copy / "low_dose_ct-train.tfrecord-00001-of-00002"
+    shard.write_bytes(shard.read_bytes()[:1000])
+    with (
+        pytest.raises(InputError, match="00001-of-00002: 1000 bytes, the manifest says"),
+        data.translate_shard_errors(),
+    ):
+        next(iter(stream))

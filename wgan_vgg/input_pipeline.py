@@ -25,7 +25,6 @@ from wgan_vgg.split_images import ImagesInMemory, ImagesOnDisk, SplitImages
 
 _HASHED_AT_OPENING = 4 * 2**30  # bytes, which take some seconds
 _SHUFFLED = 2**20  # numbers of patches
-_PARSED_AT_ONCE = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +56,15 @@ class DataSet:
 
     @contextlib.contextmanager
     def translate_shard_errors(self) -> Iterator[None]:
-        """Turns TensorFlow's error over a corrupt record, which names no file, into one that does.
+        """Turns TensorFlow's error over a corrupt or lost record, which names no file, into one that does.
 
         Raises:
           InputError: a shard was altered since it was written.
         """
         try:
             yield
-        except tf.errors.DataLossError:
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.UnknownError):
+            # The first from whole records, the others from what Python raised in reading a patch.
             verify(self.path)
             raise
 
@@ -152,8 +152,7 @@ class DataSet:
         count = min(count, size)
         chosen = tf.constant([number * size // count for number in range(count)], tf.int64)
         images = self._held.get(split) or self._stored(split)
-        with tf.device("/cpu:0"):
-            return images.patches(chosen, tf.zeros([count, 2], tf.int64), self.image_shape)
+        return images.patches(chosen, tf.zeros([count, 2], tf.int64), self.image_shape)
 
     def _serialized(self, split: str) -> tf.data.Dataset:
         """Every serialized record of a split, in the order of conversion.
@@ -192,10 +191,7 @@ class DataSet:
     def _hold(self, split: str) -> ImagesInMemory:
         """All images of a split, decoded, from its first use on in memory."""
         if split not in self._held:
-            with tf.device("/cpu:0"):  # the memory of a GPU is for training
-                parse = functools.partial(tfrecords.parse_pairs, image_shape=self.image_shape)
-                parsed = self._serialized(split).batch(_PARSED_AT_ONCE).map(parse, tf.data.AUTOTUNE)
-                self._held[split] = ImagesInMemory(parsed)
+            self._held[split] = ImagesInMemory(self._stored(split))
         return self._held[split]
 
     def batches(
@@ -248,7 +244,4 @@ class DataSet:
 
         passes = tf.data.Dataset.counter(start // (size // batch_size))
         batches = passes.flat_map(one_pass).skip(start % (size // batch_size))
-        options = tf.data.Options()
-        # To rewrite a graph TensorFlow writes it out, with all images that it holds: twice the memory, and seconds.
-        options.experimental_optimization.apply_default_optimizations = False
-        return batches.map(take, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
+        return batches.map(take, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -1,10 +1,10 @@
 """The images of a split, of which patches are taken: in memory, or on the disk, of which only the patches are read."""
 
+import abc
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -14,41 +14,36 @@ from wgan_vgg.crops import Pair
 from wgan_vgg.errors import InputError
 
 
-class SplitImages(Protocol):
+class SplitImages(abc.ABC):
     """Numbered in the order of conversion."""
+
+    @abc.abstractmethod
+    def _rows(self, index: int, top: int, height: int) -> Sequence[np.ndarray]:
+        """`height` whole rows, from `top` on, of the low-dose and of the normal-dose image `index`."""
 
     def patches(self, indices: tf.Tensor, corners: tf.Tensor, shape: tuple[int, int]) -> Pair:
         """What has `shape` and begins at `corners`, int64 (batch, 2), of the images `indices`, int64 (batch,)."""
 
+        @tf.autograph.experimental.do_not_convert  # it is not TensorFlow's
+        def take(indices: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            low_dose, normal_dose = self._take(indices, corners, shape)[..., None]
+            return low_dose, normal_dose
 
-class ImagesInMemory:
-    """Two float32 tensors (images, height, width, 1)."""
-
-    def __init__(self, pairs: tf.data.Dataset) -> None:
-        """Reads all of `pairs`, (low_dose, normal_dose) batches in the order of conversion."""
-        doses: tuple[list[tf.Tensor], list[tf.Tensor]] = ([], [])
-        for pair in pairs:
-            for parts, images in zip(doses, pair, strict=True):
-                parts.append(images)
-        self._pair = []
-        for parts in doses:
-            self._pair.append(tf.concat(parts, axis=0))
-            parts.clear()  # bounds peak memory
-
-    def patches(self, indices: tf.Tensor, corners: tf.Tensor, shape: tuple[int, int]) -> Pair:
-        """See SplitImages."""
-        low_dose, normal_dose = (self._of(images, indices, corners, shape) for images in self._pair)
+        low_dose, normal_dose = tf.numpy_function(take, [indices, corners], [tf.float32] * 2, stateful=False)
+        for part in (low_dose, normal_dose):
+            part.set_shape([*indices.shape, *shape, 1])
         return low_dose, normal_dose
 
-    @staticmethod
-    def _of(images: tf.Tensor, indices: tf.Tensor, corners: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
-        if tuple(images.shape[1:3]) == shape:
-            return tf.gather(images, indices)
-        begins = tf.pad(tf.concat([indices[:, None], corners], axis=1), [[0, 0], [0, 1]])
-        return tf.map_fn(lambda at: tf.slice(images, at, [1, *shape, 1])[0], begins, fn_output_signature=images.dtype)
+    def _take(self, indices: np.ndarray, corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """Patches of both doses: float32 (2, batch, height, width)."""
+        both = np.empty((2, len(indices), *shape), np.float32)
+        for place, (index, (top, left)) in enumerate(zip(indices.tolist(), corners.tolist(), strict=True)):
+            for patches, rows in zip(both, self._rows(index, top, shape[0]), strict=True):
+                patches[place] = rows[:, left : left + shape[1]]
+        return both
 
 
-class ImagesOnDisk:
+class ImagesOnDisk(SplitImages):
     """A split's shards, of which only the rows of each patch are read; past the records' own checksums."""
 
     def __init__(self, paths: Sequence[Path], image_shape: tuple[int, int]) -> None:
@@ -57,34 +52,49 @@ class ImagesOnDisk:
         Raises:
           InputError: records that this version has not written, see pixel_positions.
         """
-        self._paths, self._image_shape = paths, image_shape
+        self._paths, self._image_shape, self._row_bytes = paths, image_shape, 4 * image_shape[1]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             self._positions = list(pool.map(lambda path: pixel_positions(path, image_shape), paths))
 
-    def patches(self, indices: tf.Tensor, corners: tf.Tensor, shape: tuple[int, int]) -> Pair:
-        """See SplitImages."""
-
-        def read(indices: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            both = np.empty((2, len(indices), *shape, 1), np.float32)
-            for place, (index, (top, left)) in enumerate(zip(indices.tolist(), corners.tolist(), strict=True)):
-                for image, rows in zip(both, self._rows(index, top, shape[0]), strict=True):
-                    image[place, ..., 0] = rows[:, left : left + shape[1]]
-            return both[0], both[1]
-
-        low_dose, normal_dose = tf.numpy_function(read, [indices, corners], [tf.float32] * 2, stateful=False)
-        for part in (low_dose, normal_dose):
-            part.set_shape([*indices.shape, *shape, 1])
-        return low_dose, normal_dose
-
-    def _rows(self, index: int, top: int, height: int) -> list[np.ndarray]:
-        """`height` whole rows of both images of a record: conversion dealt the records to the shards in turn."""
-        place, shard = divmod(index, len(self._paths))
-        row_bytes = 4 * self._image_shape[1]
+    def _rows(self, index: int, top: int, height: int) -> Sequence[np.ndarray]:
+        place, shard = divmod(index, len(self._paths))  # conversion dealt the records to the shards in turn
+        start, count = top * self._row_bytes, height * self._row_bytes
         with self._paths[shard].open("rb", buffering=0) as file:
-            read = [
-                os.pread(file.fileno(), height * row_bytes, int(first) + top * row_bytes)
-                for first in self._positions[shard][place]
-            ]
-        if any(len(rows) < height * row_bytes for rows in read):
-            raise InputError(f"{self._paths[shard]}: became shorter while it was read; prepare the data again")
+            read = [os.pread(file.fileno(), count, int(first) + start) for first in self._positions[shard][place]]
+        if any(len(rows) < count for rows in read):
+            raise self._shorter(shard)
         return [np.frombuffer(rows, "<f4").reshape(height, -1) for rows in read]
+
+    def all(self) -> np.ndarray:
+        """Every image of both doses: float32 (2, images, height, width)."""
+        both = np.empty((2, sum(len(positions) for positions in self._positions), *self._image_shape), "<f4")
+
+        def read(shard: int) -> None:
+            with self._paths[shard].open("rb", buffering=0) as file:
+                for place, firsts in enumerate(self._positions[shard]):
+                    for images, first in zip(both, firsts, strict=True):
+                        image = images[place * len(self._paths) + shard]
+                        if os.preadv(file.fileno(), [image], int(first)) < image.nbytes:
+                            raise self._shorter(shard)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(read, range(len(self._paths))))
+        return both
+
+    def _shorter(self, shard: int) -> InputError:
+        return InputError(f"{self._paths[shard]}: became shorter while it was read; prepare the data again")
+
+
+class ImagesInMemory(SplitImages):
+    """NumPy's, not TensorFlow's: what a graph holds is copied, and is written out when the graph is rewritten."""
+
+    def __init__(self, stored: ImagesOnDisk) -> None:
+        """Reads all images that are stored."""
+        self._both = stored.all()
+
+    def _take(self, indices: np.ndarray, corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        whole = shape == self._both.shape[2:]
+        return self._both[:, indices] if whole else super()._take(indices, corners, shape)
+
+    def _rows(self, index: int, top: int, height: int) -> Sequence[np.ndarray]:
+        return [images[index, top : top + height] for images in self._both]
