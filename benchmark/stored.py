@@ -1,6 +1,7 @@
 """How fast patches come of a split that memory does not hold, by its records, its images' side and the hosts."""
 
 import dataclasses
+import functools
 import itertools
 import os
 import tempfile
@@ -13,6 +14,7 @@ import tensorflow as tf
 from benchmark.feed import BATCH, write_random_records
 from benchmark.rows import Row
 from benchmark.timing import time_in_turn
+from data_prep import tfrecords
 from data_prep.manifest import MANIFEST, OWN_DIGEST, load_manifest, own_digest
 from data_prep.progress import Progress
 from wgan_vgg.config import InputConfig
@@ -46,7 +48,7 @@ def stored_rows(
 
     Args:
       sides: of the images, those above 64; each with the middle of `records`, and all else with the first.
-      records: of the split, a multiple of 250 each or less than that.
+      records: of the split; above 250 whole files of so many.
       hosts: each reads its share of every batch; timed is one of them.
       rounds, consumed, progress: see feed.input_rows.
     """
@@ -73,7 +75,9 @@ def _row(folder: Path, case: _Case, rounds: int, consumed: float | None) -> Row:
     endless = iter(data.batches("train", BATCH, 0, crops=crops, share=Share(0, 1, case.hosts)))
     next(endless)
     began = time.perf_counter()
-    whole = data.records("train").take(_WHOLE_RECORDS)
+    first = str(sorted(folder.glob("*train*"))[0])
+    parse = functools.partial(tfrecords.parse_example, image_shape=data.image_shape)
+    whole = tf.data.TFRecordDataset(first).take(_WHOLE_RECORDS).map(parse, tf.data.AUTOTUNE)
     timings = time_in_turn(
         {
             "patches": lambda: _exhaust(itertools.islice(endless, _BATCHES)),
@@ -82,9 +86,10 @@ def _row(folder: Path, case: _Case, rounds: int, consumed: float | None) -> Row:
         rounds,
     )
     rate = _BATCHES * BATCH / timings["patches"].median
-    whole_rate = min(_WHOLE_RECORDS, case.records) / timings["whole"].median
+    records = data.size("train")
+    whole_rate = min(_WHOLE_RECORDS, records) / timings["whole"].median
     details = {
-        "records": case.records,
+        "records": records,
         "side": case.side,
         "hosts": case.hosts,
         "s to check the shards": checked - started,
@@ -93,11 +98,11 @@ def _row(folder: Path, case: _Case, rounds: int, consumed: float | None) -> Row:
     }
     if consumed:
         details["times what training consumes"] = rate / consumed
-    name = f"patches of {_PATCH}x{_PATCH} by range, {case.records:,} records, {case.side}x{case.side}"
+    name = f"patches of {_PATCH}x{_PATCH} by range, {records:,} records, {case.side}x{case.side}"
     if case.hosts > 1:
         name += f", one of {case.hosts} hosts"
-    limit = f"whole records {whole_rate:,.0f} images/s"
-    return Row("input", name, rate, "images/s", timings["patches"].spread, limit, rate / whole_rate, details=details)
+    limit, share = (f"whole records {whole_rate:,.0f} images/s", rate / whole_rate) if case.hosts == 1 else ("", None)
+    return Row("input", name, rate, "images/s", timings["patches"].spread, limit, share, details=details)
 
 
 def _exhaust(items: Iterator[tuple[tf.Tensor, ...]] | tf.data.Dataset) -> None:

@@ -22,7 +22,7 @@ _AFTER: Final = 4
 class _Layout:
     """Of all records of one image shape; other features stand behind the images, being sorted by name."""
 
-    prefix: bytes  # from the length of all features to the first pixel of low_dose
+    prefix: bytes  # what stands between the length of all features and the first pixel of low_dose
     between: int  # bytes from there to the first pixel of normal_dose
 
 
@@ -36,7 +36,7 @@ def _layout(image_shape: tuple[int, int]) -> _Layout:
 
 def _varint_width(example: bytes) -> int:
     """Bytes of the number that follows the first byte: the last one has no high bit."""
-    return next(width for width in range(1, 11) if example[width] < 0x80)
+    return next(width for width in range(1, 11) if width == 10 or example[width] < 0x80)
 
 
 def pixel_positions(path: Path, image_shape: tuple[int, int]) -> np.ndarray:

@@ -27,7 +27,18 @@ PACKAGES = ("data_prep", "experiments", "benchmark", "wgan_vgg")
 BOXES = {
     **dict.fromkeys(("errors", "files", "seeds", "environment", "tensor_files"), "errors, files, seeds"),
     **dict.fromkeys(
-        ("run_dir", "crops", "input_pipeline", "checkpoint_reader", "losses", "hu", "training_input", "noise_estimate"),
+        (
+            "run_dir",
+            "crops",
+            "input_pipeline",
+            "checkpoint_reader",
+            "losses",
+            "hu",
+            "training_input",
+            "noise_estimate",
+            "shares",
+            "split_images",
+        ),
         "runs, records, losses",
     ),
 }

@@ -9,11 +9,10 @@ import time
 import pytest
 from replicas import REPO
 
-from benchmark import costs, limits, start, stored, timing
+from benchmark import costs, limits, start, timing
 from benchmark.feed import write_random_records
 from benchmark.rows import Row
 from wgan_vgg import config, models
-from wgan_vgg.config import InputConfig
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.models import vgg
 from wgan_vgg.training.state import create_state
@@ -85,15 +84,6 @@ def test_random_records_are_a_data_set(tmp_path):
     write_random_records(tmp_path / "records", side=16, size=5, shards=2)
     data = DataSet.open(tmp_path / "records")
     assert (data.size("train"), data.image_shape, data.config.image_size) == (5, (16, 16), 16)
-
-
-def test_records_by_links_are_a_data_set_of_their_number(tmp_path):
-    stored.write_linked_records(tmp_path / "records", side=16, size=750)
-    data = DataSet.open(tmp_path / "records")
-    assert data.size("train") == sum(1 for _ in data.records("train")) == 750
-    assert len(list((tmp_path / "records").glob("*train*"))) == 3
-    low_dose, _ = next(iter(data.batches("train", 8, seed=0, crops=InputConfig(memory_gb=0))))
-    assert low_dose.shape == (8, 16, 16, 1)
 
 
 def test_a_ratio_is_to_the_fastest_peer():

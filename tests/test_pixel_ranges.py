@@ -1,5 +1,6 @@
 """Patches read by range from shards that memory does not hold: the same ones, and nothing else of their records."""
 
+import gc
 import os
 import shutil
 
@@ -15,14 +16,16 @@ from data_prep.pixel_ranges import pixel_positions
 from wgan_vgg.config import InputConfig
 from wgan_vgg.crops import crop_corners
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.shares import Share
+from wgan_vgg.shares import WHOLE, Share
+from wgan_vgg.split_images import ImagesInMemory, ImagesOnDisk, SplitImages
+from wgan_vgg.training.distribute import distributed
 
 
 @pytest.mark.parametrize("values", [{}, {"patch_size": 20, "flips": True, "patches_per_image": 2}, {"crop": "centre"}])
 def test_what_is_read_from_the_disk_is_what_memory_would_have_given(data_dir, values):
-    held = batches(data_dir, 6, **values)
-    found = batches(data_dir, 6, memory_gb=0, **values)
-    assert found == held
+    for dose in (0, 1):
+        found = batches(data_dir, 6, memory_gb=0, dose=dose, **values)
+        assert found == batches(data_dir, 6, dose=dose, **values)
     assert found[:3] != found[3:]
     assert batches(data_dir, 4, start=2, memory_gb=0, **values) == found[2:]
     if not values:
@@ -66,7 +69,7 @@ def test_a_share_is_that_part_of_each_whole_batch(data_dir):
             np.testing.assert_array_equal(ours, theirs[2:6])
 
 
-def test_records_of_another_layout_are_refused_before_any_pixel(data_dir, tmp_path):
+def test_records_of_another_layout_are_refused_before_any_pixel(tmp_path):
     record = tfrecords.Record(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.float32), "p", 0, "s")
     path = tmp_path / "shard"
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -103,9 +106,54 @@ def test_a_shard_that_goes_while_it_is_read_is_named(data_dir, tmp_path):
     data = DataSet.open(copy)
     stream = data.batches("train", 8, seed=0, crops=InputConfig(patch_size=4, memory_gb=0))
     shard = copy / "low_dose_ct-train.tfrecord-00001-of-00002"
-    shard.write_bytes(shard.read_bytes()[:1000])
-    with (
-        pytest.raises(InputError, match="00001-of-00002: 1000 bytes, the manifest says"),
-        data.translate_shard_errors(),
+    content = shard.read_bytes()
+    for damage, message in (
+        (lambda: shard.write_bytes(content[:1000]), "00001-of-00002: became shorter while it was read"),
+        (shard.unlink, "00001-of-00002: cannot be read .No such file"),
     ):
-        next(iter(stream))
+        damage()
+        with pytest.raises(InputError, match=message), data.translate_shard_errors():
+            next(iter(stream))
+
+
+def test_images_that_are_not_square(tmp_path):
+    """Fails where rows are taken for columns."""
+    images = np.random.default_rng(0).normal(size=(5, 2, 20, 34)).astype(np.float32)
+    count = min(3, len(images))
+    paths = [tmp_path / str(shard) for shard in range(count)]
+    for shard, path in enumerate(paths):
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for low_dose, normal_dose in images[shard::count]:
+                writer.write(tfrecords.Record(low_dose, normal_dose, None, 0, "noise").serialize())
+    stored = ImagesOnDisk(paths, (20, 34))
+    corners = np.array([[0, 0], [13, 3], [4, 22], [12, 24], [1, 23]])
+    for found in (stored, ImagesInMemory(stored)):
+        pair = found.patches(tf.constant([4, 0, 2, 1, 3]), tf.constant(corners), (7, 9))
+        for dose, part in enumerate(pair):
+            for patch, index, (top, left) in zip(part, (4, 0, 2, 1, 3), corners, strict=True):
+                np.testing.assert_array_equal(patch[..., 0], images[index, dose, top : top + 7, left : left + 9])
+
+
+@pytest.mark.parametrize("through", ["plain", "distributed"])
+@pytest.mark.parametrize("memory_gb", [4, 0])
+def test_images_live_as_long_as_their_batches_and_no_longer(data_dir, memory_gb, through):
+    """TensorFlow keeps each function of NumPy's, and all that it holds, until the process ends."""
+    crops = InputConfig(patch_size=4, memory_gb=memory_gb)
+
+    def batches(share=WHOLE):
+        return DataSet.open(data_dir).batches("train", 8, seed=0, crops=crops, share=share)
+
+    before = _living()
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    stream = iter(batches().map(lambda *pair: pair)) if through == "plain" else distributed(batches, strategy)
+    gc.collect()
+    for _ in range(7):
+        next(stream)
+    assert _living() > before
+    del stream
+    gc.collect()
+    assert _living() == before
+
+
+def _living() -> int:
+    return sum(isinstance(thing, SplitImages) for thing in gc.get_objects())

@@ -31,11 +31,11 @@ def centre_crop(images: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
 def crop_corners(crops: InputConfig, image_shape: tuple[int, int], seeds: tf.Tensor) -> tf.Tensor:
     """Row and column, int64 (batch, 2), of the first pixel taken of each image, decided by its seed, int64 (batch, 2).
 
-    Those of tf.image.stateless_random_crop of an image with channels.
+    Those of tf.image.stateless_random_crop, which draws a third number, for the channels.
     """
     free = [side - taken for side, taken in zip(image_shape, crop_shape(crops, image_shape), strict=True)]
     if crops.crop == "centre":
-        return tf.ones_like(seeds) * tf.constant([pixels // 2 for pixels in free], tf.int64)
+        return tf.broadcast_to(tf.constant([pixels // 2 for pixels in free], tf.int64), tf.shape(seeds))
     if not any(free):
         return tf.zeros_like(seeds)
 

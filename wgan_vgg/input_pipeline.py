@@ -24,7 +24,7 @@ from wgan_vgg.shares import WHOLE, Share
 from wgan_vgg.split_images import ImagesInMemory, ImagesOnDisk, SplitImages
 
 _HASHED_AT_OPENING = 4 * 2**30  # bytes, which take some seconds
-_SHUFFLED = 2**20  # numbers of patches
+_SHUFFLED = 2**20  # patches among which the next one is drawn; their numbers take 8 bytes each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,16 +56,20 @@ class DataSet:
 
     @contextlib.contextmanager
     def translate_shard_errors(self) -> Iterator[None]:
-        """Turns TensorFlow's error over a corrupt or lost record, which names no file, into one that does.
+        """Turns TensorFlow's error over a record, which names no file, into one that does.
 
         Raises:
-          InputError: a shard was altered since it was written.
+          InputError: a shard was altered since it was written, or cannot be read any more.
         """
         try:
             yield
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.UnknownError):
-            # The first from whole records, the others from what Python raised in reading a patch.
+        except tf.errors.DataLossError:
             verify(self.path)
+            raise
+        except tf.errors.OpError as error:
+            for images in (*self._held.values(), *self._on_disk.values()):
+                if images.failure:
+                    raise images.failure from error
             raise
 
     @property
@@ -168,8 +172,9 @@ class DataSet:
         """Hashes the shards of a split unless that was done; of a large data set opening does not.
 
         Raises:
-          InputError: one was altered.
+          InputError: no such split, or a shard was altered.
         """
+        self.size(split)
         if split not in self._hashed:
             verify(self.path, split, progress)
             self._hashed.add(split)
@@ -216,8 +221,8 @@ class DataSet:
           share: the part of each batch that is read here.
 
         Raises:
-          InputError: the split has fewer patches than a batch, its images are smaller than a patch, or it is read from
-            the disk and was altered.
+          InputError: the split has fewer patches than a batch, its images are smaller than a patch, or a shard was
+            altered.
         """
         crops = crops or InputConfig()
         shape = crop_shape(crops, self.image_shape)
@@ -244,4 +249,6 @@ class DataSet:
 
         passes = tf.data.Dataset.counter(start // (size // batch_size))
         batches = passes.flat_map(one_pass).skip(start % (size // batch_size))
-        return batches.map(take, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        taken = batches.map(take, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        taken.images = images  # held by whoever iterates, see SplitImages.patches
+        return taken

@@ -4,6 +4,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from wgan_vgg.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class Share:
@@ -14,8 +16,14 @@ class Share:
     of: int
 
     def take(self, batch: tf.Tensor) -> tf.Tensor:
-        """These parts of a whole batch, whose size is known and divides by `of`."""
-        each = batch.shape[0] // self.of
+        """These parts of a whole batch of known size.
+
+        Raises:
+          InputError: it does not divide by `of`.
+        """
+        each, rest = divmod(batch.shape[0], self.of)
+        if rest:
+            raise InputError(f"batch of {batch.shape[0]}: does not divide over {self.of} replicas")
         return batch[self.first * each : (self.first + self.count) * each]
 
 

@@ -2,6 +2,7 @@
 
 import abc
 import os
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,18 +16,34 @@ from wgan_vgg.errors import InputError
 
 
 class SplitImages(abc.ABC):
-    """Numbered in the order of conversion."""
+    """Numbered in the order of conversion.
+
+    `failure` is why a patch could not be read: TensorFlow raises an error of its own in its place.
+    """
+
+    failure: InputError | None = None
 
     @abc.abstractmethod
     def _rows(self, index: int, top: int, height: int) -> Sequence[np.ndarray]:
         """`height` whole rows, from `top` on, of the low-dose and of the normal-dose image `index`."""
 
     def patches(self, indices: tf.Tensor, corners: tf.Tensor, shape: tuple[int, int]) -> Pair:
-        """What has `shape` and begins at `corners`, int64 (batch, 2), of the images `indices`, int64 (batch,)."""
+        """What has `shape` and begins at `corners`, int64 (batch, 2), of the images `indices`, int64 (batch,).
+
+        Whoever iterates over them must also hold the images: TensorFlow keeps each Python function for ever, so that
+        the one here does not.
+        """
+        held = weakref.ref(self)
 
         @tf.autograph.experimental.do_not_convert  # it is not TensorFlow's
         def take(indices: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            low_dose, normal_dose = self._take(indices, corners, shape)[..., None]
+            if (images := held()) is None:
+                raise RuntimeError("the images are gone")
+            try:
+                low_dose, normal_dose = images._take(indices, corners, shape)[..., None]
+            except InputError as error:
+                images.failure = error
+                raise
             return low_dose, normal_dose
 
         low_dose, normal_dose = tf.numpy_function(take, [indices, corners], [tf.float32] * 2, stateful=False)
@@ -59,8 +76,11 @@ class ImagesOnDisk(SplitImages):
     def _rows(self, index: int, top: int, height: int) -> Sequence[np.ndarray]:
         place, shard = divmod(index, len(self._paths))  # conversion dealt the records to the shards in turn
         start, count = top * self._row_bytes, height * self._row_bytes
-        with self._paths[shard].open("rb", buffering=0) as file:
-            read = [os.pread(file.fileno(), count, int(first) + start) for first in self._positions[shard][place]]
+        try:
+            with self._paths[shard].open("rb", buffering=0) as file:
+                read = [os.pread(file.fileno(), count, int(first) + start) for first in self._positions[shard][place]]
+        except OSError as error:
+            raise InputError(f"{self._paths[shard]}: cannot be read ({error.strerror}); rerun to resume") from error
         if any(len(rows) < count for rows in read):
             raise self._shorter(shard)
         return [np.frombuffer(rows, "<f4").reshape(height, -1) for rows in read]

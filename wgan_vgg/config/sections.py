@@ -45,7 +45,7 @@ class InputConfig:
     crop: str = setting("random", choices=("random", "centre"))  # "random", anew in each pass, or "centre"
     flips: bool = False  # random mirrorings, left-right and up-down
     patches_per_image: int = setting(1, at_least=1)  # in one pass over the data, which is an epoch
-    # A split whose images take less is held in memory; of a larger one patches are read from the disk, the same ones.
+    # Changes no patch: a split whose images take less is held in memory; of a larger one patches are read when wanted.
     memory_gb: float = setting(4.0, at_least=0)
 
 

@@ -9,10 +9,10 @@ from wgan_vgg.run_dir import RunDir
 
 
 def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> None:
-    """Lets a run continue with its own config, a longer one, or another evaluation.
+    """Lets a run continue with its own config, a longer one, another evaluation, or another limit of memory.
 
     Raises:
-      InputError: config.json disagrees in anything but a longer training or the evaluation.
+      InputError: config.json disagrees in anything else.
     """
     stored = run.stored()
     old, new = dict(stored["config"]), nested.to_dict(config)
@@ -36,7 +36,7 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
     if found:
         raise InputError(
             f"workdir {run.path}: holds a run with another config ({'; '.join(found)}); take another workdir, or the "
-            "same values (only a longer training or the evaluation may differ)"
+            "same values (only a longer training, the evaluation or input.memory_gb may differ)"
         )
 
 

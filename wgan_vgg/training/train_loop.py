@@ -106,7 +106,7 @@ def train(
         if text := slower_than_float32(training.precision):
             logger.warning("%s", text)
         for split in ("train", *training.monitored_splits):
-            data.check(split, progress)
+            data.check(split, progress)  # it would be done without showing progress
         images = {split: data.first(split, training.eval_images) for split in training.monitored_splits}
         with strategy.scope():
             state = create_state(config, shape, num_train)

@@ -82,6 +82,7 @@ class Trainer:
             if not self.rows:
                 raise InputError(f"{self._run.metrics}: its rows are gone; restore it, or take another workdir")
         settings = nested.to_dict(self._config)
+        del settings["input"]["memory_gb"]  # a host's own affair
         check_same_run(
             self._strategy,
             f"step {self._step}, data {self._data.fingerprint[:8]}, config {settings}",
