@@ -38,10 +38,11 @@ def example_figure(folder: Path) -> str:
         images[name] = denoiser(low_dose)
     images["normal dose"] = normal_dose
     panel = FULL / max(_FEWEST_PANELS, len(images))
-    figure, axes = new_figure(2, len(images), panel * len(images), 2 * panel + 0.4)
+    figure, axes = new_figure(2, len(images), panel * len(images), 2 * panel + 0.7)
     top, left, side = _INSET
     for (whole, detail), (name, image) in zip(axes.T, images.items(), strict=True):
-        show_ct(whole, image, _WINDOW, f"{name}\n{_quality(normal_dose, image, scale.slope)}")
+        narrow = "-\n".join(name.rsplit("-", 1))
+        show_ct(whole, image, _WINDOW, f"{narrow}\n{_quality(normal_dose, image, scale.slope)}")
         whole.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor="white", linewidth=0.8))
         show_ct(detail, image[top : top + side, left : left + side], _WINDOW, "")
     about = (
@@ -53,6 +54,6 @@ def example_figure(folder: Path) -> str:
 
 def _quality(truth: np.ndarray, image: np.ndarray, slope: float) -> str:
     if image is truth:
-        return " "
+        return " \n"
     truth, image = truth / slope, image / slope
-    return f"{metrics.psnr(truth, image):.2f} dB, SSIM {metrics.ssim(truth, image):.3f}"
+    return f"{metrics.psnr(truth, image):.2f} dB\nSSIM {metrics.ssim(truth, image):.3f}"
