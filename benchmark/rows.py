@@ -8,7 +8,7 @@ class Row:
     """One thing that was timed.
 
     Attributes:
-      part: "train", "gpu", "scale", "infer", "input", "convert" or "start".
+      part: one of experiments.benchmark's PARTS.
       case: what exactly.
       rate, unit: the median over the rounds; for "start" the unit is a size or a time, of which less is better.
       spread: (slowest - fastest) / median over the rounds; None where it was done once.

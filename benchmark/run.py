@@ -6,6 +6,7 @@ from benchmark.convert import conversion_rows
 from benchmark.feed import input_rows
 from benchmark.gpu import gpu_rows
 from benchmark.infer import inference_rows
+from benchmark.operations import operation_rows
 from benchmark.rows import Row
 from benchmark.scale import scale_rows
 from benchmark.start import start_rows
@@ -30,7 +31,7 @@ def measure(
     peer: str,
     progress: Progress,
 ) -> Iterator[Row]:
-    """Measures "train", "scale", "infer", "input", "convert" and "start", if `parts` names them; "gpu" is computed.
+    """Measures the parts that `parts` names, see experiments.benchmark; "gpu" is computed.
 
     Yields rows as they come, those of the training steps together: they are timed in turn.
 
@@ -54,6 +55,8 @@ def measure(
         rows = training_rows(config, models, precisions, rounds=rounds, peer=peer_step, progress=progress)
         consumed = max((_consumed(config, row) for row in rows), default=None)
         yield from rows
+    if "operations" in parts:
+        yield from operation_rows(config, models, precisions, progress)
     if "gpu" in parts:
         yield from gpu_rows(config, models, precisions)
     if "scale" in parts:

@@ -40,8 +40,8 @@ def training_rows(
       progress: called after each round.
     """
     side = config.data.image_size
-    strategy = tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0")
-    pool = [_batch(config.training.batch_size, side, number) for number in range(_POOL)]
+    strategy = _strategy()
+    pool = _pool(config)
     functions: dict[tuple[str, ...], Callable[[], object]] = {}
     peaks: dict[str, ConvolutionPeak] = {}
     flops: dict[str, int] = {}
@@ -50,8 +50,7 @@ def training_rows(
         functions |= {("peak", precision, str(i)): one for i, one in enumerate(peaks[precision].functions)}
         for model in models:
             chosen = override(config, {"model": model, "training.precision": precision})
-            with strategy.scope():
-                state = create_state(chosen, (side, side), 100 * config.training.batch_size)
+            state = _state(chosen, strategy)
             flops[model] = step_flops(chosen, state, (side, side))
             functions["ours", precision, model] = _step(chosen, state, strategy, _feed(chosen, pool))
             if peer and model == PEER_MODEL:
@@ -104,6 +103,26 @@ def _fastest_others(peers: dict[str, float], same: dict[str, float]) -> Iterator
     rest = [rate for name, rate in peers.items() if name not in same]
     if rest:
         yield "float32", max(rest)
+
+
+def training_step(config: Config) -> Callable[[], object]:
+    """A call that makes one training step, on noise, and reads its terms."""
+    strategy = _strategy()
+    return _step(config, _state(config, strategy), strategy, _feed(config, _pool(config)))
+
+
+def _strategy() -> tf.distribute.Strategy:
+    return tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0")
+
+
+def _state(config: Config, strategy: tf.distribute.Strategy) -> TrainState:
+    side = config.data.image_size
+    with strategy.scope():
+        return create_state(config, (side, side), 100 * config.training.batch_size)
+
+
+def _pool(config: Config) -> list[Images]:
+    return [_batch(config.training.batch_size, config.data.image_size, number) for number in range(_POOL)]
 
 
 def _batch(size: int, side: int, number: int) -> Images:

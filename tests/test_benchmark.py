@@ -12,6 +12,7 @@ from replicas import REPO
 from benchmark import costs, limits, start, timing
 from benchmark.feed import write_random_records
 from benchmark.rows import Row
+from experiments.benchmark import PARTS
 from wgan_vgg import config, models
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.models import vgg
@@ -145,7 +146,7 @@ def test_the_script_measures_every_part(script, tmp_path):
     status, out, err = script("benchmark", *arguments, f"--json={tmp_path / 'b.json'}", f"--plot={tmp_path / 'b.png'}")
     assert status == 0, err
     rows = json.loads((tmp_path / "b.json").read_text())["rows"]
-    assert {row["part"] for row in rows} == {"train", "gpu", "scale", "infer", "input", "convert", "start"}
+    assert {row["part"] for row in rows} == set(PARTS)
     assert all(row["rate"] > 0 for row in rows)
     one, two = (row for row in rows if row["part"] == "scale")
     assert (one["share"], two["share"]) == (1.0, pytest.approx(two["rate"] / one["rate"]))
