@@ -22,7 +22,7 @@ from wgan_vgg.training.distribute import distributed
 
 
 @pytest.mark.parametrize("values", [{}, {"patch_size": 20, "flips": True, "patches_per_image": 2}, {"crop": "centre"}])
-def test_what_is_read_from_the_disk_is_what_memory_would_have_given(data_dir, values):
+def test_what_is_read_from_the_disk_is_what_memory_would_have_given(data_dir, values, caplog):
     for dose in (0, 1):
         found = batches(data_dir, 6, memory_gb=0, dose=dose, **values)
         assert found == batches(data_dir, 6, dose=dose, **values)
@@ -32,6 +32,7 @@ def test_what_is_read_from_the_disk_is_what_memory_would_have_given(data_dir, va
         every = {record["normal_dose"].tobytes() for record in records(data_dir)}
         for one_pass in (found[:3], found[3:]):
             assert sorted(flat(one_pass)) == sorted(every)
+    assert not caplog.records, "TensorFlow warns of functions that it cannot convert"
 
 
 def test_crops_are_where_tensorflow_would_crop(data_dir):

@@ -27,6 +27,7 @@ class SplitImages(abc.ABC):
     def _rows(self, index: int, top: int, height: int) -> Sequence[np.ndarray]:
         """`height` whole rows, from `top` on, of the low-dose and of the normal-dose image `index`."""
 
+    @tf.autograph.experimental.do_not_convert  # its loop is Python's
     def patches(self, indices: tf.Tensor, corners: tf.Tensor, shape: tuple[int, int]) -> Pair:
         """What has `shape` and begins at `corners`, int64 (batch, 2), of the images `indices`, int64 (batch,).
 
@@ -35,9 +36,9 @@ class SplitImages(abc.ABC):
         """
         held = weakref.ref(self)
 
-        @tf.autograph.experimental.do_not_convert  # it is not TensorFlow's
         def take(indices: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            if (images := held()) is None:
+            images = held()
+            if images is None:
                 raise RuntimeError("the images are gone")
             try:
                 low_dose, normal_dose = images._take(indices, corners, shape)[..., None]
