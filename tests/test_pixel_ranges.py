@@ -158,3 +158,8 @@ def test_images_live_as_long_as_their_batches_and_no_longer(data_dir, memory_gb,
 
 def _living() -> int:
     return sum(isinstance(thing, SplitImages) for thing in gc.get_objects())
+
+
+def test_tensorflows_tuning_does_not_run(data_dir):
+    """Its thread sleeps between two rounds, and an iterator's end waited for it: 113 s after two minutes of training."""
+    assert DataSet.open(data_dir).batches("train", 8, seed=0).options().autotune.enabled is False

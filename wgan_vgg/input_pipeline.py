@@ -249,6 +249,9 @@ class DataSet:
 
         passes = tf.data.Dataset.counter(start // (size // batch_size))
         batches = passes.flat_map(one_pass).skip(start % (size // batch_size))
-        taken = batches.map(take, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        options = tf.data.Options()
+        # Its thread sleeps for up to a minute, and an iterator's end waits for it.
+        options.autotune.enabled = False
+        taken = batches.map(take, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
         taken.images = images  # held by whoever iterates, see SplitImages.patches
         return taken
