@@ -161,5 +161,5 @@ def _living() -> int:
 
 
 def test_tensorflows_tuning_does_not_run(data_dir):
-    """Its thread sleeps between two rounds, and an iterator's end waited for it: 113 s after two minutes of training."""
+    """Its thread sleeps between two rounds; the end of an iterator waited for it, 113 s after a training of 90 s."""
     assert DataSet.open(data_dir).batches("train", 8, seed=0).options().autotune.enabled is False
