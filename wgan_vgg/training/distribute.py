@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from wgan_vgg.errors import InputError
-from wgan_vgg.shares import Share
+from wgan_vgg.shares import WHOLE, Share
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +144,9 @@ def distributed(batches: Callable[[Share], tf.data.Dataset], strategy: tf.distri
 
     `batches` makes the data set of a share of them, so that every worker reads its own part and no more.
     """
+    if isinstance(strategy, tf.distribute.OneDeviceStrategy) and not tf.config.list_logical_devices("GPU"):
+        # What a strategy's iterator adds, TensorFlow tunes: its end waits for a thread that sleeps up to a minute.
+        return iter(batches(WHOLE))
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         replicas = context.num_replicas_in_sync
