@@ -182,22 +182,18 @@ class DataSet:
     def images(self, split: str, memory_gb: float) -> SplitImages:
         """The images of a split: in memory, from now on, where they take less than so many GB; else on the disk."""
         if self.size(split) * 2 * 4 * math.prod(self.image_shape) < memory_gb * 1e9:
-            return self._hold(split)
+            if split not in self._held:
+                self._held[split] = ImagesInMemory(self._stored(split))
+            return self._held[split]
         return self._stored(split)
 
     def _stored(self, split: str) -> ImagesOnDisk:
         """Those on the disk, which were hashed, since patches are read past the records' own checksums."""
         if split not in self._on_disk:
             self.check(split)
-            paths = [Path(path) for path in shard_paths(self.path, self.manifest, split)]
-            self._on_disk[split] = ImagesOnDisk(paths, self.image_shape)
+            paths = shard_paths(self.path, self.manifest, split)
+            self._on_disk[split] = ImagesOnDisk([*map(Path, paths)], self.image_shape)
         return self._on_disk[split]
-
-    def _hold(self, split: str) -> ImagesInMemory:
-        """All images of a split, decoded, from its first use on in memory."""
-        if split not in self._held:
-            self._held[split] = ImagesInMemory(self._stored(split))
-        return self._held[split]
 
     def batches(
         self,

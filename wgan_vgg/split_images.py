@@ -81,7 +81,8 @@ class ImagesOnDisk(SplitImages):
             with self._paths[shard].open("rb", buffering=0) as file:
                 read = [os.pread(file.fileno(), count, int(first) + start) for first in self._positions[shard][place]]
         except OSError as error:
-            raise InputError(f"{self._paths[shard]}: cannot be read ({error.strerror}); rerun to resume") from error
+            path, why = self._paths[shard], error.strerror
+            raise InputError(f"{path}: cannot be read ({why}); restore it, and rerun to resume") from error
         if any(len(rows) < count for rows in read):
             raise self._shorter(shard)
         return [np.frombuffer(rows, "<f4").reshape(height, -1) for rows in read]
