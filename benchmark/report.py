@@ -71,7 +71,7 @@ def plot_input(rows: Sequence[Row], path: Path) -> None:
             ax.plot(*zip(*line, strict=True), marker="o", label=label)
         if name != "side":
             ax.set_xscale("log")
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.25 * ax.get_ylim()[1])  # room for the legend
         ax.set_xlabel(f"{name} ({other}: {fixed:,.0f})")
         ax.set_ylabel("µs an image")
         ax.legend()

@@ -55,8 +55,6 @@ def measure(
         rows = training_rows(config, models, precisions, rounds=rounds, peer=peer_step, progress=progress)
         consumed = max((_consumed(config, row) for row in rows), default=None)
         yield from rows
-    if "operations" in parts:
-        yield from operation_rows(config, models, precisions, progress)
     if "gpu" in parts:
         yield from gpu_rows(config, models, precisions)
     if "scale" in parts:
@@ -81,6 +79,8 @@ def measure(
         yield from conversion_rows(config, (config.data.image_size, 0), rounds=rounds, progress=progress)
     if "start" in parts:
         yield from start_rows(config, rounds=rounds, progress=progress)
+    if "operations" in parts:
+        yield from operation_rows(config, models, precisions, progress)
 
 
 def _consumed(config: Config, row: Row) -> float:

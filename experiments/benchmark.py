@@ -1,6 +1,6 @@
 """Measures this machine's limits and how near to them training, inference, input and conversion come, in one process.
 
-python -m experiments.benchmark [--what=train,operations,gpu,scale,infer,input,convert,start] [--json=FILE]
+python -m experiments.benchmark [--what=train,gpu,scale,infer,input,convert,start,operations] [--json=FILE]
 python -m experiments.benchmark --peer=torch|onnxruntime
 """
 
@@ -19,7 +19,7 @@ from wgan_vgg.config import REPORT_MODELS, Config, override
 from wgan_vgg.errors import InputError, Terminated
 from wgan_vgg.files import write_json
 
-PARTS = ("train", "operations", "gpu", "scale", "infer", "input", "convert", "start")
+PARTS = ("train", "gpu", "scale", "infer", "input", "convert", "start", "operations")
 PRECISIONS = ("float32", "bfloat16")
 PEERS = ("torch", "onnxruntime")
 PEER_MODEL = "wgan-vgg"
