@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmark import c_runtime
 from benchmark.costs import FLOPS, layer_costs
 from benchmark.rows import Row
 from benchmark.timing import time_in_turn
@@ -22,6 +23,7 @@ from wgan_vgg.models import build_generator, generator_of
 Denoise = Callable[[np.ndarray], np.ndarray]  # float32 (batch, height, width, 1)
 
 _NO_LAYERS = "SavedModel without layers"
+_FROM_C = ", called from C"
 _LEAST_PIXELS = 2**18  # per round: 512x512
 
 
@@ -38,16 +40,12 @@ def inference_rows(
 ) -> Iterator[Row]:
     """Times SavedModels, as written by experiments.export, on square images; beside them the peers that are given.
 
-    One of them has no layers: what a call costs by itself.
+    One of them has no layers: what a call costs by itself. It and those that are arranged for CPUs are also called from
+    C, which is what a C++ program and TensorFlow Serving pay.
     """
     generator = build_generator(config.generator, config.seed)
     with tempfile.TemporaryDirectory() as folder:
-        ours = {
-            f"SavedModel {precision}, optimize={optimize}": _saved_model(config, precision, optimize, Path(folder))
-            for precision in precisions
-            for optimize in OPTIMIZATIONS
-        }
-        without_layers = _without_layers(Path(folder) / "without-layers")
+        ours, without_layers = _saved_models(config, precisions, Path(folder))
         peers: dict[str, Denoise] = {}
         if onnxruntime:
             peers["onnxruntime"] = _onnxruntime(config, generator, Path(folder))
@@ -59,10 +57,7 @@ def inference_rows(
             # A pause also puts threads to sleep, which costs as much as a small image: so that is called repeatedly.
             calls = max(1, _LEAST_PIXELS // images.size)
             timings = time_in_turn(
-                {
-                    name: _repeat(function, images, calls)
-                    for name, function in (ours | peers | {_NO_LAYERS: without_layers}).items()
-                },
+                {name: _repeat(function, images, calls) for name, function in (ours | peers | without_layers).items()},
                 rounds,
                 2,
                 pause=0.2,
@@ -70,7 +65,7 @@ def inference_rows(
             rates = {name: calls * batch / timing.median for name, timing in timings.items()}
             progress("inference", number + 1, len(sides) * len(batch_sizes))
             flops = FLOPS * sum(layer_costs(generator, (side, side)).values())
-            for name in (*ours, _NO_LAYERS):
+            for name in (*ours, *without_layers):
                 yield Row(
                     "infer",
                     f"{name}, {side}x{side}, batch {batch}",
@@ -86,18 +81,33 @@ def _repeat(function: Denoise, images: np.ndarray, calls: int) -> Callable[[], o
     return lambda: [function(images) for _ in range(calls)]
 
 
-def _saved_model(config: Config, precision: str, optimize: str, root: Path) -> Denoise:
-    folder, generator = root / precision / optimize, build_generator(config.generator, config.seed, precision)
+def _saved_models(
+    config: Config, precisions: Sequence[str], root: Path
+) -> tuple[dict[str, Denoise], dict[str, Denoise]]:
+    """By name: the generator's, and the one without layers."""
+    ours: dict[str, Denoise] = {}
+    for precision in precisions:
+        for optimize in OPTIMIZATIONS:
+            name, folder = f"SavedModel {precision}, optimize={optimize}", root / precision / optimize
+            _write(config, precision, optimize, folder)
+            ours[name] = _signature(folder)
+            if optimize == "cpu":
+                ours[name + _FROM_C] = c_runtime.load(folder)
+    _write_without_layers(root / "without-layers")
+    bare = {"": _signature, _FROM_C: c_runtime.load}
+    return ours, {_NO_LAYERS + how: load(root / "without-layers") for how, load in bare.items()}
+
+
+def _write(config: Config, precision: str, optimize: str, folder: Path) -> None:
+    generator = build_generator(config.generator, config.seed, precision)
     extent = generator_of(config.generator).extent
     write_saved_model(folder, generator, extent, HuMapping(4096.0, -1024.0), optimize)
-    return _signature(folder)
 
 
-def _without_layers(folder: Path) -> Denoise:
+def _write_without_layers(folder: Path) -> None:
     specification = tf.TensorSpec([None, None, None, 1], tf.float32, name="low_dose")
     identity = tf.function(lambda low_dose: {"denoised": tf.identity(low_dose)}, input_signature=[specification])
     tf.saved_model.save(tf.Module(), str(folder), signatures={"serving_default": identity})
-    return _signature(folder)
 
 
 def _signature(folder: Path) -> Denoise:
