@@ -6,7 +6,7 @@ Attributes are those of the DICOM standard, PS3.3, image plane C.7.6.2. pydicom 
 import contextlib
 import dataclasses
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -104,9 +104,10 @@ def _check_inflated_size(path: Path, begin: int) -> None:
 def floats(dataset: "Dataset", name: str, count: int) -> tuple[float, ...] | None:
     """An attribute's `count` finite numbers, None where it is absent or empty; ValueError for something else."""
     value = dataset.get(name)
-    if value is None or value == "" or (count > 1 and len(value) == 0):
+    values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    if values in ([], [None], [""]):
         return None
-    numbers = tuple(float(v) for v in (value if count > 1 else [value]))
+    numbers = tuple(map(float, values))
     if len(numbers) != count or not np.isfinite(numbers).all():
         raise ValueError(f"{name} is {value}, expected {count} finite numbers")
     return numbers

@@ -25,15 +25,16 @@ def open_images(path: Path) -> h5py.Dataset:
     Raises:
       InputError: not HDF5, truncated, no `data`, wrong dtype or shape, external or virtual storage.
     """
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(f"{path}: not a readable HDF5 file ({error}); copy or download it again") from error
-    try:
-        return _checked_dataset(file, path)
-    except InputError:
-        file.close()
-        raise
+    with contextlib.ExitStack() as stack:
+        try:
+            dataset = _checked_dataset(stack.enter_context(h5py.File(path, "r")), path)
+        except InputError:
+            raise
+        except Exception as error:  # h5py raises many kinds for a damaged file
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{path}: not a readable HDF5 file ({reason}); copy or download it again") from error
+        stack.pop_all()
+        return dataset
 
 
 def _checked_dataset(file: h5py.File, path: Path) -> h5py.Dataset:

@@ -220,7 +220,7 @@ def _survey(
                     continue
                 items[patient] += [(pair, number) for number in findings.kept]
                 clipped, pixels = clipped + findings.clipped, pixels + findings.pixels
-            skipped.partners += len(errors)
+            skipped.partners += len(errors) if pairs[0].low_dose else 0  # normal-dose slices alone have none
             if len(errors) == len(pairs):
                 raise InputError(f"patient {patient}: none of its {len(pairs)} pairs can be read: {errors[0]}")
     if clipped:

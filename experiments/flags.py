@@ -60,7 +60,8 @@ _HELP = {
     "num_test": "test slices; 0 takes all",
     "noise_std": "standard deviation of the gaussian noise, images being in [0, 1]",
     "noise_variance": "its variance instead",
-    "noise": "gaussian, poisson, observations (LoDoPaB's stored sinograms), modelled (learnt from noisy images), none (real low-dose scans)",
+    "noise": "gaussian, poisson, observations (LoDoPaB's stored sinograms), modelled (learnt from noisy images), "
+    "none (real low-dose scans)",
     "photons": "mean count of an unattenuated ray at full projections, for noise=poisson and --write_observations; "
     "several, with commas: a data set of all these doses",
     "projection_coarseness": "subsampling factor of LoDoPaB's 1000 angles and 513 detectors, at the same dose",
@@ -94,7 +95,7 @@ _HELP = {
     "best_metric": "by which checkpoints/best is chosen: validation/psnr, validation/ssim, train/mse ...",
     "early_stopping_epochs": "the run ends when best_metric has not improved for this many epochs",
     "checkpoint_steps": "steps between checkpoints, besides the one at each evaluation",
-    "evaluation_steps": "steps between evaluations; if the preset names none, an epoch or 200 steps, whichever is longer",
+    "evaluation_steps": "between two evaluations; if the preset names none, an epoch or 200 steps, whichever is longer",
     "patches_per_image": "patches of each image in one pass over the data",
     "memory_gb": "a training split that takes less is held in memory; of a larger one patches are read from the disk",
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from data_prep.hu import HuScale
+from data_prep.hu import PADDING_HU, HuScale
 from data_prep.json_types import Manifest
 from data_prep.manifest import load_manifest, low_dose_clip, transposed
 from wgan_vgg.json_types import HuDescription, Metadata, StoredData
@@ -58,6 +58,11 @@ class HuMapping(HuScale):
     def scale(self) -> HuScale:
         """The scale alone: values as they are, in the orientation that they have."""
         return HuScale(self.slope, self.intercept)
+
+    @property
+    def padding_hu(self) -> float:
+        """What pixels that are no measurement become: the lowest that a scanner gives, or that the model has seen."""
+        return max(PADDING_HU, self.range[0])
 
     @property
     def warnings(self) -> list[str]:

@@ -71,9 +71,10 @@ def evaluate(
       The summary, as written to eval/<split>.json.
 
     Raises:
-      InputError: no such split, a folder cannot be written, or the method gives no proper image.
+      InputError: no such split, images too small, a folder cannot be written, or the method gives no proper image.
     """
     images = data.size(split)
+    metrics.check_size(data.image_shape)
     references = references or results.references
     for folder in (results, references):
         folder.create()

@@ -3,11 +3,18 @@
 import numpy as np
 
 from data_prep.hu import WINDOWS
+from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation import structural_similarity
 
 NOISY = "noisy input"  # its name as a method, in every table and figure
-SSIM_WINDOW = structural_similarity.SIDE  # pixels
 DATA_RANGE = 1.0  # the training range, LoDoPaB's [0, 1]; outputs are not clipped
+
+
+def check_size(image_shape: tuple[int, int]) -> None:
+    """Raises InputError for images (height, width) that are smaller than the window of SSIM."""
+    height, width = image_shape
+    if min(image_shape) < structural_similarity.SIDE:
+        raise InputError(f"images of {height}x{width}: SSIM takes {structural_similarity.SIDE} or more")
 
 
 def psnr(truth: np.ndarray, image: np.ndarray, data_range: float = DATA_RANGE) -> float:

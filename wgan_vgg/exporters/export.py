@@ -127,8 +127,10 @@ def export(
     metadata = describe(run, generator, mapping, weights)
     samples = None
     if precision != "float32":
-        folder = calibration or Path(run.stored()["data"].get("path", ""))
-        samples = find_samples(precision, folder, mapping, hu_range)
+        records = calibration or run.stored()["data"].get("path")
+        if not records:
+            raise InputError(f"precision={precision}: the run was imported, without records; give --calibration")
+        samples = find_samples(precision, Path(records), mapping, hu_range)
     exported = Exported(generator, network, mapping, metadata, precision, samples, optimize)
     with staged_folder(output_dir, replace=overwrite) as folder:
         metadata |= FORMATS[format](folder, exported) or {}

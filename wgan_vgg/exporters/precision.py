@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from data_prep.hu import PADDING_HU
 from data_prep.manifest import MANIFEST
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.metrics import psnr
@@ -79,7 +78,7 @@ def _from_files(folder: Path, mapping: HuMapping, hu_range: tuple[float, float] 
     paths = find_images(folder)
     step = max(1, len(paths) // (2 * _IMAGES))
     values: list[np.ndarray] = []
-    options = Options(hu_range, max(PADDING_HU, mapping.range[0]))
+    options = Options(hu_range, mapping.padding_hu)
     for path in paths[::step]:
         with contextlib.closing(open_image(path, options)) as source:
             count = min(source.count, 2 * _IMAGES - len(values))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 import wgan_vgg
-from data_prep.dicom_file import load_pydicom, translate_errors
+from data_prep.dicom_file import floats, load_pydicom, translate_errors
 from data_prep.dicom_pixels import StoredSlice, padding_range, read_stored
 from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.slices import Options, Slices, StoredScale
@@ -54,9 +54,10 @@ class DicomSlices(Slices):
                 raise InputError(f"{self.path}: no {name}, by which its denoised image would refer to it; remove it")
         self.series_uid = str(self._slice.dataset.get("SeriesInstanceUID") or "")
         self.instance_uid = str(self._slice.dataset.SOPInstanceUID)
-        self.spacing_mm = spacing(self._slice.dataset)
-        position = self._slice.dataset.get("ImagePositionPatient")
-        self.position_mm = float(position[2]) if position else None
+        with translate_errors(self.path):
+            self.spacing_mm = spacing(self._slice.dataset)
+            position = floats(self._slice.dataset, "ImagePositionPatient", 3)
+        self.position_mm = position[2] if position else None
         return self._slice.hu(self._options.padding_hu)
 
     def write(self, index: int, hu: np.ndarray) -> None:  # noqa: ARG002
@@ -91,9 +92,13 @@ def described(
 
 
 def spacing(dataset: "Dataset") -> float | None:
-    """The side of a pixel in mm (of an oblong one the geometric mean); None where the file does not say."""
-    values = [float(value) for value in dataset.get("PixelSpacing") or ()]
-    return math.sqrt(math.prod(values)) if len(values) == 2 and min(values) > 0 else None
+    """The side of a pixel in mm (of an oblong one the geometric mean); None where the file does not say.
+
+    Raises:
+      ValueError: it says something else than two numbers.
+    """
+    sides = floats(dataset, "PixelSpacing", 2)
+    return math.sqrt(math.prod(sides)) if sides and min(sides) > 0 else None
 
 
 def _off_padding(dataset: "Dataset", stored: np.ndarray, scale: StoredScale) -> np.ndarray:

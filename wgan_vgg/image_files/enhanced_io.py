@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_prep.dicom_file import load_pydicom, translate_errors
+from data_prep.dicom_file import load_pydicom, read_dataset, translate_errors
 from data_prep.dicom_pixels import frame_group, read_frames
 from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.dicom_io import DicomSlices, code, described, spacing
@@ -29,7 +29,7 @@ def open_dicom(path: Path, options: Options) -> Slices:
       InputError: not DICOM.
     """
     with translate_errors(path):
-        header = load_pydicom().dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        header = read_dataset(path, stop_before_pixels=True, specific_tags=_TAGS)
         enhanced = str(header.get("SOPClassUID")) in _ENHANCED
     return EnhancedSlices(path, options) if enhanced else DicomSlices(path, options)
 
@@ -49,8 +49,9 @@ class EnhancedSlices(Slices):
             raise InputError(f"{path}: no SOPInstanceUID, by which its denoised image would refer to it; remove it")
         self.series_uid = str(dataset.get("SeriesInstanceUID") or "")
         self.instance_uid = str(dataset.SOPInstanceUID)
-        measures = frame_group(dataset, 0, "PixelMeasuresSequence")
-        self.spacing_mm = spacing(measures) if measures else None
+        with translate_errors(path):
+            measures = frame_group(dataset, 0, "PixelMeasuresSequence")
+            self.spacing_mm = spacing(measures) if measures else None
         self._pixels = np.empty((self.count, *self._frames[0].raw.shape), self._frames[0].raw.dtype)
 
     def read(self, index: int) -> np.ndarray:

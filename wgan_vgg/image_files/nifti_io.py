@@ -76,7 +76,10 @@ class NiftiSlices(Slices):
 
 def _spacing(image: "Nifti1Image") -> float | None:
     """The side of a pixel in mm (of an oblong one the geometric mean); None where the header does not say."""
-    unit = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}.get(image.header.get_xyzt_units()[0])
+    try:
+        unit = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}.get(image.header.get_xyzt_units()[0])
+    except KeyError:  # a code that the format does not have
+        return None
     spacing = math.sqrt(math.prod(map(float, image.header.get_zooms()[:2])))
     return unit * spacing if unit and 0 < spacing < math.inf else None
 

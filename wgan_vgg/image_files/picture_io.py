@@ -95,8 +95,8 @@ class TiffSlices(_Picture):
             self._kept: dict[str, Any] = {  # arguments of imwrite
                 "resolution": page.resolution,
                 "resolutionunit": page.resolutionunit,
-                "description": page.description or None,
-                "software": page.software or None,
+                "description": page.description.encode() or None,  # text it would take in ASCII only
+                "software": page.software.encode() or None,
                 "metadata": None,
                 "compression": None if page.compression == tifffile.COMPRESSION.NONE else "zlib",
             }

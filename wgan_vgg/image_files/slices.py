@@ -25,12 +25,18 @@ class Options:
       padding_hu: what the network sees where pixels are no measurement.
       fingerprint: tells apart what the pixels were denoised by.
       derivation: says it in words.
+
+    Raises:
+      InputError: the range's ends are in the wrong order.
     """
 
     hu_range: tuple[float, float] | None = None
     padding_hu: float = PADDING_HU
     fingerprint: str = ""
     derivation: str = ""
+
+    def __post_init__(self) -> None:
+        check_hu_range(self.hu_range)
 
 
 class Slices:
@@ -149,6 +155,12 @@ class StoredScale(HuScale):
         return stored
 
 
+def check_hu_range(hu_range: tuple[float, float] | None) -> None:
+    """Raises InputError where a range of HU does not rise."""
+    if hu_range and not -np.inf < hu_range[0] < hu_range[1] < np.inf:
+        raise InputError(f"hu_range={hu_range}: the first must be below the second")
+
+
 def row_blocks(image: np.ndarray) -> list[slice]:
     """The rows of an image (height, width) in blocks, so that what needs several copies does not need them of all."""
     height, width = image.shape
@@ -158,7 +170,13 @@ def row_blocks(image: np.ndarray) -> list[slice]:
 
 def check_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
     """Raises InputError unless (slices, height, width) and the type are those of images."""
-    if len(shape) != 3 or 0 in shape or max(shape[1:]) > MAX_SIDE or shape[0] > MAX_SLICES or dtype.kind not in "iuf":
+    if (
+        len(shape) != 3
+        or min(shape) < 1
+        or max(shape[1:]) > MAX_SIDE
+        or shape[0] > MAX_SLICES
+        or dtype.kind not in "iuf"
+    ):
         raise InputError(
             f"{path}: {dtype} {shape}, expected numbers (slices, height, width) or (height, width), sides to {MAX_SIDE}"
         )

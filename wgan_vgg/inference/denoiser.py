@@ -87,12 +87,16 @@ class Denoiser:
           InputError: another file, or a package is missing.
         """
         if path.suffix == ".onnx":
-            from wgan_vgg.inference import onnx_network
-
-            return cls._from_network(*onnx_network.from_file(path))
-        from wgan_vgg.inference import tensorflow_network
-
-        return cls._from_network(*tensorflow_network.from_file(path))
+            from wgan_vgg.inference.onnx_network import from_file
+        else:
+            from wgan_vgg.inference.tensorflow_network import from_file
+        try:
+            return cls._from_network(*from_file(path))
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{path}: not a file of this version ({reason}); export it anew") from error
 
     @classmethod
     def load(cls, folder: Path, weights: str = "raw") -> "Denoiser":
@@ -126,6 +130,12 @@ class Denoiser:
         strength = "" if self.strength == 1 else f", strength {self.strength:g}"
         return f"Denoised by {name}, step {self.metadata.get('step')}{strength}, {self.metadata['fingerprint'][:16]}"
 
+    def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        """Raises InputError, which begins with `name`, where slices (..., height, width) are too small."""
+        least = self.extent.smallest_side
+        if min(shape[-2:]) < least:
+            raise InputError(f"{name}: slices of {shape[-2]}x{shape[-1]}; the network takes {least}x{least} or more")
+
     def slices_at_once(self, shape: tuple[int, int], memory: float) -> int:
         """How many slices (height, width) a batch may have in so many bytes; 0 where not even one fits."""
         return int(memory // self._bytes(*shape))
@@ -158,14 +168,14 @@ class Denoiser:
           InputError: another shape, smaller slices than the network takes, NaN or infinite pixels, or a path without
             images.
         """
-        hu = np.asarray(read_hu(Path(hu)) if isinstance(hu, str | Path) else hu, np.float32)
+        hu = np.asarray(
+            read_hu(Path(hu), padding_hu=self.mapping.padding_hu) if isinstance(hu, str | Path) else hu, np.float32
+        )
         if hu.ndim not in (2, 3):
             raise InputError(f"hu of shape {hu.shape}: expected (slices, height, width) or (height, width)")
         if not np.isfinite(hu).all():
             raise InputError(f"hu: {np.count_nonzero(~np.isfinite(hu))} NaN or infinite pixels; mend them")
-        if min(hu.shape[-2:]) < self.extent.smallest_side:
-            least = self.extent.smallest_side
-            raise InputError(f"hu: slices of {hu.shape[-2]}x{hu.shape[-1]}; the network takes {least}x{least} or more")
+        self.check_shape("hu", hu.shape)
         denoised = self._denoised(hu if hu.ndim == 3 else hu[np.newaxis], tile).reshape(hu.shape)
         return denoised if self.strength == 1 else self.strength * denoised + (1 - self.strength) * hu
 

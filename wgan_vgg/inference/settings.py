@@ -1,12 +1,12 @@
 """How to denoise files, and what came of it."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wgan_vgg.errors import InputError
+from wgan_vgg.image_files.slices import check_hu_range
 from wgan_vgg.inference.summary import Series
 
 
@@ -43,10 +43,9 @@ class Settings:
                 raise InputError(f"{name}={getattr(self, name)}: must be 0 (chosen by memory) or more")
         if self.share and self.overwrite:
             raise InputError("share: not with overwrite, by which each call would begin anew; remove the output")
-        if not self.memory > 0:
-            raise InputError(f"memory={self.memory:g}: must be above 0")
-        if self.hu_range and not -np.inf < self.hu_range[0] < self.hu_range[1] < np.inf:
-            raise InputError(f"hu_range={self.hu_range}: the first must be below the second")
+        if not 0 < self.memory < math.inf:
+            raise InputError(f"memory={self.memory:g}: must be above 0, and finite")
+        check_hu_range(self.hu_range)
 
 
 @dataclasses.dataclass

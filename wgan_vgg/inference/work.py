@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.hu import PADDING_HU
 from data_prep.progress import Progress
 from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.slices import Options, Slices
@@ -55,8 +54,8 @@ class Work:
         self._progress = progress
         self._range = denoiser.mapping.range
         metadata = denoiser.metadata
-        low = max(PADDING_HU, self._range[0])
-        self._options = Options(settings.hu_range, low, denoiser.fingerprint, denoiser.derivation)
+        padding_hu = denoiser.mapping.padding_hu
+        self._options = Options(settings.hu_range, padding_hu, denoiser.fingerprint, denoiser.derivation)
         self._summaries = Summaries(metadata.get("training_input") or {}, on_series or (lambda _: None), logger.warning)
         self._open: set[Job] = set()
         self._by_reason: Counter[tuple[Path, str]] = Counter()  # files by folder and by the reason why they were left
@@ -111,6 +110,7 @@ class Work:
             try:
                 source = job.open(self._options)
                 first = source.read(0)
+                self._denoiser.check_shape(str(job.path), first.shape)
                 self._check_instance(job, source)
                 self._begin(job, source)
                 for index in range(source.count):

@@ -138,8 +138,7 @@ def check_sizes(config: Config, image_shape: tuple[int, int]) -> tuple[int, int]
     Raises:
       InputError: the images are too small for a patch, SSIM's window, the generator, the critic or VGG.
     """
-    if min(image_shape) < metrics.SSIM_WINDOW:
-        raise InputError(f"images of {image_shape[0]}x{image_shape[1]}: SSIM takes {metrics.SSIM_WINDOW} or more")
+    metrics.check_size(image_shape)
     shape = crop_shape(config.input, image_shape)
     generator = models.generator_of(config.generator)
     multiple = generator.extent.multiple
