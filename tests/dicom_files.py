@@ -127,6 +127,17 @@ def write_patients(
     return root
 
 
+def write_single(root: Path, patients: list[str], descriptions: tuple[str, ...] = ("Abdomen",), **more: Any) -> Path:
+    """Patients of one normal-dose series each, by description."""
+    for number, name in enumerate(patients):
+        for description in descriptions:
+            for index, z in enumerate(POSITIONS):
+                path = root / name / "study" / f"1-{description}" / f"{index}.dcm"
+                extra = {"SeriesDescription": description, "PatientID": name} | more
+                write_slice(path, stored_slice(number, "full_3mm", index), z, **extra)
+    return root
+
+
 def at_position(root: Path, patient: str, role: str, z: float) -> Path:
     """The file of a Mayo-style series at a position."""
     return next(p for p in (root / patient / role).iterdir() if pydicom.dcmread(p).ImagePositionPatient[2] == z)

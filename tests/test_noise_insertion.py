@@ -5,12 +5,11 @@ import math
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from conftest import PREPARE, write_part
-from dicom_files import POSITIONS, SIDE, prepare, records, refusal, stored_slice, write_slice
+from dicom_files import SIDE, prepare, records, refusal, stored_slice, write_single
 from scipy import ndimage
 
 from data_prep import projection, repeated_scans
@@ -114,17 +113,6 @@ def test_the_noise_of_a_body_does_not_depend_on_the_pixels_it_is_shown_in() -> N
 
 
 # DICOM files
-
-
-def write_single(root: Path, patients: list[str], descriptions: tuple[str, ...] = ("Abdomen",), **more: Any) -> Path:
-    """Patients of one normal-dose series each, by description."""
-    for number, name in enumerate(patients):
-        for description in descriptions:
-            for index, z in enumerate(POSITIONS):
-                path = root / name / "study" / f"1-{description}" / f"{index}.dcm"
-                extra = {"SeriesDescription": description, "PatientID": name} | more
-                write_slice(path, stored_slice(number, "full_3mm", index), z, **extra)
-    return root
 
 
 AT_A_QUARTER = {"noise": "poisson", "dose": 0.25, "photons": 1e5}

@@ -9,7 +9,7 @@ import pydicom
 import pytest
 import tifffile
 from deployed import HU, hu_images, write_run
-from dicom_files import write_series, write_slice
+from dicom_files import write_series, write_single, write_slice
 
 from data_prep import dicom_file
 from data_prep.errors import InputError
@@ -169,3 +169,14 @@ def test_a_range_of_hu_rises_and_memory_is_a_number(tmp_path):
         read_hu(tmp_path / "a.npy", (3000, -1000))
     with pytest.raises(InputError, match="memory=inf: must be above 0"):
         Settings(memory=float("inf"))
+
+
+def test_an_unreadable_slice_without_partner_costs_no_partner(script, tmp_path, caplog):
+    root, out = write_single(tmp_path / "in", ["L0", "L1", "L2"]), tmp_path / "out"
+    bad = min((root / "L0").rglob("*.dcm"))
+    bad.write_bytes(bad.read_bytes()[:-100])
+    flags = ["--source=dicom", "--preset=yang2018", f"--input_dir={root}", f"--output_dir={out}", "--test_patients=L2"]
+    flags += ["--noise=poisson", "--dose=0.5", "--photons=1e4", "--patch_size=0"]
+    status, _, err = script("prepare", *flags)
+    assert status == 0, err
+    assert "1 malformed DICOM files skipped, and 0 slices that lost their partner" in caplog.messages
