@@ -10,7 +10,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from data_prep.errors import InputError
+from data_prep.geometry import LODOPAB_PHOTONS, MOST_PHOTONS
 from data_prep.noise_models import NOISES
 from data_prep.rules import check_rules, setting
 
@@ -44,7 +47,7 @@ class DataConfig:
     rescale_low_dose: bool = False  # notebook: the noisy input alone is min-max rescaled
     # LoDoPaB-CT: mean count of an unattenuated ray of its own geometry (noise "poisson"), see Geometry.counts. Several:
     # one dose for each training and validation slice, all for each test slice, see dose_sweep.
-    photons: float | tuple[float, ...] = setting(4096.0, at_least=1)
+    photons: float | tuple[float, ...] = setting(LODOPAB_PHOTONS, at_least=1)
     projection_coarseness: int = setting(1, at_least=1)  # subsampling factor of LoDoPaB's 1000 angles and 513 detectors
     # Of the filtered backprojection: "ram-lak" or "hann"
     reconstruction_filter: str = setting("hann", choices=("ram-lak", "hann"))
@@ -70,10 +73,14 @@ class DataConfig:
             raise InputError(
                 f"data.noise_std and data.noise_variance say the same thing: set {wanted}, got {strengths or 'none'}"
             )
+        if max(np.atleast_1d(self.photons)) > MOST_PHOTONS:
+            raise InputError(f"data.photons={self.photons}: must be at most {MOST_PHOTONS:g}")
         if isinstance(self.photons, tuple):
             self._check_doses(self.photons)
         if self.dose is not None:
             self._check_dose(self.dose)
+        elif self.electronic_noise:
+            raise InputError(f"data.electronic_noise={self.electronic_noise}: goes with data.dose; give that, too")
 
     def _check_dose(self, dose: float) -> None:
         if self.noise != "poisson" or isinstance(self.photons, tuple):
@@ -83,6 +90,8 @@ class DataConfig:
                 f"data.projection_coarseness={self.projection_coarseness}: noise would be coarser than anatomy; "
                 "take 1 with data.dose"
             )
+        if dose < 1 and self.single_photons * dose / (1 - dose) > MOST_PHOTONS:
+            raise InputError(f"data.dose={dose}: too near to 1 to differ from it by any noise; give 1 or less")
 
     def _check_doses(self, photons: tuple[float, ...]) -> None:
         text = f"data.photons={','.join(f'{value:g}' for value in photons)}"

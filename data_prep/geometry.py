@@ -11,6 +11,9 @@ import numpy as np
 
 from data_prep.errors import InputError
 
+LODOPAB_PHOTONS = 4096.0  # mean count of an unattenuated ray
+MOST_PHOTONS = 1e15  # NumPy's Poisson generator needs means well below 2**63
+
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:

@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from data_prep.errors import InputError
 from data_prep.rules import check_rules, setting
 
 # How a block of unit noise is kept as an image in [0, 1]: .5 + block / SPREAD.
@@ -30,6 +31,11 @@ class Smoothness:
 
     def __post_init__(self) -> None:
         check_rules(self)
+        if self.block_side < 2 * self.cell_side:
+            raise InputError(
+                f"block_side={self.block_side}: must be at least twice cell_side={self.cell_side}, whose squares it is "
+                "compared with"
+            )
 
     def holds(self, block: np.ndarray) -> bool:
         """Whether a block (block_side, block_side) is smooth."""

@@ -19,7 +19,7 @@ import numpy as np
 from data_prep import hdf5_slices, lodopab, low_dose, projection, staging
 from data_prep.config import DataConfig
 from data_prep.errors import InputError
-from data_prep.geometry import Geometry
+from data_prep.geometry import LODOPAB_PHOTONS, Geometry
 from data_prep.noise_models import Models, Slices
 from data_prep.progress import Progress, silent
 
@@ -55,10 +55,12 @@ def open_observations(path: Path, geometry: Geometry) -> h5py.Dataset:
     return dataset
 
 
-def check_counts(path: Path, counts: float) -> None:
-    """Raises InputError where a file of ours says that its unattenuated rays have another mean count."""
+def check_counts(path: Path, geometry: Geometry, photons: float) -> None:
+    """Raises InputError where unattenuated rays have another mean count than a file's: LoDoPaB's, or what ours say."""
     settings = hdf5_slices.attribute(path, SETTINGS_ATTRIBUTE, "")
-    if settings and not math.isclose(found := json.loads(settings)["photons"], counts, rel_tol=1e-6):
+    found = json.loads(settings)["photons"] if settings else geometry.counts(LODOPAB_PHOTONS)
+    counts = geometry.counts(photons)
+    if not math.isclose(found, counts, rel_tol=1e-6):
         raise InputError(
             f"{path}: made with {found:g} photons per ray of its geometry, data.photons asks for {counts:g}; give "
             "--photons as it was then, or remove the file and write it again"
@@ -105,7 +107,7 @@ def stored(config: DataConfig, slices: Slices) -> Models:
                 "experiments.prepare --source=phantoms --write_observations"
             )
         open_observations(path, slices.geometry).file.close()
-        check_counts(path, slices.geometry.counts(config.single_photons))
+        check_counts(path, slices.geometry, config.single_photons)
         if (rows := hdf5_slices.shape_of(path)[0]) <= ref.row:
             raise InputError(f"{path}: {rows} slices, too few for {ref.path.name}; copy or make it again")
     return {None: StoredObservations(slices.read_observation, slices.geometry, config.reconstruction_filter)}

@@ -14,7 +14,7 @@ from scipy import ndimage
 from data_prep import lodopab
 from data_prep.errors import InputError
 from data_prep.fourier_slice import polar_spectrum
-from data_prep.geometry import Geometry
+from data_prep.geometry import MOST_PHOTONS, Geometry
 
 MU_MAX = 81.35858  # attenuation, 1/m, of the image value 1
 MU_WATER = 20.0  # attenuation of water, 1/m, as LoDoPaB takes it
@@ -22,7 +22,6 @@ MU_WATER = 20.0  # attenuation of water, 1/m, as LoDoPaB takes it
 # the projection exactly, as none undoes a real one ("inverse crime"). Images of other sizes grow in proportion.
 FINE_PIXELS_PER_PIXEL = 1000 / lodopab.IMAGE_SIZE
 LEAST_COUNT = 0.1  # what a detector that saw no photon is taken to have seen
-MOST_PHOTONS = 1e15  # NumPy's Poisson generator needs means well below 2**63
 FILTERS = ("ram-lak", "hann")
 
 

@@ -112,6 +112,15 @@ def define_config(values: flags.FlagValues, names: Sequence[str]) -> None:
 
 def read_config(values: flags.FlagValues, forbidden_section: str = "") -> Config:
     """The preset with the given flags and --set values; the same key twice is an error."""
+    return override(preset(values.preset), read_overrides(values, forbidden_section))
+
+
+def read_overrides(values: flags.FlagValues, forbidden_section: str = "") -> dict[str, str]:
+    """The given flags and --set values by their keys.
+
+    Raises:
+      InputError: a key twice, no key and value, or one of the forbidden section.
+    """
     overrides: dict[str, str] = {}
     given = [("seed", values.seed)] if values.seed is not None else []
     for name, key in (DATA_FLAGS | PREPARE_FLAGS | TRAINING_FLAGS).items():
@@ -128,7 +137,7 @@ def read_config(values: flags.FlagValues, forbidden_section: str = "") -> Config
         if forbidden_section and key.startswith(forbidden_section + "."):
             raise InputError(f"{key}={value}: the records decide it; prepare them with experiments.prepare")
         overrides[key] = value
-    return override(preset(values.preset), overrides)
+    return overrides
 
 
 def define_devices(values: flags.FlagValues) -> None:

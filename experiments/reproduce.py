@@ -14,7 +14,15 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.flags import DATA_FLAGS, TRAINING_FLAGS, check_model, define_config, read_config, required
+from experiments.flags import (
+    DATA_FLAGS,
+    TRAINING_FLAGS,
+    check_model,
+    define_config,
+    read_config,
+    read_overrides,
+    required,
+)
 from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import REPORT_MODELS, Config, override
@@ -62,7 +70,8 @@ def job(values: flags.FlagValues) -> int:
         for name in ("models", "data_dir"):
             if values[name].present:
                 raise InputError(f"--{name}: not used with --study, which trains one --model on data it makes; drop it")
-    config = read_config(values, forbidden_section="data" if values.data_dir else "")
+    given = read_overrides(values, forbidden_section="data" if values.data_dir else "")
+    config = read_config(values)
     models = [check_model(name) for name in values.models]
     (workdir,) = (Path(text) for text in required(values, "workdir"))
     if values.source not in TAKEN:
@@ -81,6 +90,7 @@ def job(values: flags.FlagValues) -> int:
             config,
             models,
             workdir,
+            given=given,
             seeds=values.seeds,
             source=values.source,
             input_dir=Path(values.input_dir) if values.input_dir else None,
@@ -97,7 +107,8 @@ def _relatives(values: flags.FlagValues) -> int:
     for name in ("model", "source", "input_dir", "steps", "epochs"):
         if values[name].present:
             raise InputError(f"--{name}: not used with --study=relatives, which trains rows on --data_dir; drop it")
-    config = read_config(values, forbidden_section="data")
+    given = read_overrides(values, forbidden_section="data")
+    config = read_config(values)
     workdir, data_dir = (Path(text) for text in required(values, "workdir", "data_dir"))
     quiet_tensorflow()
     from wgan_vgg.reporting.relatives_tables import relatives_markdown
@@ -113,6 +124,7 @@ def _relatives(values: flags.FlagValues) -> int:
             data_dir,
             workdir,
             row_seconds=values.row_seconds,
+            given=given,
             seeds=values.seeds,
             progress=report,
         )

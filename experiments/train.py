@@ -9,10 +9,19 @@ from typing import Any
 
 from absl import flags
 
-from experiments.flags import TRAINING_FLAGS, check_model, define_config, define_devices, read_config, required
+from experiments.flags import (
+    TRAINING_FLAGS,
+    check_model,
+    define_config,
+    define_devices,
+    read_config,
+    read_overrides,
+    required,
+)
 from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import MODELS, for_model
+from wgan_vgg.errors import InputError
 
 
 def define(values: flags.FlagValues) -> None:
@@ -28,7 +37,11 @@ def define(values: flags.FlagValues) -> None:
 
 def job(values: flags.FlagValues) -> int:
     """Trains and says how it ended."""
-    config = for_model(read_config(values, forbidden_section="data"), check_model(values.model))
+    given = read_overrides(values, forbidden_section="data")
+    if given.get("training.init_from") in MODELS:
+        name = given["training.init_from"]
+        raise InputError(f"--init_from={name}: a model's name is experiments.reproduce's; of a folder give ./{name}")
+    config = for_model(read_config(values), check_model(values.model), given)
     data_dir, workdir = (Path(text) for text in required(values, "data_dir", "workdir"))
     quiet_tensorflow()
     from wgan_vgg.checkpoint_reader import newest_step

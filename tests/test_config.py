@@ -145,3 +145,26 @@ def test_a_models_own_values_yield_to_either_spelling_of_a_duration():
     assert config.for_model(lodopab, "generator-mse").optimizer.warmup_steps == 50
     given = config.override(lodopab, {"optimizer.warmup_epochs": 1})
     assert config.for_model(given, "generator-mse").optimizer == given.optimizer
+
+
+def test_a_value_that_is_given_counts_even_where_it_is_the_presets():
+    """Fails where values are compared alone: 64 steps, asked for, became the model's 1200."""
+    demo = config.preset("demo")
+    assert config.for_model(demo, "generator-mse").training.steps == 1200
+    assert config.for_model(demo, "generator-mse", {"training.steps": "64"}).training.steps == 64
+    assert config.for_model(demo, "generator-mse", {"training.epochs": "1"}).training.steps == 64
+    assert config.for_model(demo, "generator-mse", {"seed": "1"}).training.steps == 1200
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"data.photons": 1e20}, r"data\.photons=1e\+20: must be at most 1e\+15"),
+        ({"data.photons": (float("inf"), 4096.0)}, "must be at most"),
+        ({"data.dose": 1 - 1e-16}, "too near to 1"),
+        ({"data.electronic_noise": 20.0}, r"data\.electronic_noise=20\.0: goes with data\.dose"),
+    ],
+)
+def test_doses_that_cannot_be_drawn_or_say_nothing(values, message):
+    with pytest.raises(InputError, match=message):
+        config.override(config.preset("lodopab"), values)

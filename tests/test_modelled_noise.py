@@ -186,6 +186,7 @@ def test_what_is_no_noise_model_is_refused(changed, message, blocks, data_dir, h
         (["--block_side=64"], "block_side=64: the images have 32x32"),
         (["--block_side=16", "--cell_side=4", "--variance_tolerance=1e-6"], "no smooth block in the train split"),
         (["--cell_side=0"], "cell_side=0: must be at least 2"),
+        (["--block_side=16"], "block_side=16: must be at least twice cell_side=16"),
         (["--test_patients=1"], "--test_patients: goes with --source=dicom, not noise-blocks"),
     ],
 )

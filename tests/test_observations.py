@@ -131,6 +131,10 @@ def test_observations_that_cannot_be_used_are_named_before_or_instead_of_records
     write_observations(ground_truth, photons=2048, seed=0, geometry=Geometry().coarser(100))
     with pytest.raises(InputError, match=r"train_000\.hdf5: made with 1\.75\S+ photons per ray .* asks for 3\.50"):
         prepare_lodopab(ground_truth, out, config, seed=0)
+    with h5py.File(path, "w") as file:  # as LoDoPaB-CT's own, which do not say that they are of 4096 photons
+        file["data"] = np.zeros((99, *Geometry().coarser(100).shape), np.float32)
+    with pytest.raises(InputError, match=r"train_000\.hdf5: made with 3\.50\S+ photons per ray .* asks for 8\.7"):
+        prepare_lodopab(ground_truth, out, dataclasses.replace(config, photons=1024.0), seed=0)
     path.write_bytes(b"x" * 5000)
     with pytest.raises(InputError, match=r"observation_train_000\.hdf5: not a readable HDF5 file"):
         prepare_lodopab(ground_truth, out, config, seed=0)

@@ -194,7 +194,14 @@ def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tm
     assert script("evaluate", *flags, "--vgg_weights=none")[0] == 0
     with pytest.raises(InputError, match="no such file; describe the data"):
         publish(run, "mine", "A model.", note)
+    note.write_bytes("Größe".encode("latin1"))
+    (package / "mine.safetensors").write_text("what shipped before")
+    with pytest.raises(InputError, match="not UTF-8 text"):
+        publish(run, "mine", "A model.", note)
+    assert (package / "mine.safetensors").read_text() == "what shipped before"
     note.write_text("# Their data\n\nBlobs, CC0.\n")
+    with pytest.raises(InputError, match="evaluate it again with --best"):
+        publish(run, "mine", "A model.", note, weights="best")
     path = publish(run, "mine", "A model.", note)
     assert path == package / "mine.safetensors"
     assert pretrained.find("mine", ".onnx") == package / "mine.onnx"

@@ -8,9 +8,10 @@ from training_runs import TINY, files_with_times
 from wgan_vgg import config
 from wgan_vgg.config import MODELS, nested
 from wgan_vgg.config.networks import GENERATORS
+from wgan_vgg.evaluation.methods import Method
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.reporting.relatives_tables import costs_table
-from wgan_vgg.reproduction import relatives, row_costs
+from wgan_vgg.reproduction import relatives, row_costs, run_relatives
 from wgan_vgg.run_dir import RelativesDir
 
 ROWS = ("plain-cnn", "wgan-mse", "unpaired-kl")
@@ -118,6 +119,7 @@ def test_the_tables_cells():
         (["--models=wgan-vgg,plain-cnn"], "wgan-vgg begins with the weights of plain-cnn; name that before it"),
         (["--models=unet,unet"], "unet is named twice"),
         (["--row_seconds=0"], "row_seconds=0: must be above 0"),
+        (["--row_seconds=inf"], "row_seconds=inf: must be above 0, and finite"),
         (["--seeds=0"], "seeds=0: must be at least 1"),
         (["--steps=9"], "--steps: not used with --study=relatives"),
         (["--model=wgan"], "--model: not used with --study=relatives"),
@@ -134,3 +136,20 @@ def test_mistakes_end_in_one_line_before_any_work(script, data_dir, tmp_path, mo
 def test_row_seconds_without_that_study_is_refused(script, tmp_path):
     status, _, err = script("reproduce", "--row_seconds=3", f"--workdir={tmp_path}")
     assert (status, err.count("\n"), "goes with --study=relatives" in err) == (2, 1, True)
+
+
+def test_rows_that_trained_on_are_evaluated_again(tmp_path, monkeypatch):
+    steps, seen = {"plain-cnn": 100}, []
+    monkeypatch.setattr(run_relatives, "_method", lambda name, _: Method(name, lambda batch: batch, steps[name]))
+
+    def evaluate(method, results, *_, **__):
+        seen.append(method.step)
+        settings = nested.to_dict(config.preset("demo").evaluation)
+        write_json(results.eval_json("test"), {"settings": settings, "steps": {method.name: method.step}})
+
+    monkeypatch.setattr(run_relatives, "evaluate", evaluate)
+    place = RelativesDir(tmp_path)
+    place.evaluation(0).create()
+    for steps["plain-cnn"] in (100, 100, 200, 200):
+        run_relatives._evaluate(config.preset("demo"), ["plain-cnn"], None, place, 0, lambda *_: None)
+    assert seen == [100, 200]

@@ -213,3 +213,11 @@ def test_reproduce_module_never_prints(hdf5_dir, tmp_path, capsys):
     settings = config.override(settings, {"evaluation.baselines": ("gaussian",)})
     reproduce.reproduce(settings, ["generator-mse"], tmp_path, source="lodopab", input_dir=hdf5_dir)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_wrong_file_of_vggs_weights_is_found_before_anything_is_trained(script, hdf5_dir, tmp_path):
+    np.save(tmp_path / "vgg.npy", np.zeros(3))
+    flags = ("--models=generator-mse,generator-vgg", f"--vgg_weights={tmp_path / 'vgg.npy'}")
+    status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path / "run", *flags))
+    assert (status, err.count("\n")) == (2, 1), err
+    assert not (tmp_path / "run" / "generator-mse").exists()

@@ -13,6 +13,7 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.reproduction.reproduce import _model_config
 from wgan_vgg.run_dir import ReproductionDir, RunDir
+from wgan_vgg.training import trainer
 from wgan_vgg.training.batches import training_batches
 from wgan_vgg.training.gradients import generated, generator_terms, weighted_terms
 from wgan_vgg.training.state import create_state
@@ -91,6 +92,17 @@ def test_a_reproduction_does_not_begin_it_with_what_pairs_taught(tmp_path):
     begun = {name: _model_config(config.preset("demo"), name, names, place, 0).training.init_from for name in names}
     assert begun["wgan-mse"] == str(tmp_path / "generator-mse")
     assert [begun[name] for name in MODELS] == [None, None]
+
+
+def test_a_batch_that_is_too_large_leaves_no_run_and_the_corrected_command_begins(
+    data_dir, tmp_path, script, monkeypatch
+):
+    monkeypatch.setattr(trainer.Trainer, "run_epochs", lambda *_, **__: None)
+    command = [flag for flag in tiny("unpaired-kl", data_dir, tmp_path / "run") if not flag.startswith("--batch_size")]
+    status, _, err = script("train", *command, "--batch_size=20")
+    assert (status, err.count("\n"), "or less" in err) == (2, 1, True), err
+    status, _, err = script("train", *command, "--batch_size=4")
+    assert status == 0, err
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Beginning with another run's weights or a file's: `training.init_from`, in train and in reproduce."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ from test_reproduce import chain
 from training_runs import tiny
 
 from wgan_vgg import pretrained
-from wgan_vgg.checkpoint_reader import load_generator
+from wgan_vgg.checkpoint_reader import checkpoint_files, checkpoint_prefixes, load_generator, saved_step, step_of
 from wgan_vgg.config import CriticConfig
 from wgan_vgg.exporters.state_dict import to_state_dict, write_safetensors
 from wgan_vgg.models import build_critic, generator_of
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import trainer
+from wgan_vgg.training.warm_start import find_source
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,48 @@ def test_reproduce_begins_the_others_with_its_first_model(script, hdf5_dir, tmp_
     assert script("reproduce", *chain(hdf5_dir, tmp_path / "2", "--models=wgan-mse", "--epochs=1"))[0] == 0
     assert "not trained before wgan-mse, which begins with random weights" in caplog.text
     assert json.loads(RunDir(tmp_path / "2" / "wgan-mse").config.read_text())["init_from"] is None
+
+
+def test_a_run_stopped_before_its_first_checkpoint_begins_again_with_the_same_weights(
+    script, data_dir, tmp_path, trained, monkeypatch
+):
+    """Fails where the source is dropped once config.json is there."""
+    stopped_at_the_start(monkeypatch)
+    arguments = tiny("wgan-mse", data_dir, tmp_path, f"--init_from={trained}")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer.Trainer, "begin", killed)
+        assert script("train", *arguments)[0] == 130
+    assert RunDir(tmp_path).config.exists()
+    assert script("train", *arguments)[0] == 0
+    for ours, theirs in zip(start_of(tmp_path), load_generator(RunDir(trained), "best").get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert json.loads(RunDir(tmp_path).config.read_text())["init_from"]["source"] == str(trained)
+
+
+def test_a_models_name_is_no_folder_to_begin_with(script, data_dir, tmp_path, monkeypatch):
+    (tmp_path / "generator-mse").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for preset in ("demo", "lodopab"):
+        flags = [f"--preset={preset}", f"--data_dir={data_dir}", f"--workdir={tmp_path / 'run'}"]
+        status, _, err = script("train", *flags, "--model=wgan-mse", "--init_from=generator-mse")
+        assert (status, err.count("\n"), "of a folder give ./generator-mse" in err) == (2, 1, True), err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_best_checkpoint_gives_way_to_the_newest_whole_one(data_dir, tmp_path, trained):
+    shutil.copytree(trained, tmp_path / "run")
+    run = RunDir(tmp_path / "run")
+    older, newest = checkpoint_prefixes(run.checkpoints)[-2:]
+    for prefix in (newest, *checkpoint_prefixes(run.best)):
+        for file in checkpoint_files(prefix)[1:]:
+            file.write_bytes(file.read_bytes()[:-9])
+    assert saved_step(run, "raw") == step_of(older)
+    assert saved_step(run, "best") is None
+    source = find_source(str(run.path), run.load_config().generator)
+    assert source.description["step"] == step_of(older)
+    for ours, theirs in zip(source.generator, load_generator(run).get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

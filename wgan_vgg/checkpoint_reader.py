@@ -66,9 +66,9 @@ def read_newest(folder: Path, read: Callable[[str], object]) -> Path | None:
 
 
 def saved_step(run: RunDir, weights: str) -> int | None:
-    """The step of the checkpoint that load_generator takes; None where there is none."""
-    prefixes = checkpoint_prefixes(run.best if weights == "best" else run.checkpoints)
-    return step_of(prefixes[-1]) if prefixes else None
+    """The step of the checkpoint that load_generator takes, the newest that is whole; None where there is none."""
+    prefixes = reversed(checkpoint_prefixes(run.best if weights == "best" else run.checkpoints))
+    return next((step_of(prefix) for prefix in prefixes if is_whole(prefix)), None)
 
 
 def load_generator(run: RunDir, weights: str = "raw") -> keras.Model:

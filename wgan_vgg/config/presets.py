@@ -1,6 +1,6 @@
 """The presets: starting values by name. Sources as cited beside the values, see sections."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -158,12 +158,18 @@ ANYWHERE = {name: {"loss.content_weight": 10.0} for name in ("unpaired-kl", "unp
 _REMOVED = ("evaluation.flat_max_gradient_hu", "evaluation.bm3d_fft_size")
 
 
-def for_model(config: Config, name: str) -> Config:
-    """The config of one model: with its own and the preset's values for it, unless one of these was set otherwise."""
-    known, given = nested.flatten(preset(config.preset)), nested.flatten(config)
+def for_model(config: Config, name: str, given: Collection[str] = ()) -> Config:
+    """The config of one model: with its own and the preset's values for it, unless one of these was set otherwise.
+
+    Args:
+      config: a preset, perhaps with other values.
+      name: of the model.
+      given: the keys that were set on purpose, even if to the preset's own values.
+    """
+    known, now = nested.flatten(preset(config.preset)), nested.flatten(config)
     values = ANYWHERE.get(name, {}) | MODEL_VALUES.get(config.preset, {}).get(name, {})
     spellings = {key.replace(one, other) for key in values for one, other in (("steps", "epochs"), ("epochs", "steps"))}
-    untouched = all(given[key] == known[key] for key in values | dict.fromkeys(spellings & known.keys()))
+    untouched = all(key not in given and now[key] == known[key] for key in values.keys() | (spellings & known.keys()))
     return override(config, {"model": name} | (values if untouched else {}))
 
 

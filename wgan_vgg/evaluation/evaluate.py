@@ -102,6 +102,7 @@ def evaluate(
         "model": method.name,
         "split": split,
         "step": method.step,
+        "steps": {one.name: one.step for one in (method, *beside)},
         "settings": nested.to_dict(config.evaluation),
         "report_batch_size": config.evaluation.report_batch_size,
         "images": images,

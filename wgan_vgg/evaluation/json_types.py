@@ -191,6 +191,7 @@ class Summary(Evaluation):
     model: str
     split: str
     step: int | None
+    steps: dict[str, int | None]  # of it and of other weights of its run; evaluations of earlier versions have none
     settings: dict[str, Any]  # of the evaluation's config
     data: EvaluatedData
     data_range: float

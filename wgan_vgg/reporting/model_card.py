@@ -9,7 +9,7 @@ from pathlib import Path
 from data_prep.hu import HuScale
 from data_prep.manifest import sha256
 from wgan_vgg import pretrained
-from wgan_vgg.config import Config, nested, preset
+from wgan_vgg.config import Config, for_model, nested, preset
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.json_types import Summary
 from wgan_vgg.exporters.export import METADATA, export
@@ -48,26 +48,39 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
     doses = {photons: _evaluation(run, split) for split, photons in _dose_splits(evaluations["test"]).items()}
     if not data_note.is_file():
         raise InputError(f"data_note {data_note}: no such file; describe the data and their licences in one")
+    try:
+        note = data_note.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"data_note {data_note}: not UTF-8 text ({error}); save it so") from error
     folder = Path(pretrained.__file__).parent
     with tempfile.TemporaryDirectory() as temporary:
         exported = export(run, Path(temporary) / "torch", "torch", weights=weights)
         metadata: Metadata = read_json(exported / METADATA)
-        if any(evaluation["step"] != metadata["step"] for evaluation in (*evaluations.values(), *doses.values())):
+        if any(_step(one, weights) != metadata["step"] for one in (*evaluations.values(), *doses.values())):
+            how = " with --best" if weights == "best" else ""
             raise InputError(
-                f"workdir {run.path}: evaluated at another step than {metadata['step']}; evaluate it again"
+                f"workdir {run.path}: evaluated at another step than {metadata['step']}; evaluate it again{how}"
             )
         onnx = export(run, Path(temporary) / "onnx", "onnx", weights=weights)
-        target = folder / f"{name}.safetensors"
-        shutil.copyfile(exported / "generator.safetensors", target)
-        shutil.copyfile(onnx / "generator.onnx", target.with_suffix(".onnx"))
-    card = _card(run, name, about, data_note.read_text(), metadata, evaluations, doses)
-    write_text(target.with_suffix(".md"), card)
-    best = evaluations["test"]["statistics"]["best_baseline"]
-    baseline = best and {"name": best, "parameters": evaluations["test"]["baselines"][best]["parameters"]}
-    digests = {suffix: sha256(target.with_suffix(suffix)) for suffix in (".safetensors", ".onnx")}
-    entry = {"sha256": digests, "about": about, "best_baseline": baseline}
+        files = {".safetensors": exported / "generator.safetensors", ".onnx": onnx / "generator.onnx"}
+        # Before anything that ships is replaced.
+        card = _card(run, name, about, note, metadata, evaluations, doses)
+        best = evaluations["test"]["statistics"]["best_baseline"]
+        baseline = best and {"name": best, "parameters": evaluations["test"]["baselines"][best]["parameters"]}
+        digests = {suffix: sha256(file) for suffix, file in files.items()}
+        entry = {"sha256": digests, "about": about, "best_baseline": baseline}
+        for suffix, file in files.items():
+            shutil.copyfile(file, folder / f"{name}{suffix}")
+    write_text(folder / f"{name}.md", card)
     write_json(folder / "index.json", pretrained.index() | {name: entry})
-    return target
+    return folder / f"{name}.safetensors"
+
+
+def _step(evaluation: Summary, weights: str) -> int | None:
+    """The step at which these weights were evaluated, None where they were not."""
+    return (
+        evaluation["step"] if weights == "raw" else evaluation.get("steps", {}).get(f"{evaluation['model']}-{weights}")
+    )
 
 
 def _dose_splits(test: Summary) -> dict[str, float]:
@@ -145,7 +158,7 @@ def _commands(config: Config) -> list[str]:
 
 def _flags(config: Config, *, of_data: bool = False) -> list[str]:
     """What the config changes in its preset, as --set flags: of the data, or of all the rest."""
-    known = nested.flatten(preset(config.preset))
+    known = nested.flatten(for_model(preset(config.preset), config.model))
     changed = {key: value for key, value in nested.flatten(config).items() if known[key] != value}
     return [
         f"--set={key}={_as_text(value)}"

@@ -1,7 +1,7 @@
 """The rows of the relatives' table: every generator, every loss, and training without pairs."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from wgan_vgg.config import Config, for_model, override
@@ -51,7 +51,9 @@ def check_rows(names: Sequence[str]) -> None:
             raise InputError(f"{text}: {name} begins with the weights of {before}; name that before it")
 
 
-def row_config(config: Config, name: str, repetition: int = 0, before: Path | None = None) -> Config:
+def row_config(
+    config: Config, name: str, repetition: int = 0, before: Path | None = None, given: Collection[str] = ()
+) -> Config:
     """The config of a row.
 
     Args:
@@ -59,10 +61,11 @@ def row_config(config: Config, name: str, repetition: int = 0, before: Path | No
       name: of RELATIVES.
       repetition: which seed, see reproduce.seeded.
       before: the run whose weights it begins with.
+      given: see for_model.
     """
     row = RELATIVES[name]
     start = {"training.init_from": None if before is None else str(before)}
-    return seeded(override(for_model(config, row.model), dict(row.overrides) | start), repetition)
+    return seeded(override(for_model(config, row.model, given), dict(row.overrides) | start), repetition)
 
 
 def with_steps(config: Config, seconds_a_step: float, row_seconds: float, evaluations: int = 4) -> Config:

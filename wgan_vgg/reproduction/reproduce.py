@@ -5,7 +5,7 @@ with what is missing.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from data_prep.progress import Progress, prefixed, silent
@@ -24,6 +24,7 @@ from wgan_vgg.reporting.report import write_report
 from wgan_vgg.reporting.results import collect
 from wgan_vgg.reproduction.data_stage import prepare_data
 from wgan_vgg.run_dir import ReferencesDir, ReproductionDir, RunDir
+from wgan_vgg.training.batches import generator_batches
 from wgan_vgg.training.train_loop import check_sizes, train
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ def reproduce(
     model_names: Sequence[str],
     workdir: Path,
     *,
+    given: Collection[str] = (),
     seeds: int = 1,
     source: str = "phantoms",
     input_dir: Path | None = None,
@@ -49,6 +51,7 @@ def reproduce(
       model_names: what to train.
       workdir: holds the data, a run directory for each model and seed, and above them results.json, results.md,
         report.html and figures/.
+      given: see for_model.
       seeds: how often each model is trained, on the same data: with the config's seed and those that follow it.
       source: "phantoms" or "lodopab".
       input_dir: the LoDoPaB-CT files, for source "lodopab".
@@ -64,7 +67,7 @@ def reproduce(
     place = ReproductionDir(workdir)
     check_seeds(seeds)
     configs = {
-        name: [_model_config(config, name, model_names, place, repetition) for repetition in range(seeds)]
+        name: [_model_config(config, name, model_names, place, repetition, given) for repetition in range(seeds)]
         for name in model_names
     }
     if not configs:
@@ -73,7 +76,7 @@ def reproduce(
         raise InputError(f"input_dir {input_dir}: not used with data_dir; drop one")
     place.create()
     if _uses_vgg(configs):
-        vgg.find_weights(config.vgg)  # a failing download must not show after hours of training
+        vgg.build_vgg(config.vgg)  # a failing download or a wrong file must not show after hours of training
     data = DataSet.open(
         data_dir
         or prepare_data(
@@ -88,6 +91,7 @@ def reproduce(
     )
     for model_config, *_ in configs.values():
         check_sizes(model_config, data.image_shape)
+        generator_batches(model_config, data, 0)  # raises what it has to say
     runs = {name: [place.model(name, repetition) for repetition in range(seeds)] for name in configs}
     # Seed by seed, so that what is there after a while is one whole comparison.
     for repetition in range(seeds):
@@ -176,13 +180,18 @@ def seeded(config: Config, repetition: int) -> Config:
 
 
 def _model_config(
-    config: Config, name: str, model_names: Sequence[str], place: ReproductionDir, repetition: int
+    config: Config,
+    name: str,
+    model_names: Sequence[str],
+    place: ReproductionDir,
+    repetition: int,
+    given: Collection[str] = (),
 ) -> Config:
     """The config of one run; `training.init_from` may name another model, which then is trained before it.
 
     An unpaired model does not begin with what pairs have taught another one.
     """
-    config = seeded(for_model(config, name), repetition)
+    config = seeded(for_model(config, name, given), repetition)
     init_from = config.training.init_from
     if init_from not in MODELS:
         return config

@@ -1,6 +1,7 @@
 """Training every row of the relatives' table for the same time, and judging all of them together."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from data_prep.progress import Progress, prefixed, silent
@@ -29,6 +30,7 @@ def run_relatives(
     workdir: Path,
     *,
     row_seconds: float,
+    given: Collection[str] = (),
     seeds: int = 1,
     progress: Progress = silent,
 ) -> Relatives:
@@ -44,6 +46,7 @@ def run_relatives(
       data_dir: records.
       workdir: gets the folder `relatives`, with relatives.json, relatives.md and a run for each row and seed.
       row_seconds: of training, for each row.
+      given: see for_model.
       seeds: how often each row is trained: with the config's seed and those that follow it.
       progress: called in every stage.
 
@@ -55,10 +58,12 @@ def run_relatives(
     """
     check_seeds(seeds)
     check_rows(names)
-    if not row_seconds > 0:
-        raise InputError(f"row_seconds={row_seconds:g}: must be above 0, the seconds of each row's training")
+    if not 0 < row_seconds < math.inf:
+        raise InputError(
+            f"row_seconds={row_seconds:g}: must be above 0, and finite, the seconds of each row's training"
+        )
     data = DataSet.open(data_dir)
-    configs = {name: row_config(config, name) for name in names}
+    configs = {name: row_config(config, name, given=given) for name in names}
     for one in configs.values():
         check_sizes(one, data.image_shape)
     weights = next((vgg.describe_weights(one.vgg) for one in configs.values() if one.spec.content == "vgg"), None)
@@ -73,7 +78,7 @@ def run_relatives(
             before = RELATIVES[name].begins_with
             begins_with = place.run(before, repetition).path if before else None
             own = with_steps(
-                row_config(config, name, repetition, begins_with), costs[name]["seconds_a_step"], row_seconds
+                row_config(config, name, repetition, begins_with, given), costs[name]["seconds_a_step"], row_seconds
             )
             endings[name].append(_train(own, data, run, prefixed(progress, f"{name}, repetition {repetition}")))
         _evaluate(config, names, data, place, repetition, progress)
@@ -125,7 +130,11 @@ def _evaluate(
     method, *beside = [_method(name, place.run(name, repetition)) for name in names]
     if results.eval_json(SPLIT).exists():
         summary = read_json(results.eval_json(SPLIT))
-        if summary["settings"] == nested.to_dict(config.evaluation) and set(names) <= summary["methods"].keys():
+        steps = {one.name: one.step for one in (method, *beside)}
+        if (
+            summary["settings"] == nested.to_dict(config.evaluation)
+            and steps.items() <= summary.get("steps", {}).items()
+        ):
             return
     evaluate(method, results, data, SPLIT, config, beside=beside, references=place.references, progress=progress)
 

@@ -57,7 +57,7 @@ def run_study(
     place = StudyDir(workdir)
     place.create()
     if config.spec.content == "vgg":
-        vgg.find_weights(config.vgg)  # a failing download must not show after hours of training
+        vgg.build_vgg(config.vgg)  # a failing download or a wrong file must not show after hours of training
     # Rows that change nothing in the data share those of the first of them. All are made before anything is trained.
     owners = {name: next(other for other in configs if configs[other].data == configs[name].data) for name in configs}
     data = {

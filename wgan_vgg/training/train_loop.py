@@ -11,7 +11,7 @@ import tensorflow as tf
 from data_prep.progress import Progress, silent
 from wgan_vgg import files, models
 from wgan_vgg.checkpoint_reader import checkpoint_prefixes, is_whole, newest_step, step_of
-from wgan_vgg.config import MODELS, Config, nested
+from wgan_vgg.config import MODELS, Config, nested, preset
 from wgan_vgg.crops import crop_shape
 from wgan_vgg.environment import describe_environment
 from wgan_vgg.errors import InputError, WorkerLost
@@ -21,6 +21,7 @@ from wgan_vgg.json_types import Environment, EpochRow, StoredRun
 from wgan_vgg.models.vgg import describe_weights, smallest_side
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import distribute
+from wgan_vgg.training.batches import generator_batches
 from wgan_vgg.training.checkpoints import keep_best
 from wgan_vgg.training.distribute import Devices
 from wgan_vgg.training.monitor import Monitor
@@ -75,7 +76,11 @@ def train(
     """
     config = nested.override(config, nested.flatten_dict({"data": nested.to_dict(data.config)}))
     config = config.fitting(data.splits)
-    if config.training.init_from in MODELS:  # one of a reproduction's own, which has put its path there
+    if (init_from := config.training.init_from) in MODELS:  # a reproduction has put its path there
+        if init_from != preset(config.preset).training.init_from:
+            raise InputError(
+                f"training.init_from={init_from}: a model's name is reproduce's; of a folder give ./{init_from}"
+            )
         config = nested.override(config, {"training.init_from": None})
     num_train = data.size("train")
     total = config.total_steps(num_train)
@@ -110,15 +115,18 @@ def train(
         images = {split: data.first(split, training.eval_images) for split in training.monitored_splits}
         with strategy.scope():
             state = create_state(config, shape, num_train)
-        init_from = training.init_from if not run.config.exists() else None
-        source = find_source(init_from, config.generator) if init_from else None
         monitor = Monitor(state, config, images, shape, transposed=data.description["transposed"])
         with StopRequest() as stop:
             trainer = Trainer(config, data, run, own, state, monitor, strategy, stop, 1 if profile_steps else per_call)
             resumed = trainer.restore()
-            if source and not resumed:
-                take_over(state, source)
-            _describe_run(own, config, data, strategy, source)  # not before: a run that cannot begin leaves no trace
+            source = None
+            if not resumed:
+                generator_batches(config, data, 0)  # raises what it has to say
+                if training.init_from:
+                    source = find_source(training.init_from, config.generator)
+                    take_over(state, source)
+            # Not before: a run that cannot begin leaves no trace.
+            _describe_run(own, config, data, strategy, source, resumed=resumed)
             if resumed:
                 trainer.resume()
             else:
@@ -161,10 +169,17 @@ def check_sizes(config: Config, image_shape: tuple[int, int]) -> tuple[int, int]
 
 
 def _describe_run(
-    own: RunDir, config: Config, data: DataSet, strategy: tf.distribute.Strategy, source: Source | None
+    own: RunDir,
+    config: Config,
+    data: DataSet,
+    strategy: tf.distribute.Strategy,
+    source: Source | None,
+    *,
+    resumed: bool,
 ) -> None:
-    # Of a resumed run what it began with is kept: its source may have been trained further.
-    began = own.stored().get("init_from") if own.config.exists() else source.description if source else None
+    began = source.description if source else None
+    if resumed and own.config.exists():  # what it began with is kept: its source may have been trained further
+        began = own.stored().get("init_from")
     described: StoredRun = {
         "init_from": began,
         "config": nested.to_dict(config),

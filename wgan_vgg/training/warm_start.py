@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from wgan_vgg import pretrained
-from wgan_vgg.checkpoint_reader import checkpoint_prefixes, load_generator, read_newest, step_of
+from wgan_vgg.checkpoint_reader import load_generator, read_newest, saved_step
 from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.errors import InputError
 from wgan_vgg.exporters.foreign_networks import find_network
@@ -51,9 +51,9 @@ def find_source(init_from: str, config: GeneratorConfig) -> Source:
     if not path.is_dir():
         return _of_file(path, init_from, config)
     run = RunDir(path)
-    weights = "best" if checkpoint_prefixes(run.best) else "raw"
+    weights = _weights(run)
     generator = load_generator(run, weights).get_weights()
-    step = step_of(_newest(run))
+    step = saved_step(run, weights)
     return Source(generator, {"source": init_from, "step": step, "sha256": _digest(generator)}, run)
 
 
@@ -79,15 +79,16 @@ def take_over(state: TrainState, source: Source) -> None:
         def read(prefix: str) -> None:
             tf.train.Checkpoint(critic=state.critic).read(prefix).assert_existing_objects_matched().expect_partial()
 
-        if read_newest(_newest(source.run).parent, read) is None:
+        if read_newest(source.run.best if _weights(source.run) == "best" else source.run.checkpoints, read) is None:
             raise InputError(
                 f"training.init_from={source.description['source']}: its critic is of another structure; take the same "
                 "critic and patch size, or a run without one"
             )
 
 
-def _newest(run: RunDir) -> Path:
-    return (checkpoint_prefixes(run.best) or checkpoint_prefixes(run.checkpoints))[-1]
+def _weights(run: RunDir) -> str:
+    """Those that a run lends: its best, unless they are damaged."""
+    return "raw" if saved_step(run, "best") is None else "best"
 
 
 def _set(model: keras.Model, weights: Sequence[np.ndarray], source: str, network: str) -> None:
