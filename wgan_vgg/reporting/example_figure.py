@@ -11,12 +11,13 @@ from wgan_vgg.inference.denoiser import load
 from wgan_vgg.reporting.style import FULL, named_window, new_figure, save_figure, show_ct
 
 _WINDOW = named_window("soft_tissue")
-_FEWEST_PANELS = 4  # that share the full width
+_COLUMNS = 4
+_TITLE = 0.45  # inches
 _INSET = (105, 60, 75)  # first row, first column and side of the detail: gall bladder, liver, bowel
 
 
 def example_figure(folder: Path) -> str:
-    """Low dose, the best tuned baseline, each model and normal dose, with a detail below; PSNR and SSIM above.
+    """Low dose, the best tuned baseline, each model and normal dose, each with a detail below it; PSNR and SSIM above.
 
     Args:
       folder: where the figure goes.
@@ -37,12 +38,14 @@ def example_figure(folder: Path) -> str:
             images[baseline["name"]] = scale.to_hu(denoised)
         images[name] = denoiser(low_dose)
     images["normal dose"] = normal_dose
-    panel = FULL / max(_FEWEST_PANELS, len(images))
-    figure, axes = new_figure(2, len(images), panel * len(images), 2 * panel + 0.7)
+    bands, panel = -(-len(images) // _COLUMNS), FULL / _COLUMNS
+    figure, axes = new_figure(2 * bands, _COLUMNS, FULL, bands * (2 * panel + _TITLE))
+    for ax in axes.flat:
+        ax.set_axis_off()  # where there is no image left
     top, left, side = _INSET
-    for (whole, detail), (name, image) in zip(axes.T, images.items(), strict=True):
-        narrow = "-\n".join(name.rsplit("-", 1))
-        show_ct(whole, image, _WINDOW, f"{narrow}\n{_quality(normal_dose, image, scale.slope)}")
+    places = axes.reshape(bands, 2, _COLUMNS).swapaxes(1, 2).reshape(-1, 2)
+    for (whole, detail), (name, image) in zip(places, images.items(), strict=False):
+        show_ct(whole, image, _WINDOW, f"{name}\n{_quality(normal_dose, image, scale.slope)}")
         whole.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor="white", linewidth=0.8))
         show_ct(detail, image[top : top + side, left : left + side], _WINDOW, "")
     about = (
@@ -54,6 +57,6 @@ def example_figure(folder: Path) -> str:
 
 def _quality(truth: np.ndarray, image: np.ndarray, slope: float) -> str:
     if image is truth:
-        return " \n"
+        return " "
     truth, image = truth / slope, image / slope
-    return f"{metrics.psnr(truth, image):.2f} dB\nSSIM {metrics.ssim(truth, image):.3f}"
+    return f"{metrics.psnr(truth, image):.2f} dB, SSIM {metrics.ssim(truth, image):.3f}"
