@@ -73,14 +73,12 @@ class DataConfig:
             raise InputError(
                 f"data.noise_std and data.noise_variance say the same thing: set {wanted}, got {strengths or 'none'}"
             )
-        if max(np.atleast_1d(self.photons)) > MOST_PHOTONS:
+        if np.any(np.asarray(self.photons) > MOST_PHOTONS):
             raise InputError(f"data.photons={self.photons}: must be at most {MOST_PHOTONS:g}")
         if isinstance(self.photons, tuple):
             self._check_doses(self.photons)
         if self.dose is not None:
             self._check_dose(self.dose)
-        elif self.electronic_noise:
-            raise InputError(f"data.electronic_noise={self.electronic_noise}: goes with data.dose; give that, too")
 
     def _check_dose(self, dose: float) -> None:
         if self.noise != "poisson" or isinstance(self.photons, tuple):

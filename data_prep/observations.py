@@ -61,9 +61,12 @@ def check_counts(path: Path, geometry: Geometry, photons: float) -> None:
     found = json.loads(settings)["photons"] if settings else geometry.counts(LODOPAB_PHOTONS)
     counts = geometry.counts(photons)
     if not math.isclose(found, counts, rel_tol=1e-6):
+        way_out = (
+            "as it was then, or remove the file and write it again" if settings else f"{LODOPAB_PHOTONS:g}, LoDoPaB's"
+        )
         raise InputError(
             f"{path}: made with {found:g} photons per ray of its geometry, data.photons asks for {counts:g}; give "
-            "--photons as it was then, or remove the file and write it again"
+            f"--photons {way_out}"
         )
 
 

@@ -93,6 +93,8 @@ def job(values: flags.FlagValues) -> None:
         print(f"{values.verify}: every shard is as it was written")
         return
     config = read_config(values)
+    if config.data.electronic_noise and config.data.dose is None:
+        raise InputError(f"--electronic_noise={config.data.electronic_noise:g}: goes with --dose; give that, too")
     output_dir, input_dir = (Path(text) for text in required(values, "output_dir", "input_dir"))
     source, options = SOURCES.get(values.source), _options(values)
     if source is None:

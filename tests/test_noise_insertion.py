@@ -216,6 +216,8 @@ def test_by_script(tmp_path: Path, script: Callable[..., tuple[int, str, str]]) 
     assert (status, "data.noise=poisson, data.dose=None: where DICOM has real low-dose scans" in err) == (2, True)
     status, _, err = script("prepare", *flags, "--noise=poisson", "--dose=0")
     assert (status, "data.dose=0.0: must be in (0, 1]" in err) == (2, True)
+    status, _, err = script("prepare", *flags, "--noise=poisson", "--electronic_noise=5")
+    assert (status, err) == (2, "error: --electronic_noise=5: goes with --dose; give that, too\n")
     flags += ["--noise=poisson", "--dose=0.5", "--photons=1e4", "--electronic_noise=5", "--patch_size=0"]
     status, said, err = script("prepare", *flags)
     assert (status, said.splitlines()[0]) == (0, "train: 4 images, patients: 1, 4 shards"), err

@@ -45,18 +45,25 @@ def newest_step(run: RunDir) -> int | None:
 def is_whole(prefix: Path) -> bool:
     """Whether every tensor of a checkpoint can be read; TensorFlow checks their sums."""
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
+        _read_all(str(prefix))
     except _DAMAGE:
         return False
     return True
 
 
+def _read_all(prefix: str) -> None:
+    reader = tf.train.load_checkpoint(prefix)
+    for name in reader.get_variable_to_shape_map():
+        reader.get_tensor(name)
+
+
 def read_newest(folder: Path, read: Callable[[str], object]) -> Path | None:
-    """Calls `read` with checkpoint prefixes, newest first, until one is not damaged; None where none is left."""
+    """Calls `read` with checkpoint prefixes, newest first, until one is whole; None where none is left."""
     for prefix in reversed(checkpoint_prefixes(folder)):
         try:
+            _read_all(
+                str(prefix)
+            )  # what `read` does not want counts, too: a run's parts are of one step, see saved_step
             read(str(prefix))
         except _DAMAGE as error:
             logger.warning("%s: damaged (%s), falling back", prefix, str(error).splitlines()[0][:200])

@@ -195,6 +195,14 @@ class DataSet:
             self._on_disk[split] = ImagesOnDisk([*map(Path, paths)], self.image_shape)
         return self._on_disk[split]
 
+    def patches(self, split: str, batch_size: int, crops: InputConfig, among: np.ndarray | None = None) -> np.ndarray:
+        """The numbers of a split's patches, i * patches_per_image + k: int64 (patches,); arguments, errors: batches."""
+        chosen = np.flatnonzero(np.ones(self.size(split), bool) if among is None else among)
+        numbers = (chosen[:, None] * crops.patches_per_image + np.arange(crops.patches_per_image)).reshape(-1)
+        if (size := len(numbers)) < batch_size:
+            raise InputError(f"batch_size={batch_size}: the {split} split has only {size} images; take {size} or less")
+        return numbers
+
     def batches(
         self,
         split: str,
@@ -221,15 +229,9 @@ class DataSet:
             altered.
         """
         crops = crops or InputConfig()
-        shape = crop_shape(crops, self.image_shape)
-        repeats = crops.patches_per_image
-        chosen = np.flatnonzero(np.ones(self.size(split), bool) if among is None else among)
-        size = repeats * len(chosen)
-        if size < batch_size:
-            raise InputError(f"batch_size={batch_size}: the {split} split has only {size} images; take {size} or less")
-        images = self.images(split, crops.memory_gb)
-        # Patch number k of image i has the number i * repeats + k, which with the pass decides its crop.
-        numbers = (chosen[:, None] * repeats + np.arange(repeats)).reshape(-1)
+        shape, repeats = crop_shape(crops, self.image_shape), crops.patches_per_image
+        numbers = self.patches(split, batch_size, crops, among)
+        size, images = len(numbers), self.images(split, crops.memory_gb)
 
         def one_pass(number: tf.Tensor) -> tf.data.Dataset:
             shuffled = tf.data.Dataset.from_tensor_slices(numbers).shuffle(

@@ -158,8 +158,13 @@ def _commands(config: Config) -> list[str]:
 
 def _flags(config: Config, *, of_data: bool = False) -> list[str]:
     """What the config changes in its preset, as --set flags: of the data, or of all the rest."""
-    known = nested.flatten(for_model(preset(config.preset), config.model))
-    changed = {key: value for key, value in nested.flatten(config).items() if known[key] != value}
+    bare, values = preset(config.preset), nested.flatten(config)
+    of_preset, of_model = nested.flatten(bare), nested.flatten(for_model(bare, config.model))
+    own = {key for key in values if of_model[key] != of_preset[key]} - {"model"}
+    # What a model has of its own gives way as a whole, see for_model.
+    as_own = all(values[key] == of_model[key] for key in own)
+    known = of_model if as_own else of_preset
+    changed = {key: value for key, value in values.items() if known[key] != value or (key in own and not as_own)}
     return [
         f"--set={key}={_as_text(value)}"
         for key, value in changed.items()

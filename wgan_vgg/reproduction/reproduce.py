@@ -24,7 +24,7 @@ from wgan_vgg.reporting.report import write_report
 from wgan_vgg.reporting.results import collect
 from wgan_vgg.reproduction.data_stage import prepare_data
 from wgan_vgg.run_dir import ReferencesDir, ReproductionDir, RunDir
-from wgan_vgg.training.batches import generator_batches
+from wgan_vgg.training.batches import check_batches
 from wgan_vgg.training.train_loop import check_sizes, train
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def reproduce(
     )
     for model_config, *_ in configs.values():
         check_sizes(model_config, data.image_shape)
-        generator_batches(model_config, data, 0)  # raises what it has to say
+        check_batches(model_config, data)
     runs = {name: [place.model(name, repetition) for repetition in range(seeds)] for name in configs}
     # Seed by seed, so that what is there after a while is one whole comparison.
     for repetition in range(seeds):

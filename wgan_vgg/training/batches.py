@@ -8,6 +8,8 @@ from wgan_vgg.seeds import derive
 from wgan_vgg.shares import WHOLE, Share
 from wgan_vgg.training.unpaired import disjoint_patients
 
+_HALVES = "unpaired patients"  # the purpose of a seed
+
 
 def stream(config: Config, data: DataSet, purpose: str, start: int = 0, share: Share = WHOLE) -> tf.data.Dataset:
     """Endless (low_dose, normal_dose) batches, or shares of them, of a stream of its own, from its `start`-th on.
@@ -19,9 +21,16 @@ def stream(config: Config, data: DataSet, purpose: str, start: int = 0, share: S
         return data.batches("train", size, seed, start, config.input, share=share)
     low_dose, normal_dose = (
         data.batches("train", size, derive(seed, dose), start, config.input, among, share)
-        for dose, among in enumerate(disjoint_patients(data, derive(config.seed, "unpaired patients")))
+        for dose, among in enumerate(disjoint_patients(data, derive(config.seed, _HALVES)))
     )
     return tf.data.Dataset.zip(low_dose, normal_dose).map(lambda one, other: (one[0], other[1]))
+
+
+def check_batches(config: Config, data: DataSet) -> None:
+    """Raises InputError where a run has too few patches for a batch or patients for its halves; reads no image."""
+    halves = (None,) if config.spec.paired else disjoint_patients(data, derive(config.seed, _HALVES))
+    for among in halves:
+        data.patches("train", config.training.batch_size, config.input, among)
 
 
 def generator_batches(config: Config, data: DataSet, start: int, share: Share = WHOLE) -> tf.data.Dataset:

@@ -21,7 +21,7 @@ from wgan_vgg.json_types import Environment, EpochRow, StoredRun
 from wgan_vgg.models.vgg import describe_weights, smallest_side
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.training import distribute
-from wgan_vgg.training.batches import generator_batches
+from wgan_vgg.training.batches import check_batches
 from wgan_vgg.training.checkpoints import keep_best
 from wgan_vgg.training.distribute import Devices
 from wgan_vgg.training.monitor import Monitor
@@ -121,7 +121,7 @@ def train(
             resumed = trainer.restore()
             source = None
             if not resumed:
-                generator_batches(config, data, 0)  # raises what it has to say
+                check_batches(config, data)
                 if training.init_from:
                     source = find_source(training.init_from, config.generator)
                     take_over(state, source)
