@@ -110,9 +110,9 @@ def define_config(values: flags.FlagValues, names: Sequence[str]) -> None:
         flags.DEFINE_string(name, None, f"{_HELP[name]} (default: the preset's)", flag_values=values)
 
 
-def read_config(values: flags.FlagValues, forbidden_section: str = "") -> Config:
-    """The preset with the given flags and --set values; the same key twice is an error."""
-    return override(preset(values.preset), read_overrides(values, forbidden_section))
+def read_config(values: flags.FlagValues) -> Config:
+    """The preset with the given flags and --set values; errors as read_overrides."""
+    return override(preset(values.preset), read_overrides(values))
 
 
 def read_overrides(values: flags.FlagValues, forbidden_section: str = "") -> dict[str, str]:

@@ -19,13 +19,12 @@ from experiments.flags import (
     TRAINING_FLAGS,
     check_model,
     define_config,
-    read_config,
     read_overrides,
     required,
 )
 from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
-from wgan_vgg.config import REPORT_MODELS, Config, override
+from wgan_vgg.config import REPORT_MODELS, Config, override, preset
 from wgan_vgg.config.sources import SOURCES
 from wgan_vgg.errors import InputError
 from wgan_vgg.reproduction.protocols import STUDIES
@@ -71,7 +70,7 @@ def job(values: flags.FlagValues) -> int:
             if values[name].present:
                 raise InputError(f"--{name}: not used with --study, which trains one --model on data it makes; drop it")
     given = read_overrides(values, forbidden_section="data" if values.data_dir else "")
-    config = read_config(values)
+    config = preset(values.preset, given)
     models = [check_model(name) for name in values.models]
     (workdir,) = (Path(text) for text in required(values, "workdir"))
     if values.source not in TAKEN:
@@ -108,7 +107,7 @@ def _relatives(values: flags.FlagValues) -> int:
         if values[name].present:
             raise InputError(f"--{name}: not used with --study=relatives, which trains rows on --data_dir; drop it")
     given = read_overrides(values, forbidden_section="data")
-    config = read_config(values)
+    config = preset(values.preset, given)
     workdir, data_dir = (Path(text) for text in required(values, "workdir", "data_dir"))
     quiet_tensorflow()
     from wgan_vgg.reporting.relatives_tables import relatives_markdown

@@ -14,13 +14,12 @@ from experiments.flags import (
     check_model,
     define_config,
     define_devices,
-    read_config,
     read_overrides,
     required,
 )
 from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
-from wgan_vgg.config import MODELS, for_model
+from wgan_vgg.config import MODELS, for_model, preset
 from wgan_vgg.errors import InputError
 
 
@@ -41,7 +40,7 @@ def job(values: flags.FlagValues) -> int:
     if given.get("training.init_from") in MODELS:
         name = given["training.init_from"]
         raise InputError(f"--init_from={name}: a model's name is experiments.reproduce's; of a folder give ./{name}")
-    config = for_model(read_config(values), check_model(values.model), given)
+    config = for_model(preset(values.preset, given), check_model(values.model), given)
     data_dir, workdir = (Path(text) for text in required(values, "data_dir", "workdir"))
     quiet_tensorflow()
     from wgan_vgg.checkpoint_reader import newest_step

@@ -61,9 +61,8 @@ def read_newest(folder: Path, read: Callable[[str], object]) -> Path | None:
     """Calls `read` with checkpoint prefixes, newest first, until one is whole; None where none is left."""
     for prefix in reversed(checkpoint_prefixes(folder)):
         try:
-            _read_all(
-                str(prefix)
-            )  # what `read` does not want counts, too: a run's parts are of one step, see saved_step
+            # What `read` does not want counts, too: a run's parts are of one step, see saved_step.
+            _read_all(str(prefix))
             read(str(prefix))
         except _DAMAGE as error:
             logger.warning("%s: damaged (%s), falling back", prefix, str(error).splitlines()[0][:200])

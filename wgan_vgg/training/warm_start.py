@@ -51,9 +51,10 @@ def find_source(init_from: str, config: GeneratorConfig) -> Source:
     if not path.is_dir():
         return _of_file(path, init_from, config)
     run = RunDir(path)
-    weights = _weights(run)
+    step, weights = saved_step(run, "best"), "best"
+    if step is None:  # none, or damaged
+        step, weights = saved_step(run, "raw"), "raw"
     generator = load_generator(run, weights).get_weights()
-    step = saved_step(run, weights)
     return Source(generator, {"source": init_from, "step": step, "sha256": _digest(generator)}, run)
 
 
@@ -79,16 +80,11 @@ def take_over(state: TrainState, source: Source) -> None:
         def read(prefix: str) -> None:
             tf.train.Checkpoint(critic=state.critic).read(prefix).assert_existing_objects_matched().expect_partial()
 
-        if read_newest(source.run.best if _weights(source.run) == "best" else source.run.checkpoints, read) is None:
+        if not (read_newest(source.run.best, read) or read_newest(source.run.checkpoints, read)):
             raise InputError(
                 f"training.init_from={source.description['source']}: its critic is of another structure; take the same "
                 "critic and patch size, or a run without one"
             )
-
-
-def _weights(run: RunDir) -> str:
-    """Those that a run lends: its best, unless they are damaged."""
-    return "raw" if saved_step(run, "best") is None else "best"
 
 
 def _set(model: keras.Model, weights: Sequence[np.ndarray], source: str, network: str) -> None:
