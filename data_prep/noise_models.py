@@ -51,11 +51,13 @@ class Noise:
       maker: makes its models; or where that is, "module:function", imported when it is needed.
       says: of DataConfig's values by name, what captions call it.
       counts_photons: it is of scans with `data.photons`, which can be simulated again, see repeated_scans.
+      settings: the fields of DataConfig that decide it and not every noise; gaussian's strengths have a rule there.
     """
 
     maker: str | Maker
     says: Callable[[Mapping[str, Any]], str]
     counts_photons: bool = False
+    settings: tuple[str, ...] = ()
 
 
 def _gaussian(settings: Mapping[str, Any]) -> str:
@@ -75,13 +77,23 @@ def _poisson(settings: Mapping[str, Any]) -> str:
     return f"simulated counts ({photons:g} photons per ray), reconstructed"
 
 
+_SCAN = ("photons", "projection_coarseness", "reconstruction_filter")
 NOISES = {
-    "gaussian": Noise("data_prep.low_dose:gaussian", _gaussian),
-    "poisson": Noise("data_prep.low_dose:poisson", _poisson, counts_photons=True),
-    "observations": Noise(
-        "data_prep.observations:stored", lambda _: "stored low-dose observations, reconstructed", counts_photons=True
+    "gaussian": Noise("data_prep.low_dose:gaussian", _gaussian, settings=("shared_noise_field",)),
+    "poisson": Noise(
+        "data_prep.low_dose:poisson", _poisson, counts_photons=True, settings=(*_SCAN, "dose", "electronic_noise")
     ),
-    "modelled": Noise("data_prep.modelled_noise:modelled", lambda _: "noise of a trained generator"),
+    "observations": Noise(
+        "data_prep.observations:stored",
+        lambda _: "stored low-dose observations, reconstructed",
+        counts_photons=True,
+        settings=_SCAN,
+    ),
+    "modelled": Noise(
+        "data_prep.modelled_noise:modelled",
+        lambda _: "noise of a trained generator",
+        settings=("noise_model", "noise_blocks"),
+    ),
     "none": Noise("data_prep.low_dose:none", lambda _: "real low-dose scans"),  # the source has them
 }
 

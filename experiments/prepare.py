@@ -27,10 +27,11 @@ from data_prep.manifest import MANIFEST, load_manifest
 from data_prep.noise_blocks import Smoothness
 from data_prep.parts import WHOLE, Part, check_parts
 from data_prep.progress import silent
-from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_config, required
+from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_overrides, required
 from experiments.launch import launch, quiet_tensorflow
 from experiments.progress import Reporter
-from wgan_vgg.config.sources import SOURCES
+from wgan_vgg.config import preset
+from wgan_vgg.config.sources import SOURCES, check_given
 from wgan_vgg.errors import InputError
 
 _SMOOTHNESS = {
@@ -92,13 +93,16 @@ def job(values: flags.FlagValues) -> None:
         _describe(verify(Path(values.verify)))
         print(f"{values.verify}: every shard is as it was written")
         return
-    config = read_config(values)
+    given = read_overrides(values)
+    config = preset(values.preset, given)
     if config.data.electronic_noise and config.data.dose is None:
         raise InputError(f"--electronic_noise={config.data.electronic_noise:g}: goes with --dose; give that, too")
     output_dir, input_dir = (Path(text) for text in required(values, "output_dir", "input_dir"))
     source, options = SOURCES.get(values.source), _options(values)
     if source is None:
         raise InputError(f"--source={values.source}: unknown; take one of {', '.join(SOURCES)}")
+    of_observations = ("data.photons", "data.projection_coarseness") if values.write_observations else ()
+    check_given(values.source, config.data.noise, {key: given[key] for key in given if key not in of_observations})
     if values.write_observations and isinstance(config.data.photons, tuple):
         raise InputError(f"--write_observations: simulates one dose; give one of --photons={values.photons}")
     part = Part(values.host, values.hosts)

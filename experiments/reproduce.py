@@ -25,7 +25,7 @@ from experiments.flags import (
 from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import REPORT_MODELS, Config, override, preset
-from wgan_vgg.config.sources import SOURCES
+from wgan_vgg.config.sources import SOURCES, check_given
 from wgan_vgg.errors import InputError
 from wgan_vgg.reproduction.protocols import STUDIES
 
@@ -79,6 +79,7 @@ def job(values: flags.FlagValues) -> int:
         return _study(values, config, workdir)
     if values.model is not None:
         raise InputError(f"--model={values.model}: goes with --study; name what to train with --models")
+    check_given(values.source, config.data.noise, given)
     quiet_tensorflow()
     from wgan_vgg.reporting.tables import test_table
     from wgan_vgg.reproduction.reproduce import reproduce

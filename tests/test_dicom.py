@@ -164,6 +164,8 @@ def test_prepare_and_train_by_script(mayo: Path, tmp_path: Path, script: Callabl
         (["--hu_window=low,high"], "expected two numbers"),
         (["--test_patients=L2", "--strict"], "broken.IMA: not a readable DICOM image"),
         (["--download=test"], "goes with --source=lodopab"),
+        (["--test_patients=L2", "--image_size=64"], "data.image_size=64: decides nothing with --source=dicom"),
+        (["--test_patients=L2", "--photons=1e5"], "data.photons=1e5: decides nothing with data.noise=none"),
     ],
 )
 def test_mistakes_by_script(

@@ -188,6 +188,7 @@ def test_what_is_no_noise_model_is_refused(changed, message, blocks, data_dir, h
         (["--cell_side=0"], "cell_side=0: must be at least 2"),
         (["--block_side=16"], "block_side=16: must be at least twice cell_side=16"),
         (["--test_patients=1"], "--test_patients: goes with --source=dicom, not noise-blocks"),
+        (["--photons=4096"], "data.photons=4096: decides nothing with --source=noise-blocks"),
     ],
 )
 def test_records_without_smooth_blocks_are_refused(flags, message, data_dir, tmp_path, script):

@@ -43,6 +43,7 @@ def test_parts_by_flag(script, tmp_path):
         ("--test_parts=tests", "data.test_parts=tests: the split is empty"),
         ("--projection_coarseness=0", "data.projection_coarseness=0: must be at least 1"),
         ("--reconstruction_filter=cosine", "data.reconstruction_filter='cosine': unknown; take one of ram-lak, hann"),
+        ("--reconstruction_filter=hann", "data.reconstruction_filter=hann: decides nothing with data.noise=gaussian"),
     ):
         status, out, err = script("prepare", *command, flag)
         assert (status, out, err.count("\n"), message in err) == (2, "", 1, True), err

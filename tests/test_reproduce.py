@@ -123,6 +123,9 @@ def test_prepare_train_evaluate_by_hand(script, hdf5_dir, tmp_path):
         (["--noise_std=-1"], "must be at least 0"),
         (["--noise_std=0.1", "--noise_variance=0.1"], "say the same thing"),
         (["--set=data.noise=none"], "LoDoPaB-CT has no low-dose images"),
+        (["--photons=4096"], "data.photons=4096: decides nothing with data.noise=gaussian"),
+        (["--set=data.patch_size=16"], "data.patch_size=16: decides nothing with --source=lodopab"),
+        (["--set=phantoms.max_slices=9"], "phantoms.max_slices=9: goes with --source=phantoms, not lodopab"),
     ],
 )
 def test_mistakes_end_in_one_line_before_any_work(script, hdf5_dir, tmp_path, flags, message):
