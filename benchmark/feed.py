@@ -14,6 +14,7 @@ from benchmark.rows import Row
 from benchmark.timing import Timing, time_in_turn
 from data_prep import lodopab, tfrecords
 from data_prep.config import DataConfig
+from data_prep.json_types import UNKNOWN
 from data_prep.progress import Progress
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.training.distribute import distributed
@@ -98,8 +99,8 @@ def write_random_records(folder: Path, side: int, size: int, shards: int) -> Non
             "data": DataConfig(image_size=side).to_manifest(),
             "hu_slope": lodopab.HU_SLOPE,
             "hu_intercept": lodopab.HU_INTERCEPT,
-            "pixel_spacing_mm": "unknown",
-            "patients": {"train": tfrecords.UNKNOWN_PATIENT, "test": tfrecords.UNKNOWN_PATIENT},
-            "patients_in_both": tfrecords.UNKNOWN_PATIENT,
+            "pixel_spacing_mm": UNKNOWN,
+            "patients": {"train": UNKNOWN, "test": UNKNOWN},
+            "patients_in_both": UNKNOWN,
         },
     )

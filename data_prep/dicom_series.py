@@ -18,6 +18,7 @@ from typing import TypeVar
 from data_prep.dicom_file import SliceHeader, load_pydicom, read_description, read_header
 from data_prep.dicom_pairs import SlicePair, pair_slices, single_slices
 from data_prep.errors import InputError
+from data_prep.series_names import LOW, NORMAL, SeriesNames
 
 logger = logging.getLogger(__name__)
 
@@ -25,35 +26,6 @@ Input = TypeVar("Input")
 Output = TypeVar("Output")
 
 SUFFIXES = (".ima", ".dcm")
-LOW, NORMAL = "low-dose", "normal-dose"
-
-
-@dataclasses.dataclass(frozen=True)
-class SeriesNames:
-    """How the two series of a patient are distinguished: by folder (Mayo) or by SeriesDescription (TCIA).
-
-    A description matches where it occurs in the SeriesDescription, in small or capital letters.
-    """
-
-    low_dose_folder: str
-    normal_dose_folder: str
-    low_dose_description: str
-    normal_dose_description: str
-
-    def role(self, description: str) -> str | None:
-        """LOW, NORMAL or None, for one SeriesDescription.
-
-        Raises:
-          InputError: both match.
-        """
-        wanted = {LOW: self.low_dose_description, NORMAL: self.normal_dose_description}
-        roles = [role for role, text in wanted.items() if text.lower() in description.lower()]
-        if len(roles) > 1:
-            raise InputError(
-                f"low_dose_description={self.low_dose_description!r} and normal_dose_description="
-                f"{self.normal_dose_description!r} both match the series {description!r}; say more of each"
-            )
-        return roles[0] if roles else None
 
 
 @dataclasses.dataclass
@@ -113,7 +85,7 @@ def find_pairs(
     if not input_dir.is_dir():
         raise InputError(f"input_dir {input_dir}: no such folder; give the folder of the patients' folders")
     if names.low_dose_folder == names.normal_dose_folder and not alone:
-        raise InputError(f"low_dose_folder and normal_dose_folder are both {names.low_dose_folder!r}")
+        raise InputError(f"low_dose_folder and normal_dose_folder are both {names.low_dose_folder!r}; name two")
     patients: dict[str, list[SlicePair]] = {}
     lacking: list[str] = []
     seen: set[str] = set()
@@ -225,7 +197,7 @@ def _patient_pairs(
                     headers[role].append(header)
             if not headers[role]:
                 cause = errors[role][0] if errors[role] else f"its folder has no {' or '.join(SUFFIXES)} file"
-                raise InputError(f"patient {patient}: no readable {role} slice: {cause}")
+                raise InputError(f"patient {patient}: no readable {role} slice: {cause}; remove the patient or mend it")
             # TCIA's folders are one series each and named by PatientID; the challenge's ids differ by dose.
             if described and len({header.series_uid for header in headers[role]}) > 1:
                 raise InputError(f"patient {patient}: {series[role][0].parent} holds several series; keep one")
@@ -233,7 +205,7 @@ def _patient_pairs(
         return single_slices(patient, headers[NORMAL])
     ids = {header.patient_id for header in (*headers[LOW], *headers[NORMAL])}
     if described and len(ids) > 1:
-        raise InputError(f"patient {patient}: the series are of different patients, PatientID {', '.join(sorted(ids))}")
+        raise InputError(f"patient {patient}: the series are of different patients, PatientID {', '.join(sorted(ids))}; keep one's")
     pairs = pair_slices(patient, headers[LOW], headers[NORMAL], (len(errors[LOW]), len(errors[NORMAL])))
     skipped.partners += len(headers[LOW]) + len(headers[NORMAL]) - 2 * len(pairs)
     return pairs

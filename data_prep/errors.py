@@ -25,5 +25,10 @@ def module_of_extra(name: str, extra: str, wanted_by: str) -> ModuleType:
         raise InputError(f"{wanted_by} needs {name}: {install(extra)}") from error
 
 
+def reason(error: BaseException) -> str:
+    """A library's error in its own words, in one short line; by its kind where it has none."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 class NotAnImage(InputError):
     """A sound file that holds no CT image (a localizer, a mask): in a folder it is passed over without fault."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, reason
 
 DATASET = "data"
 # No CT has larger slices; a header that claims more is refused before it can exhaust the memory.
@@ -31,25 +31,26 @@ def open_images(path: Path) -> h5py.Dataset:
         except InputError:
             raise
         except Exception as error:  # h5py raises many kinds for a damaged file
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{path}: not a readable HDF5 file ({reason}); copy or download it again") from error
+            raise InputError(
+                f"{path}: not a readable HDF5 file ({reason(error)}); copy or download it again"
+            ) from error
         stack.pop_all()
         return dataset
 
 
 def _checked_dataset(file: h5py.File, path: Path) -> h5py.Dataset:
     if not isinstance(file.get(DATASET, getlink=True), h5py.HardLink):
-        raise InputError(f"{path}: expected a dataset '{DATASET}' stored in the file, got {sorted(file) or 'nothing'}")
+        raise InputError(f"{path}: expected a dataset '{DATASET}' stored in the file, got {sorted(file) or 'nothing'}; remove it")
     dataset = file[DATASET]
     if not isinstance(dataset, h5py.Dataset):
         raise InputError(f"{path}: '{DATASET}' is a group; expected a dataset of float32 (slices, height, width)")
     if dataset.is_virtual or dataset.external:
         raise InputError(f"{path}: '{DATASET}' points to other files (external or virtual storage); copy it whole")
     if dataset.dtype != np.float32:
-        raise InputError(f"{path}: '{DATASET}' has dtype {dataset.dtype}, expected float32 in [0, 1]")
+        raise InputError(f"{path}: '{DATASET}' has dtype {dataset.dtype}, expected float32 in [0, 1]; convert it")
     if dataset.ndim != 3 or 0 in dataset.shape or max(dataset.shape[1:]) > MAX_SIDE or len(dataset) > MAX_SLICES:
         raise InputError(
-            f"{path}: '{DATASET}' has shape {dataset.shape}, expected (slices, height, width), sides up to {MAX_SIDE}"
+            f"{path}: '{DATASET}' has shape {dataset.shape}, expected (slices, height, width), sides up to {MAX_SIDE}; remove it"
         )
     return dataset
 

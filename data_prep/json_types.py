@@ -1,9 +1,10 @@
 """What a data set's `manifest.json` says: the types of its content; tfrecords writes it, manifest reads it."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypedDict
 
 Unknown = Literal["unknown"]
+UNKNOWN: Final = "unknown"
 
 
 class Shard(TypedDict):

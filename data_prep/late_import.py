@@ -1,12 +1,9 @@
 """Entries of registries, imported when they are needed: TensorFlow takes seconds, and `--help` needs none of them."""
 
-import importlib
+import pkgutil
 from typing import Any
 
 
 def imported(entry: Any) -> Any:
     """What "module:name" stands for; anything but text is returned as it is."""
-    if not isinstance(entry, str):
-        return entry
-    module, name = entry.split(":")
-    return getattr(importlib.import_module(module), name)
+    return pkgutil.resolve_name(entry) if isinstance(entry, str) else entry

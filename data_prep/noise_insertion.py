@@ -17,7 +17,7 @@ from data_prep.errors import InputError
 from data_prep.geometry import Geometry
 from data_prep.projection import LEAST_COUNT, MU_MAX, MU_WATER
 
-VALUE_PER_HU = MU_WATER / 1000 / MU_MAX  # of LoDoPaB's images; air, -1000 HU, is 0
+VALUE_PER_HU = MU_WATER / 1000 / MU_MAX  # in LoDoPaB-CT's unit, where air is 0 here (.00025 there)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -144,8 +144,10 @@ def write_observations(
     projection.check_photons(photons)
     counts = geometry.counts(photons)
     workers = os.cpu_count() or 1 if workers is None else workers
-    if seed < 0 or workers < 1:
-        raise InputError(f"seed={seed}, workers={workers}: must be at least 0 and 1")
+    if seed < 0:
+        raise InputError(f"seed={seed}: must be at least 0")
+    if workers < 1:
+        raise InputError(f"workers={workers}: must be at least 1")
     settings = json.dumps({"photons": float(counts), "seed": seed, "geometry": dataclasses.asdict(geometry)})
     jobs = {
         target: refs for target, refs in _targets(hdf5_dir).items() if not _is_there(target, settings, refs, geometry)

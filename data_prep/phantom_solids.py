@@ -131,9 +131,9 @@ class Tubes(Solid):
         return dataclasses.replace(self, starts=starts, ends=ends)
 
 
-def varied(rng: np.random.Generator, solids: Sequence[Solid], about: Point, shift: float = 0.04) -> list[Solid]:
+def varied(rng: np.random.Generator, solids: Sequence[Solid], about: Point) -> list[Solid]:
     """The solids of one organ, moved and stretched together at random, so that its parts keep fitting."""
-    moved, stretch = rng.uniform(-shift, shift, 3), rng.uniform(0.88, 1.12, 3)
+    moved, stretch = rng.uniform(-0.04, 0.04, 3), rng.uniform(0.88, 1.12, 3)
     return [solid.changed(about, moved, stretch) for solid in solids]
 
 

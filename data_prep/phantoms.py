@@ -4,14 +4,10 @@ A patient is a list of solids (phantom_anatomy); a slice paints those that its p
 each with a soft edge about one pixel wide, and adds fine correlated texture. Everything follows from the seed.
 """
 
-import collections
 import dataclasses
-import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,9 +77,8 @@ def write_phantoms(
     slices_per_patient: tuple[int, int] = (10, 30),
     seed: int,
     progress: Progress = silent,
-    workers: int | None = None,
 ) -> None:
-    """Writes a population as LoDoPaB-CT's ground truth, transposed; the arrays do not depend on the number of workers.
+    """Writes a population as LoDoPaB-CT's ground truth, transposed.
 
     Args:
       output_dir: where the files appear, all at once, at the end; must not exist or be empty.
@@ -91,32 +86,28 @@ def write_phantoms(
       slices_per_patient: least and most slices of one patient.
       seed: decides everything.
       progress: called after each slice.
-      workers: threads that render; by default one, since more take turns at the interpreter and gain next to nothing.
 
     Raises:
       InputError: an argument is out of range, or `output_dir` is taken or cannot be written.
     """
-    _check_arguments(patients, slices_per_patient, seed, workers)
+    _check_arguments(patients, slices_per_patient, seed)
     plan = _plan(patients, slices_per_patient, seed)
     total, done = sum(len(slices) for slices in plan.values()), 0
-    workers = workers or 1
     attributes = {
         lodopab.SOURCE_ATTRIBUTE: "phantoms",
         lodopab.ORIENTATION_ATTRIBUTE: lodopab.TRANSPOSED,
         SETTINGS_ATTRIBUTE: _settings(patients, slices_per_patient, seed),
     }
-    with staged_folder(output_dir) as folder, ThreadPoolExecutor(workers) as pool:
+    with staged_folder(output_dir) as folder:
         for part, slices in plan.items():
             people = {number: make_patient(seed, number) for number in {number for number, _ in slices}}
             ids = "".join(f"{number}\n" for number, _ in slices)
             (folder / lodopab.patient_ids_name(part)).write_text(ids)
-            jobs = (partial(render_slice, people[number], z) for number, z in slices)
-            images = _in_order(pool, jobs, 2 * workers)
-            for file_number in range(math.ceil(len(slices) / SLICES_PER_FILE)):
-                path = folder / lodopab.ground_truth_name(part, file_number)
+            for first in range(0, len(slices), SLICES_PER_FILE):
+                path = folder / lodopab.ground_truth_name(part, first // SLICES_PER_FILE)
                 with hdf5_slices.new_images(path, (SLICES_PER_FILE, IMAGE_SIZE, IMAGE_SIZE), attributes) as write:
-                    for row, image in enumerate(itertools.islice(images, SLICES_PER_FILE)):
-                        write(row, lodopab.values_from_hu(image.T))
+                    for row, (number, z) in enumerate(slices[first : first + SLICES_PER_FILE]):
+                        write(row, lodopab.values_from_hu(render_slice(people[number], z).T))
                         done += 1
                         progress("make phantoms", done, total)
 
@@ -134,9 +125,7 @@ def _settings(patients: Mapping[str, int], slices_per_patient: tuple[int, int], 
     return json.dumps({"patients": dict(patients), "slices_per_patient": list(slices_per_patient), "seed": seed})
 
 
-def _check_arguments(
-    patients: Mapping[str, int], slices_per_patient: tuple[int, int], seed: int, workers: int | None
-) -> None:
+def _check_arguments(patients: Mapping[str, int], slices_per_patient: tuple[int, int], seed: int) -> None:
     unknown = sorted(set(patients) - set(lodopab.PARTS))
     if unknown:
         raise InputError(f"patients={dict(patients)}: unknown part {unknown[0]!r}; take {', '.join(lodopab.PARTS)}")
@@ -147,8 +136,6 @@ def _check_arguments(
         raise InputError(f"slices_per_patient={least, most}: must be 1 <= least <= most; take (10, 30)")
     if seed < 0:
         raise InputError(f"seed={seed}: must be 0 or more; take 0")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers={workers}: must be 1 or more; leave it out for one")
 
 
 def _plan(
@@ -167,17 +154,6 @@ def _plan(
         if slices:
             plan[part] = [slices[i] for i in random_stream(seed, ORDER, part_number).permutation(len(slices))]
     return plan
-
-
-def _in_order(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], np.ndarray]], ahead: int) -> Iterator[np.ndarray]:
-    """The jobs' results in their order, with at most `ahead` of them in memory."""
-    pending: collections.deque[Future[np.ndarray]] = collections.deque()
-    for job in jobs:
-        pending.append(pool.submit(job))
-        if len(pending) == ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def _paint(

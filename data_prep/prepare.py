@@ -10,7 +10,7 @@ from data_prep import dose_sweep, hdf5_slices, lodopab, low_dose, noise_models, 
 from data_prep.config import DataConfig
 from data_prep.errors import InputError
 from data_prep.geometry import Geometry
-from data_prep.json_types import Manifest, Photons
+from data_prep.json_types import UNKNOWN, Manifest, Photons
 from data_prep.parts import WHOLE, Part
 from data_prep.progress import Progress, silent
 from data_prep.staging import check_free
@@ -80,10 +80,9 @@ def prepare_lodopab(
                 "transposed": transposed,
                 "pixel_spacing_mm": lodopab.PIXEL_SPACING_MM * sides[0] / (config.image_size or sides[0]),
                 "patients": {
-                    name: sorted(splits.patients(ref for ref, _ in some)) or tfrecords.UNKNOWN_PATIENT
-                    for name, some in scans.items()
+                    name: sorted(splits.patients(ref for ref, _ in some)) or UNKNOWN for name, some in scans.items()
                 },
-                "patients_in_both": leaking if leaking is not None else tfrecords.UNKNOWN_PATIENT,
+                "patients_in_both": leaking if leaking is not None else UNKNOWN,
             },
             part=part,
             workers=workers,

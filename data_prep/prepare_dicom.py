@@ -10,19 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import tfrecords
+from data_prep import series_names, tfrecords
 from data_prep.config import DataConfig
 from data_prep.dicom_file import SliceHeader
 from data_prep.dicom_pairs import SlicePair
-from data_prep.dicom_series import SeriesNames, Skipped, find_pairs, tried
+from data_prep.dicom_series import Skipped, find_pairs, tried
 from data_prep.dicom_split import split_patients
 from data_prep.errors import InputError
 from data_prep.hu import DICOM_RANGE_HU
-from data_prep.json_types import Manifest, Unknown
+from data_prep.json_types import UNKNOWN, Manifest, Unknown
 from data_prep.noise_insertion import NoiseInsertion
 from data_prep.parts import WHOLE, Part
 from data_prep.patches import InsertNoise, PatchReader, to_range
 from data_prep.progress import Progress, silent
+from data_prep.series_names import SeriesNames
 from data_prep.staging import check_free
 
 logger = logging.getLogger(__name__)
@@ -39,10 +40,7 @@ def prepare_dicom(
     seed: int,
     test_patients: Sequence[str],
     validation_patients: Sequence[str] | None = None,
-    low_dose_folder: str = "quarter_3mm",
-    normal_dose_folder: str = "full_3mm",
-    low_dose_description: str = "Low Dose Images",
-    normal_dose_description: str = "Full Dose Images",
+    names: SeriesNames = series_names.BY_DEFAULT,
     hu_window: tuple[float, float] = DICOM_RANGE_HU,
     strict: bool = False,
     part: Part = WHOLE,
@@ -68,8 +66,7 @@ def prepare_dicom(
       test_patients: folder names or PatientIDs of the test split.
       validation_patients: the same of the validation split; all others train. None: one in ten of the others, if
         there are two; empty: no validation split.
-      low_dose_folder, normal_dose_folder: the two series in the Mayo challenge's layout.
-      low_dose_description, normal_dose_description: the two series in TCIA's layout.
+      names: what tells a patient's two series apart.
       hu_window: the HU that become 0 and 1; the default is the TF1 repository's.
       strict: a malformed file is an error, instead of being named, counted and skipped with its partner.
       part, workers: see tfrecords.write_dataset.
@@ -83,11 +80,10 @@ def prepare_dicom(
     """
     low, high = hu_window
     if not (np.isfinite(hu_window).all() and low < high):
-        raise InputError(f"hu_window={hu_window}: expected two finite HU, the lower one first")
+        raise InputError(f"hu_window={hu_window}: must be two finite HU, the lower one first")
     alone = _check_noise(config)
     check_free(output_dir)
     skipped = Skipped(strict)
-    names = SeriesNames(low_dose_folder, normal_dose_folder, low_dose_description, normal_dose_description)
     patients = find_pairs(input_dir, names, skipped, workers, alone=alone)
     split = split_patients(input_dir, patients, test_patients, validation_patients, seed)
     _check_shapes(patients, config.patch_size)
@@ -105,7 +101,7 @@ def prepare_dicom(
             )
     used = {id(pair): pair for patches in items.values() for pair, _ in patches}.values()
     headers = {header.path: header for pair in used for header in pair.headers}
-    unknown: tuple[Unknown] = ("unknown",)
+    unknown: tuple[Unknown] = (UNKNOWN,)
     spacings = {side for header in headers.values() for side in header.spacing or unknown}
     ids = {name: sorted({pair.patient_id for pair, _ in patches}) for name, patches in items.items()}
     return tfrecords.write_dataset(
@@ -122,7 +118,7 @@ def prepare_dicom(
             "hu_intercept": float(low),
             "low_dose_clip": [0.0, 1.0],  # see patches.to_range
             "transposed": False,
-            "pixel_spacing_mm": spacings.pop() if len(spacings) == 1 else "unknown",
+            "pixel_spacing_mm": spacings.pop() if len(spacings) == 1 else UNKNOWN,
             "patients": ids,
             "patients_in_both": sorted(
                 set().union(*(set(one) & set(other) for one, other in itertools.combinations(ids.values(), 2)))

@@ -12,15 +12,15 @@ from pathlib import Path
 from data_prep.errors import InputError
 
 
-def check_free(output_dir: Path, argument: str = "output_dir") -> None:
+def check_free(output_dir: Path) -> None:
     """Raises InputError unless `output_dir` is still to be made, or an empty folder, where a folder can be made.
 
     Long work should begin with this.
     """
     if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
-        raise InputError(f"{argument} {output_dir}: exists already; remove it or choose another")
+        raise InputError(f"output_dir {output_dir}: exists already; remove it or choose another")
     parent = next(folder for folder in output_dir.absolute().parents if folder.exists())
-    with _translate_errors(f"{argument} {output_dir}"):
+    with _translate_errors(f"output_dir {output_dir}"):
         Path(tempfile.mkdtemp(prefix=_prefix(output_dir), dir=parent)).rmdir()
 
 
@@ -114,7 +114,7 @@ def temporary_folder(parent: Path, prefix: str, place: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def staged_folder(output_dir: Path, argument: str = "output_dir", *, replace: bool = False) -> Iterator[Path]:
+def staged_folder(output_dir: Path, *, replace: bool = False) -> Iterator[Path]:
     """A temporary folder beside `output_dir` that takes its name if the block ends well and vanishes if not.
 
     With `replace` an older folder of that name goes once the new one is whole.
@@ -122,9 +122,9 @@ def staged_folder(output_dir: Path, argument: str = "output_dir", *, replace: bo
     Raises:
       InputError: `output_dir` is taken or cannot be written, or its disk is full.
     """
-    place, old = f"{argument} {output_dir}", _replaced(output_dir)
+    place, old = f"output_dir {output_dir}", _replaced(output_dir)
     if not replace:
-        check_free(output_dir, argument)
+        check_free(output_dir)
     with temporary_folder(output_dir.parent, _prefix(output_dir), place) as folder:
         with _translate_errors(place):
             _restore_replaced(output_dir)

@@ -11,21 +11,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from data_prep import tfds_metadata
 from data_prep.errors import InputError
-from data_prep.json_types import Description, Manifest, Shard, Split
+from data_prep.json_types import UNKNOWN, Description, Manifest, Shard, Split
 from data_prep.manifest import MANIFEST, OWN_DIGEST, own_digest, sha256
 from data_prep.parts import WHOLE, Part, write_part
 from data_prep.progress import Progress, silent
 from data_prep.staging import staged_folder
 
 NAME = tfds_metadata.NAME
-UNKNOWN_PATIENT: Final = "unknown"
 Item = TypeVar("Item")  # what a record is made of
 
 
@@ -50,7 +49,7 @@ class Record:
         features = example.features.feature  # filled in place: a slice is large, and each message passed on is a copy
         for name, image in (("low_dose", self.low_dose), ("normal_dose", self.normal_dose)):
             features[name].bytes_list.value.append(image.astype("<f4", copy=False).tobytes())
-        for name, text in (("patient_id", self.patient_id or UNKNOWN_PATIENT), ("source", self.source)):
+        for name, text in (("patient_id", self.patient_id or UNKNOWN), ("source", self.source)):
             features[name].bytes_list.value.append(text.encode())
         height, width = self.normal_dose.shape
         for name, number in (("height", height), ("width", width), ("slice_index", self.slice_index)):
@@ -176,7 +175,7 @@ def _write_shard(
                 if not record.low_dose.shape == record.normal_dose.shape == image_shape:
                     raise InputError(
                         f"{record.source}: images of shape {record.low_dose.shape} and {record.normal_dose.shape}, "
-                        f"expected {image_shape} as in the first record"
+                        f"expected {image_shape} as in the first record; convert them separately"
                     )
                 writer.write(record.serialize())
                 counter.advance()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.flags import HU_RANGE_HELP, check_written, read_hu_range, required
+from experiments.flags import HU_RANGE_HELP, check_written, read_range, required
 from experiments.launch import DONE, INCOMPLETE, launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.errors import InputError
@@ -70,7 +70,7 @@ def job(values: flags.FlagValues) -> int:
     model, *paths = required(values, "model", "input", "output")
     source, output = map(Path, paths)
     check_written(values, "json", ".json")
-    hu_range = read_hu_range(values.hu_range)
+    hu_range = read_range(values, "hu_range")
     from wgan_vgg.files import write_json
     from wgan_vgg.inference.denoise import Settings, denoise
     from wgan_vgg.inference.denoiser import load, model_path

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.flags import HU_RANGE_HELP, read_hu_range, required
+from experiments.flags import HU_RANGE_HELP, read_range, required
 from experiments.launch import launch, quiet_tensorflow
 
 
@@ -58,7 +58,7 @@ def job(values: flags.FlagValues) -> None:
         weights=values.weights,
         precision=values.precision,
         calibration=Path(values.calibration) if values.calibration else None,
-        hu_range=read_hu_range(values.hu_range),
+        hu_range=read_range(values, "hu_range"),
         optimize=values.optimize,
     )
     print(f"wrote {output_dir}")

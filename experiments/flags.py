@@ -202,18 +202,18 @@ HU_RANGE_HELP = (
 )
 
 
-def read_hu_range(texts: Sequence[str] | None) -> tuple[float, float] | None:
-    """The value of --hu_range.
+def read_range(values: flags.FlagValues, name: str) -> tuple[float, float] | None:
+    """The HU of a flag such as --hu_range=LOW,HIGH; None where it is not given.
 
     Raises:
       InputError: not two numbers.
     """
-    if not texts:
+    if not (texts := values[name].value):
         return None
     try:
         low, high = (float(text) for text in texts)
     except ValueError as error:
-        raise InputError(f"--hu_range={','.join(texts)}: expected LOW,HIGH, two numbers") from error
+        raise InputError(f"--{name}={','.join(texts)}: expected LOW,HIGH, two numbers") from error
     return low, high
 
 

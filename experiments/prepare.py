@@ -27,13 +27,20 @@ from data_prep.manifest import MANIFEST, load_manifest
 from data_prep.noise_blocks import Smoothness
 from data_prep.parts import WHOLE, Part, check_parts
 from data_prep.progress import silent
-from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_overrides, required
+from data_prep.series_names import SeriesNames
+from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_overrides, read_range, required
 from experiments.launch import launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import preset
 from wgan_vgg.config.sources import SOURCES, check_given
 from wgan_vgg.errors import InputError
 
+_SERIES = {
+    "low_dose_folder": "Mayo layout: the low-dose series",
+    "normal_dose_folder": "Mayo layout: its partner",
+    "low_dose_description": "other layouts: what the SeriesDescription of the low dose has in it",
+    "normal_dose_description": "other layouts: what the SeriesDescription of the normal dose has in it",
+}
 _SMOOTHNESS = {
     "block_side": "side of a block, pixels",
     "block_stride": "step of the grid that blocks lie on, pixels",
@@ -61,11 +68,8 @@ def define(values: flags.FlagValues) -> None:
         "DICOM: patients of the validation split; by default one training patient in ten, none if left empty",
         flag_values=values,
     )
-    flags.DEFINE_string("low_dose_folder", "quarter_3mm", "DICOM, Mayo layout: the low-dose series", flag_values=values)
-    flags.DEFINE_string("normal_dose_folder", "full_3mm", "DICOM, Mayo layout: its partner", flag_values=values)
-    for role, name in (("low", "Low Dose Images"), ("normal", "Full Dose Images")):
-        about = f"DICOM, other layouts: what the SeriesDescription of the {role} dose has in it"
-        flags.DEFINE_string(f"{role}_dose_description", name, about, flag_values=values)
+    for name, default in dataclasses.asdict(SeriesNames()).items():
+        flags.DEFINE_string(name, default, f"DICOM, {_SERIES[name]}", flag_values=values)
     window = [f"{hu:g}" for hu in DICOM_RANGE_HU]
     flags.DEFINE_list("hu_window", window, "DICOM: the HU that become 0 and 1", flag_values=values)
     for name, default in dataclasses.asdict(Smoothness()).items():
@@ -143,7 +147,8 @@ def _options(values: flags.FlagValues) -> dict[str, Any]:
             if owner != values.source and values[name].present:
                 raise InputError(f"--{name}: goes with --source={owner}, not {values.source}")
     chosen = SOURCES.get(values.source)
-    return {name: values[name].value for name in chosen.options} if chosen else {}
+    given = {name: values[name].value for name in chosen.options} if chosen else {}
+    return given | {name: read_range(values, name) for name in given if name == "hu_window"}
 
 
 def _describe(manifest: Manifest) -> None:

@@ -15,6 +15,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from data_prep.config import DataConfig
 from data_prep.errors import InputError
 from data_prep.prepare_dicom import prepare_dicom
+from data_prep.series_names import SeriesNames
 from wgan_vgg.input_pipeline import DataSet
 
 SIDE = 32
@@ -151,7 +152,8 @@ def prepare(root: Path, **arguments: Any) -> dict[str, Any]:
     values = {"noise": "none", "noise_variance": None, "patch_size": 0, "shards": 1}
     values |= {field.name: arguments.pop(field.name) for field in fields(DataConfig) if field.name in arguments}
     settings = {"seed": 0, "test_patients": ["L2"], "validation_patients": ()} | arguments
-    return prepare_dicom(root, root.parent / "records", DataConfig(**values), **settings)
+    names = {field.name: settings.pop(field.name) for field in fields(SeriesNames) if field.name in settings}
+    return prepare_dicom(root, root.parent / "records", DataConfig(**values), names=SeriesNames(**names), **settings)
 
 
 def records(root: Path, split: str) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ wgan_vgg.export("run", "saved_model")
 wgan_vgg.metrics.psnr(truth, image)
 """
 
-import importlib
 import os
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'wgan_vgg' has no attribute {name!r}")
-    module, _, attribute = _LAZY[name].partition(":")
-    found = importlib.import_module(module)
-    value = getattr(found, attribute) if attribute else found
+    value = pkgutil.resolve_name(_LAZY[name])
     globals()[name] = value  # also over a subpackage of the same name (export), which an import puts there
     return value
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from wgan_vgg.errors import InputError
+from wgan_vgg.errors import InputError, reason
 from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
 
@@ -65,7 +65,7 @@ def read_newest(folder: Path, read: Callable[[str], object]) -> Path | None:
             _read_all(str(prefix))
             read(str(prefix))
         except _DAMAGE as error:
-            logger.warning("%s: damaged (%s), falling back", prefix, str(error).splitlines()[0][:200])
+            logger.warning("%s: damaged (%s), falling back", prefix, reason(error))
         else:
             return prefix
     return None

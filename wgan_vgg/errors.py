@@ -3,9 +3,9 @@
 InputError and NotAnImage are data_prep's, which knows nothing of this package.
 """
 
-from data_prep.errors import InputError, NotAnImage, install, module_of_extra
+from data_prep.errors import InputError, NotAnImage, install, module_of_extra, reason
 
-__all__ = ["Diverged", "InputError", "NotAnImage", "Terminated", "WorkerLost", "install", "module_of_extra"]
+__all__ = ["Diverged", "InputError", "NotAnImage", "Terminated", "WorkerLost", "install", "module_of_extra", "reason"]
 
 
 class Diverged(Exception):

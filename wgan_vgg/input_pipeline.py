@@ -1,4 +1,4 @@
-"""TFRecords -> (low_dose, normal_dose) batches whose order depends only on the seed and the position."""
+"""A folder of TFRecords: its splits, what is known of them, and (low_dose, normal_dose) batches of their images."""
 
 import contextlib
 import dataclasses
@@ -18,13 +18,13 @@ from data_prep.json_types import DataSummary, Manifest
 from data_prep.manifest import load_manifest, low_dose_clip, shard_paths, transposed, verify
 from data_prep.progress import Progress, silent
 from wgan_vgg.config import InputConfig
-from wgan_vgg.crops import Pair, crop_corners, crop_shape, flip_pairs
+from wgan_vgg.crops import Pair, crop_shape
 from wgan_vgg.errors import InputError
+from wgan_vgg.patch_stream import shuffled_batches
 from wgan_vgg.shares import WHOLE, Share
 from wgan_vgg.split_images import ImagesInMemory, ImagesOnDisk, SplitImages
 
 _HASHED_AT_OPENING = 4 * 2**30  # bytes, which take some seconds
-_SHUFFLED = 2**20  # patches among which the next one is drawn; their numbers take 8 bytes each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +131,12 @@ class DataSet:
             description["test_photons"] = self.test_photons
         return description
 
+    @property
+    def pixel_mm(self) -> float | None:
+        """Side of its images' pixels, where it is known and the same in all."""
+        spacing = self.manifest.get("pixel_spacing_mm")
+        return spacing if isinstance(spacing, float) else None
+
     def size(self, split: str) -> int:
         """Images in a split.
 
@@ -197,6 +203,7 @@ class DataSet:
 
     def patches(self, split: str, batch_size: int, crops: InputConfig, among: np.ndarray | None = None) -> np.ndarray:
         """The numbers of a split's patches, i * patches_per_image + k: int64 (patches,); arguments, errors: batches."""
+        crop_shape(crops, self.image_shape)  # which refuses patches larger than the images
         chosen = np.flatnonzero(np.ones(self.size(split), bool) if among is None else among)
         numbers = (chosen[:, None] * crops.patches_per_image + np.arange(crops.patches_per_image)).reshape(-1)
         if (size := len(numbers)) < batch_size:
@@ -229,27 +236,7 @@ class DataSet:
             altered.
         """
         crops = crops or InputConfig()
-        shape, repeats = crop_shape(crops, self.image_shape), crops.patches_per_image
         numbers = self.patches(split, batch_size, crops, among)
-        size, images = len(numbers), self.images(split, crops.memory_gb)
-
-        def one_pass(number: tf.Tensor) -> tf.data.Dataset:
-            shuffled = tf.data.Dataset.from_tensor_slices(numbers).shuffle(
-                min(size, _SHUFFLED), seed=number + seed, reshuffle_each_iteration=False
-            )
-            return shuffled.batch(batch_size, drop_remainder=True).map(lambda patches: (number + seed, patches))
-
-        def take(number: tf.Tensor, patches: tf.Tensor) -> Pair:
-            patches = share.take(patches)
-            seeds = tf.stack([tf.fill(patches.shape, number), patches], axis=1)
-            pair = images.patches(patches // repeats, crop_corners(crops, self.image_shape, seeds), shape)
-            return flip_pairs(pair, seeds) if crops.flips else pair
-
-        passes = tf.data.Dataset.counter(start // (size // batch_size))
-        batches = passes.flat_map(one_pass).skip(start % (size // batch_size))
-        options = tf.data.Options()
-        # Its thread sleeps for up to a minute, and an iterator's end waits for it.
-        options.autotune.enabled = False
-        taken = batches.map(take, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
-        taken.images = images  # held by whoever iterates, see SplitImages.patches
-        return taken
+        return shuffled_batches(
+            self.images(split, crops.memory_gb), self.image_shape, numbers, batch_size, crops, seed, start, share
+        )

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from safetensors import SafetensorError, safe_open
 
-from wgan_vgg.errors import InputError, install
+from wgan_vgg.errors import InputError, install, reason
 
 _LARGEST = 4 * 2**30  # bytes; VGG19 with its dense layers has 0.6 * 2**30
 _SAFE_TORCH = (2, 10)
@@ -38,9 +38,9 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     if Path(f"{prefix}.index").is_file():
         return _read_checkpoint(prefix), {}
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: no such file; check the path")
     if path.stat().st_size > _LARGEST:
-        raise InputError(f"{path}: {path.stat().st_size:,} bytes, more than any network here has")
+        raise InputError(f"{path}: {path.stat().st_size:,} bytes, more than any network here has; give a generator's weights")
     with path.open("rb") as file:
         beginning = file.read(9)
     if beginning[8:9] == b"{" and int.from_bytes(beginning[:8], "little") < path.stat().st_size:
@@ -49,7 +49,7 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         return _read_pickled_npy(path), {}
     if beginning.startswith((b"PK", b"\x80")):
         return _read_torch(path)
-    raise InputError(f"{path}: neither safetensors nor a file of PyTorch, TensorFlow or numpy")
+    raise InputError(f"{path}: neither safetensors nor a file of PyTorch, TensorFlow or numpy; save it as one of them")
 
 
 def _flat(values: Any, prefix: str = "", seen: set[int] | None = None) -> dict[str, np.ndarray]:
@@ -87,7 +87,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, TypeError, ValueError) as error:  # TypeError: bfloat16, which numpy does not have
-        raise InputError(f"{path}: not readable as safetensors ({str(error).splitlines()[0]}); save float32") from error
+        raise InputError(f"{path}: not readable as safetensors ({reason(error)}); save float32") from error
 
 
 def _read_checkpoint(prefix: Path) -> dict[str, np.ndarray]:
@@ -96,9 +96,7 @@ def _read_checkpoint(prefix: Path) -> dict[str, np.ndarray]:
         names = [name for name, kind in reader.get_variable_to_dtype_map().items() if kind.is_floating]
         return {name: reader.get_tensor(name) for name in names}
     except (tf.errors.OpError, ValueError, IndexError) as error:
-        raise InputError(
-            f"{prefix}: not a readable checkpoint ({str(error).splitlines()[0]}); copy it again"
-        ) from error
+        raise InputError(f"{prefix}: not a readable checkpoint ({reason(error)}); copy it again") from error
 
 
 def _read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -115,7 +113,7 @@ def _read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 if sum(member.file_size for member in archive.infolist()) > 2 * path.stat().st_size + 2**20:
-                    raise InputError(f"{path}: a compressed archive, which PyTorch does not write; refused")
+                    raise InputError(f"{path}: a compressed archive, which PyTorch does not write; save the state dict")
         # ldct-benchmark's files hold its arguments: a Namespace is plain attributes, which runs nothing.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -123,8 +121,9 @@ def _read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     except InputError:
         raise
     except Exception as error:  # torch raises many kinds for a wrong or hostile file
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: not PyTorch weights and nothing else ({reason}); save the state dict") from error
+        raise InputError(
+            f"{path}: not PyTorch weights and nothing else ({reason(error)}); save the state dict"
+        ) from error
 
 
 class _Dtype:
@@ -182,8 +181,9 @@ def _read_pickled_npy(path: Path) -> dict[str, np.ndarray]:
             items = content.value if isinstance(content, _Array) else content
             return _flat(items[0] if isinstance(items, list) and len(items) == 1 else items)
         except Exception as error:  # a pickle can raise any kind
-            reason = " ".join(str(error).split())[:160]
-            raise InputError(f"{path}: not a pickled dict of numpy arrays and nothing else ({reason})") from error
+            raise InputError(
+                f"{path}: not a pickled dict of numpy arrays and nothing else ({reason(error)}); save them with numpy.savez"
+            ) from error
 
 
 def _skip_header(file: BinaryIO) -> None:

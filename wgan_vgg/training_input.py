@@ -3,22 +3,21 @@
 import statistics
 
 from data_prep.config import DataConfig
+from data_prep.noise_models import NOISES
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.json_types import NoiseRange, TrainingInput
 from wgan_vgg.noise_estimate import noise_std
 
 _IMAGES = 8
-_COUNTED = ("poisson", "observations")  # the noise models that have a number of photons
 
 
 def training_input(data: DataSet) -> TrainingInput:
     """What is known of a data set's low-dose training images."""
-    spacing = data.manifest.get("pixel_spacing_mm")
     noise = [] if data.config.rescale_low_dose else _noise(data)
     several = isinstance(data.config.photons, tuple) and noise
     spread: NoiseRange = {"noise_range_hu": [min(noise), max(noise)]} if several else {}
     return {
-        "pixel_spacing_mm": spacing if isinstance(spacing, float) else None,
+        "pixel_spacing_mm": data.pixel_mm,
         "noise_std_hu": statistics.median(noise) if noise else None,
         **spread,
         "noise": data.config.noise,
@@ -28,7 +27,7 @@ def training_input(data: DataSet) -> TrainingInput:
 
 
 def _photons(config: DataConfig) -> float | tuple[float, ...] | None:
-    if config.noise not in _COUNTED:
+    if not NOISES[config.noise].counts_photons:
         return None
     return config.photons if config.dose is None else config.single_photons * config.dose
 

@@ -23,6 +23,11 @@ class ModelSpec:
         """Whether there is a critic."""
         return self.distance is not None
 
+    @property
+    def uses_vgg(self) -> bool:
+        """Whether the loss compares VGG19's features."""
+        return self.content == "vgg"
+
 
 MODELS = {
     "generator-mse": ModelSpec(distance=None, content="mse"),  # the report's Table 1, but for `wgan`

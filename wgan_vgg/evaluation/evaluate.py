@@ -97,7 +97,6 @@ def evaluate(
     patients = data.description["patients"][split]
     patient_values = {name: values["patients"] for name, values in evaluated.items()}
     noise_power = {name: values["noise_power"] for name, values in evaluated.items()}
-    known_pixel = isinstance(data.manifest["pixel_spacing_mm"], float)
     summary: Summary = {
         "model": method.name,
         "split": split,
@@ -127,7 +126,7 @@ def evaluate(
             | {name: one["edges"] for name, one in evaluated.items()},
         },
         "noise_power": {
-            "unit": "HU^2 mm^2, cycles/mm" if known_pixel else "HU^2 pixel^2, cycles/pixel",
+            "unit": "HU^2 mm^2, cycles/mm" if data.pixel_mm is not None else "HU^2 pixel^2, cycles/pixel",
             "methods": {TRUTH: references_found["truth"]["noise_power"], **noise_power},
         },
         "sample": _sample_metrics(samples.most_detailed, baseline, method.name, references_found["rows"]),

@@ -6,7 +6,6 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from data_prep import tfrecords
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.accumulator import Accumulator
@@ -116,8 +115,7 @@ class Evaluator:
 
 def scale_of(data: DataSet) -> Scale:
     """The HU and the pixels of a data set."""
-    pixel = data.manifest["pixel_spacing_mm"]
-    return Scale(data.hu.slope, data.hu.intercept, None if pixel == tfrecords.UNKNOWN_PATIENT else pixel)
+    return Scale(data.hu.slope, data.hu.intercept, data.pixel_mm)
 
 
 def check_finite(name: str, outputs: np.ndarray, rows: Sequence[Place]) -> None:

@@ -11,7 +11,7 @@ from data_prep.manifest import transposed
 from wgan_vgg.checkpoint_reader import load_generator, saved_step
 from wgan_vgg.config import MODELS
 from wgan_vgg.config.baselines import BASELINES
-from wgan_vgg.errors import InputError
+from wgan_vgg.errors import InputError, reason
 from wgan_vgg.evaluation.evaluator import Batch, batches
 from wgan_vgg.evaluation.json_types import Place
 from wgan_vgg.evaluation.metrics import NOISY
@@ -97,7 +97,9 @@ def from_saved_model(folder: Path, name: str) -> Method:
     try:
         model = tf.saved_model.load(str(folder))
     except (OSError, ValueError, tf.errors.OpError) as error:
-        raise InputError(f"saved_model={folder}: not a SavedModel ({str(error).splitlines()[0]})") from error
+        raise InputError(
+            f"saved_model={folder}: not a SavedModel ({reason(error)}); give the folder that has saved_model.pb"
+        ) from error
     if SIGNATURE not in model.signatures:
         raise InputError(f"saved_model={folder}: no signature {SIGNATURE}; it has {list(model.signatures) or 'none'}")
     signature = model.signatures[SIGNATURE]
@@ -113,9 +115,9 @@ def from_saved_model(folder: Path, name: str) -> Method:
         try:
             images = signature(**{argument: tf.constant(batch.low_dose[..., None])})[output].numpy()
         except (TypeError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0]
             raise InputError(
-                f"saved_model={folder}: {SIGNATURE} does not take float32 {batch.low_dose.shape + (1,)} ({reason})"
+                f"saved_model={folder}: {SIGNATURE} does not take float32 {batch.low_dose.shape + (1,)} "
+                f"({reason(error)}); export the model for images of this shape"
             ) from error
         if images.shape != batch.low_dose.shape + (1,):
             raise InputError(
@@ -176,8 +178,7 @@ def _read_image(path: Path, shape: tuple[int, int]) -> np.ndarray:
     try:
         image = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a .npy array ({reason}); write it with numpy.save") from error
+        raise InputError(f"{path}: not a .npy array ({reason(error)}); write it with numpy.save") from error
     if not isinstance(image, np.ndarray) or image.dtype != np.float32 or image.shape != shape:
         found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else "an archive of arrays"
         raise InputError(f"{path}: {found}, expected float32 {shape}; write it so")

@@ -116,8 +116,8 @@ def scan_again(data: DataSet, split: str, config: EvaluationConfig, kept: Path) 
       None where the data cannot be scanned again, or its patients or pixels are unknown.
     """
     scan = scanner(data.manifest, split)
-    pixel, patients = data.manifest["pixel_spacing_mm"], data.manifest["patients"][split]
-    if scan is None or not config.repeated_images or not isinstance(pixel, float) or not isinstance(patients, list):
+    pixel, patients = data.pixel_mm, data.manifest["patients"][split]
+    if scan is None or not config.repeated_images or pixel is None or not isinstance(patients, list):
         return None
     scale = scale_of(data)
     rows, truths = _chosen(data, split, config.repeated_images)

@@ -52,7 +52,7 @@ def find_network(tensors: Mapping[str, np.ndarray], source: Path) -> Found:
     """
     found = _find_named(tensors, source) or _find_plain(tensors, source)
     if not all(np.isfinite(array).all() for array in found.weights):
-        raise InputError(f"{source}: NaN or infinite weights in {found.tensor} or after it")
+        raise InputError(f"{source}: NaN or infinite weights in {found.tensor} or after it; take another checkpoint")
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from data_prep import lodopab
 from data_prep.geometry import Geometry
 from data_prep.hdf5_slices import new_images, open_images
-from wgan_vgg.errors import InputError, NotAnImage
+from wgan_vgg.errors import InputError, NotAnImage, reason
 from wgan_vgg.image_files.label_maps import is_label_map, refuse_label_map
 from wgan_vgg.image_files.slices import Options, Slices, StoredScale, check_shape, check_size
 
@@ -154,8 +154,9 @@ def _checked_load(path: Path, mmap_mode: Literal["r"] | None = None) -> "np.ndar
     try:
         return np.load(path, mmap_mode, allow_pickle=False)
     except Exception as error:  # numpy and zipfile raise many kinds for a wrong or a hostile file
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not an array of numbers ({reason}); write it with numpy.save or savez") from error
+        raise InputError(
+            f"{path}: not an array of numbers ({reason(error)}); write it with numpy.save or savez"
+        ) from error
 
 
 def _load_archive(path: Path) -> dict[str, np.ndarray]:
@@ -171,8 +172,7 @@ def _load_archive(path: Path) -> dict[str, np.ndarray]:
     except InputError:
         raise
     except Exception as error:  # as above, and for what is encrypted, packed in another way or lies about its size
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not an archive of arrays ({reason}); copy it again") from error
+        raise InputError(f"{path}: not an archive of arrays ({reason(error)}); copy it again") from error
     others = [name for name, array in loaded.items() if not isinstance(array, np.ndarray)]
     if others:
         raise InputError(f"{path}: {others[0]!r} in it is no array; write it with numpy.savez")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wgan_vgg.errors import InputError, module_of_extra
+from wgan_vgg.errors import InputError, module_of_extra, reason
 from wgan_vgg.image_files.label_maps import refuse_label_map
 from wgan_vgg.image_files.slices import Options, Slices, StoredScale, check_shape, check_size
 
@@ -57,7 +57,7 @@ class NiftiSlices(Slices):
             try:
                 self._values = np.asanyarray(self._proxy.get_unscaled()).reshape(self._shape)
             except Exception as error:  # zlib, gzip, nibabel and numpy raise many kinds for a damaged file
-                raise InputError(f"{self.path}: not readable ({str(error).splitlines()[0]}); copy it again") from error
+                raise InputError(f"{self.path}: not readable ({reason(error)}); copy it again") from error
             refuse_label_map(self.path, np.moveaxis(self._values, 2, 0))
         return self._values
 
@@ -90,7 +90,7 @@ def _load(path: Path) -> "tuple[Nifti1Image, ArrayProxy]":
     try:
         image = nibabel.load(path)
     except Exception as error:  # nibabel, gzip and numpy raise many kinds for a wrong file
-        raise InputError(f"{path}: not a NIfTI file ({str(error).splitlines()[0]}); copy it again") from error
+        raise InputError(f"{path}: not a NIfTI file ({reason(error)}); copy it again") from error
     # NIfTI-2 is a subclass.
     if not (isinstance(image, nibabel.Nifti1Image) and isinstance(image.dataobj, nibabel.arrayproxy.ArrayProxy)):
         raise InputError(f"{path}: {type(image).__name__}, expected NIfTI")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wgan_vgg.errors import InputError
+from wgan_vgg.errors import InputError, reason
 from wgan_vgg.image_files.label_maps import refuse_label_map
 from wgan_vgg.image_files.slices import Options, Slices, StoredScale, check_shape, check_size
 
@@ -25,8 +25,7 @@ class _Picture(Slices):
         except InputError:
             raise
         except Exception as error:  # the decoders raise many kinds for a damaged file
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{path}: not a readable picture ({reason}); copy it again or remove it") from error
+            raise InputError(f"{path}: not a readable picture ({reason(error)}); copy it again or remove it") from error
         refuse_label_map(path, self._pages)
         self.count = len(self._pages)
         self._scale = StoredScale.of(self._pages.dtype, options.hu_range)

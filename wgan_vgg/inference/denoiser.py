@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from wgan_vgg import pretrained
-from wgan_vgg.errors import InputError
+from wgan_vgg.errors import InputError, reason
 from wgan_vgg.extent import Extent
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.image_files.read import read_hu
@@ -95,8 +95,7 @@ class Denoiser:
         except InputError:
             raise
         except (KeyError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path}: not a file of this version ({reason}); export it anew") from error
+            raise InputError(f"{path}: not a file of this version ({reason(error)}); export it anew") from error
 
     @classmethod
     def load(cls, folder: Path, weights: str = "raw") -> "Denoiser":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wgan_vgg.errors import InputError, module_of_extra
+from wgan_vgg.errors import InputError, module_of_extra, reason
 from wgan_vgg.extent import Extent
 from wgan_vgg.inference.denoiser import Network
 from wgan_vgg.json_types import Metadata
@@ -25,7 +25,7 @@ def from_file(path: Path) -> tuple[Network, Metadata, Extent]:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common type of their own
-        raise InputError(f"{path}: not a readable ONNX file ({str(error).splitlines()[0]}); export it anew") from error
+        raise InputError(f"{path}: not a readable ONNX file ({reason(error)}); export it anew") from error
     texts = session.get_modelmeta().custom_metadata_map
     if not {"wgan_vgg", "extent"} <= texts.keys():
         raise InputError(f"{path}: not a file of experiments.export --format=onnx; export it anew")

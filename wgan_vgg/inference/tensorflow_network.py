@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import GeneratorConfig
-from wgan_vgg.errors import InputError
+from wgan_vgg.errors import InputError, reason
 from wgan_vgg.exporters.export import describe
 from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, SAVED_MODEL_METADATA
 from wgan_vgg.exporters.state_dict import set_state_dict
@@ -57,8 +57,9 @@ def from_saved_model(folder: Path) -> Loaded:
         HuMapping.from_metadata(metadata)
         metadata["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"model_dir {folder}: not a SavedModel of this version ({reason}); export it anew") from error
+        raise InputError(
+            f"model_dir {folder}: not a SavedModel of this version ({reason(error)}); export it anew"
+        ) from error
     return _compiled(generator, extent), metadata, extent
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from wgan_vgg.config import VggConfig
-from wgan_vgg.errors import InputError
+from wgan_vgg.errors import InputError, reason
 from wgan_vgg.models.vgg_files import IMAGENET_MD5, load_weights, md5
 from wgan_vgg.seeds import derive
 
@@ -138,6 +138,6 @@ def find_weights(config: VggConfig) -> Path | None:
         return Path(keras.utils.get_file(path.name, IMAGENET_URL, cache_subdir="models", file_hash=IMAGENET_MD5))
     except Exception as error:  # urllib raises several kinds, Keras wraps them in a bare Exception
         raise InputError(
-            f"vgg_weights=imagenet: the download failed ({str(error).splitlines()[0]}); put {path.name} into "
+            f"vgg_weights=imagenet: the download failed ({reason(error)}); put {path.name} into "
             f"{path.parent}, or give --vgg_weights=PATH or --vgg_weights=random"
         ) from error

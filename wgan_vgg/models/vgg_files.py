@@ -8,7 +8,7 @@ import h5py
 import keras
 import numpy as np
 
-from wgan_vgg.errors import InputError
+from wgan_vgg.errors import InputError, reason
 from wgan_vgg.tensor_files import read_tensors
 
 IMAGENET_MD5 = "253f8cb515780f3b799900260a226db6"
@@ -34,16 +34,15 @@ def load_weights(network: keras.Model, path: Path) -> bool:
         try:
             network.load_weights(str(path))
         except Exception as error:  # h5py and Keras raise many kinds for a wrong file
-            reason = str(error).splitlines()[0]
             raise InputError(
-                f"vgg_weights={path}: not VGG19's Keras no-top .h5 weights ({reason}); md5 {md5(path)}, the official "
-                f"file's {IMAGENET_MD5}; give that one"
+                f"vgg_weights={path}: not VGG19's Keras no-top .h5 weights ({reason(error)}); md5 {md5(path)}, the "
+                f"official file's {IMAGENET_MD5}; give that one"
             ) from error
     else:
         arrays, torchvision = _convolutions(path, [weight.shape for weight in network.weights])
         network.set_weights(arrays)
     if not all(np.isfinite(weight).all() for weight in network.get_weights()):
-        raise InputError(f"vgg_weights={path}: NaN or infinite weights")
+        raise InputError(f"vgg_weights={path}: NaN or infinite weights; download it again")
     return torchvision
 
 

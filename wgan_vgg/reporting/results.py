@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_prep import tfrecords
+from data_prep.json_types import UNKNOWN
 from data_prep.noise_models import NOISES
 from wgan_vgg.config import MODELS, Config
 from wgan_vgg.errors import InputError
@@ -61,7 +61,7 @@ def collect(runs: Runs, split: str) -> Results:
     first = next(iter(firsts.values()))
     data, evaluation = first["data"], combined(summaries, config)
     doses, missing = _at_every_dose(runs, split, data, config)
-    weights = [vgg.describe_weights(one.vgg) for one in configs if one.spec.content == "vgg"]
+    weights = [vgg.describe_weights(one.vgg) for one in configs if one.spec.uses_vgg]
     caption = "; ".join([describe_data(data), *weights[:1]])
     results: Results = {
         "preset": config.preset if configs else None,
@@ -148,7 +148,7 @@ _NOISE_VARIANTS = {"shared_noise_field": "one field for all", "rescale_low_dose"
 
 def _warnings(runs: Runs, summaries: Summaries, data: EvaluatedData) -> list[str]:
     warnings = []
-    if data["patients_in_both"] == tfrecords.UNKNOWN_PATIENT:
+    if data["patients_in_both"] == UNKNOWN:
         warnings.append("the patients are unknown (no patient_ids_rand_*.csv); a patient may be in training and test")
     elif data["patients_in_both"]:
         warnings.append(f"{len(data['patients_in_both'])} test patients also occur in training")

@@ -1,6 +1,6 @@
 """study.md from study.json: what each choice of protocol does to the published metrics and to the honest ones."""
 
-from data_prep.tfrecords import UNKNOWN_PATIENT
+from data_prep.json_types import UNKNOWN
 from wgan_vgg.reporting.json_types import Study, StudyRow
 from wgan_vgg.reporting.markdown import BATCH_PSNR, GLOBAL_SSIM, markdown_table, number, with_interval
 
@@ -105,7 +105,7 @@ def _arrow(row: StudyRow, name: str) -> str:
 
 def _seen(row: StudyRow) -> str:
     seen = row["patients_in_both"]
-    return UNKNOWN_PATIENT if seen == UNKNOWN_PATIENT else f"{len(seen)} of {row['patients']['test']}"
+    return UNKNOWN if seen == UNKNOWN else f"{len(seen)} of {row['patients']['test']}"
 
 
 def _status(row: StudyRow) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from data_prep import tfrecords
 from data_prep.errors import InputError
 from data_prep.json_types import Manifest
+from data_prep.manifest import transposed
 from data_prep.modelled_noise import white_field
 from data_prep.noise_blocks import SPREAD, Smoothness, noise_blocks
 from data_prep.parts import WHOLE, Part
@@ -86,7 +87,7 @@ def prepare(
             "hu_slope": 1.0,  # noise has no HU
             "hu_intercept": 0.0,
             "low_dose_clip": None,
-            "transposed": data.manifest.get("transposed", False),
+            "transposed": transposed(manifest),
             "pixel_spacing_mm": manifest["pixel_spacing_mm"],
             "patients": manifest["patients"],
             "patients_in_both": manifest["patients_in_both"],

@@ -68,7 +68,7 @@ def row_config(
     return seeded(override(for_model(config, row.model, given), dict(row.overrides) | start), repetition)
 
 
-def with_steps(config: Config, seconds_a_step: float, row_seconds: float, evaluations: int = 4) -> Config:
-    """The config with as many steps as fit into the time, at least one, and so many evaluations of the run."""
+def with_steps(config: Config, seconds_a_step: float, row_seconds: float) -> Config:
+    """The config with as many steps as fit into the time, at least one, and four evaluations of the run."""
     steps = max(1, int(row_seconds / seconds_a_step))
-    return override(config, {"training.steps": steps, "training.evaluation_steps": -(-steps // evaluations)})
+    return override(config, {"training.steps": steps, "training.evaluation_steps": -(-steps // 4)})

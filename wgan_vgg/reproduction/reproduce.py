@@ -5,7 +5,7 @@ with what is missing.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from data_prep.progress import Progress, prefixed, silent
@@ -75,7 +75,7 @@ def reproduce(
     if input_dir and data_dir:
         raise InputError(f"input_dir {input_dir}: not used with data_dir; drop one")
     place.create()
-    if _uses_vgg(configs):
+    if any(MODELS[name].uses_vgg for name in configs):
         vgg.build_vgg(config.vgg)  # a failing download or a wrong file must not show after hours of training
     data = DataSet.open(
         data_dir
@@ -204,7 +204,3 @@ def _model_config(
         )
     begins_with = str(place.model(init_from, repetition).path) if init_from in before else None
     return override(config, {"training.init_from": begins_with})
-
-
-def _uses_vgg(model_names: Iterable[str]) -> bool:
-    return any(override(Config(), {"model": name}).spec.content == "vgg" for name in model_names)

@@ -66,7 +66,7 @@ def run_relatives(
     configs = {name: row_config(config, name, given=given) for name in names}
     for one in configs.values():
         check_sizes(one, data.image_shape)
-    weights = next((vgg.describe_weights(one.vgg) for one in configs.values() if one.spec.content == "vgg"), None)
+    weights = next((vgg.describe_weights(one.vgg) for one in configs.values() if one.spec.uses_vgg), None)
     place = RelativesDir(workdir)
     place.create()
     costs = _costs(configs, data, place, progress)

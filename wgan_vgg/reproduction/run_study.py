@@ -56,7 +56,7 @@ def run_study(
     first = next(iter(configs))
     place = StudyDir(workdir)
     place.create()
-    if config.spec.content == "vgg":
+    if config.spec.uses_vgg:
         vgg.build_vgg(config.vgg)  # a failing download or a wrong file must not show after hours of training
     # Rows that change nothing in the data share those of the first of them. All are made before anything is trained.
     owners = {name: next(other for other in configs if configs[other].data == configs[name].data) for name in configs}
@@ -98,7 +98,7 @@ def run_study(
         "model": config.model,
         "seeds": [config.seed + repetition for repetition in range(seeds)],
         "caption": describe_data(read_json(place.run(first).eval_json(SPLIT))["data"]),
-        "vgg_weights": vgg.describe_weights(config.vgg) if config.spec.content == "vgg" else None,
+        "vgg_weights": vgg.describe_weights(config.vgg) if config.spec.uses_vgg else None,
         "report_batch_size": configs[first].evaluation.report_batch_size,
         "left_out": [variants[name].title for name in variants if name not in configs],
         "rows": rows,

@@ -1,5 +1,6 @@
 """What makes the records of each source, with the arguments that all sources share; see wgan_vgg.config.sources."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,8 @@ from data_prep.observations import write_observations as write_observation_files
 from data_prep.parts import WHOLE, Part
 from data_prep.prepare import prepare_lodopab
 from data_prep.progress import Progress, silent
+from data_prep.series_names import SeriesNames
 from wgan_vgg.config import Config
-from wgan_vgg.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -85,16 +86,13 @@ def dicom(
     *,
     allow_leak: bool,  # noqa: ARG001  # DICOM's patients are told apart by what the user says
     progress: Progress,
-    hu_window: Sequence[str],
     **options: Any,
 ) -> Manifest:
-    """Records of DICOM series; options as of prepare_dicom, `hu_window` as text."""
+    """Records of DICOM series; options as of prepare_dicom, and the fields of SeriesNames instead of its `names`."""
     from data_prep.prepare_dicom import prepare_dicom
 
-    try:
-        low, high = (float(text) for text in hu_window)
-    except ValueError as error:
-        raise InputError(f"--hu_window={','.join(hu_window)}: expected two numbers, as -1024,3072") from error
+    fields = [field.name for field in dataclasses.fields(SeriesNames) if field.name in options]
+    names = SeriesNames(**{name: options.pop(name) for name in fields})
     return prepare_dicom(
-        input_dir, output_dir, config.data, seed=config.seed, hu_window=(low, high), progress=progress, **options
+        input_dir, output_dir, config.data, seed=config.seed, names=names, progress=progress, **options
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from wgan_vgg.errors import InputError
+from wgan_vgg.errors import InputError, reason
 from wgan_vgg.shares import WHOLE, Share
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def _join_workers(cluster: str) -> tf.distribute.Strategy:
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
-        raise InputError(f"TF_CONFIG={cluster}: {str(error).splitlines()[0]}; take a free address") from error
+        raise InputError(f"TF_CONFIG={cluster}: {reason(error)}; take a free address") from error
     finally:
         waiting.cancel()
 
@@ -116,9 +116,7 @@ def _tpu_strategy() -> tf.distribute.Strategy:
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError) as error:
-        raise InputError(
-            f"strategy=tpu: no TPU answers ({str(error).splitlines()[0]}); take another strategy"
-        ) from error
+        raise InputError(f"strategy=tpu: no TPU answers ({reason(error)}); take another strategy") from error
     return tf.distribute.TPUStrategy(resolver)
 
 

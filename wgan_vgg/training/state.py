@@ -55,5 +55,5 @@ def create_state(config: Config, image_shape: tuple[int, int], num_train: int) -
         average=models.build_generator(config.generator, config.seed) if training.ema_decay else None,
         critic=critic,
         critic_optimizer=critic_optimizer,
-        vgg=vgg.build_vgg(config.vgg, training.precision) if config.spec.content == "vgg" else None,
+        vgg=vgg.build_vgg(config.vgg, training.precision) if config.spec.uses_vgg else None,
     )

@@ -85,8 +85,10 @@ def train(
     num_train = data.size("train")
     total = config.total_steps(num_train)
     shape = check_sizes(config, data.image_shape)
-    if (max_steps is not None and max_steps < 1) or profile_steps < 0:
-        raise InputError(f"max_steps={max_steps}, profile_steps={profile_steps}: must be at least 1 and 0")
+    if max_steps is not None and max_steps < 1:
+        raise InputError(f"max_steps={max_steps}: must be at least 1")
+    if profile_steps < 0:
+        raise InputError(f"profile={profile_steps}: must be at least 0")
     devices = devices or Devices()
     per_call = devices.steps_per_call
     if not 1 <= per_call <= MAX_STEPS_PER_CALL:
@@ -158,7 +160,7 @@ def check_sizes(config: Config, image_shape: tuple[int, int]) -> tuple[int, int]
     needs = {
         "generator": generator.extent.smallest_side,
         "critic": models.critic_of(config.critic).smallest_side if config.spec.adversarial else 1,
-        "VGG": smallest_side(config.vgg) if config.spec.content == "vgg" else 1,
+        "VGG": smallest_side(config.vgg) if config.spec.uses_vgg else 1,
     }
     made = generator.trained_shape(shape)
     for name, least in needs.items():
@@ -183,7 +185,7 @@ def _describe_run(
     described: StoredRun = {
         "init_from": began,
         "config": nested.to_dict(config),
-        "vgg_weights": describe_weights(config.vgg) if config.spec.content == "vgg" else None,
+        "vgg_weights": describe_weights(config.vgg) if config.spec.uses_vgg else None,
         "training_input": training_input(data),
         "data": {"path": str(data.path), "fingerprint": data.fingerprint, **data.description},
     }
