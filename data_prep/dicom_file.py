@@ -117,7 +117,9 @@ def image_shape(dataset: "Dataset", path: Path) -> tuple[int, int]:
     """Rows and columns; InputError where they are no sides of a slice."""
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     if not (0 < rows <= MAX_SIDE and 0 < columns <= MAX_SIDE):
-        raise InputError(f"{path}: Rows x Columns is {rows} x {columns}, expected sides from 1 to {MAX_SIDE}; remove it")
+        raise InputError(
+            f"{path}: Rows x Columns is {rows} x {columns}, expected sides from 1 to {MAX_SIDE}; remove it"
+        )
     return rows, columns
 
 
@@ -144,7 +146,9 @@ def read_header(path: Path) -> SliceHeader:
         orientation = floats(dataset, "ImageOrientationPatient", 6)
         location = floats(dataset, "SliceLocation", 1)
         if origin is None and location is None:
-            raise InputError(f"{path}: neither ImagePositionPatient nor SliceLocation: the slice has no position; remove it")
+            raise InputError(
+                f"{path}: neither ImagePositionPatient nor SliceLocation: the slice has no position; remove it"
+            )
         normal = np.cross(orientation[:3], orientation[3:]) if orientation else np.array([0.0, 0.0, 1.0])
         if not np.isclose(np.linalg.norm(normal), 1, atol=1e-2):
             raise ValueError(f"ImageOrientationPatient is {orientation}, expected two orthogonal unit vectors")

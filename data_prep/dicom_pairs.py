@@ -90,7 +90,9 @@ def _place(patient: str, every: Sequence[SliceHeader]) -> Callable[[SliceHeader]
     key = attrgetter("position" if all(header.position is not None for header in every) else "slice_location")
     unplaced = [header.path for header in every if key(header) is None]
     if unplaced:
-        raise InputError(f"patient {patient}: {unplaced[0]} has no SliceLocation, another file no ImagePositionPatient; remove one")
+        raise InputError(
+            f"patient {patient}: {unplaced[0]} has no SliceLocation, another file no ImagePositionPatient; remove one"
+        )
     return key
 
 

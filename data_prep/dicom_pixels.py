@@ -120,14 +120,18 @@ def _stored_slice(dataset: "Dataset", raw: np.ndarray, rescaled_by: "Dataset", p
     """One slice of a file; `rescaled_by` has its RescaleSlope and RescaleIntercept."""
     slopes, intercepts = (floats(rescaled_by, name, 1) for name in ("RescaleSlope", "RescaleIntercept"))
     if slopes is None or intercepts is None or slopes == (0.0,):
-        raise InputError(f"{path}: RescaleSlope or RescaleIntercept is missing or zero: its values have no HU; remove it")
+        raise InputError(
+            f"{path}: RescaleSlope or RescaleIntercept is missing or zero: its values have no HU; remove it"
+        )
     (slope,), (intercept,) = slopes, intercepts
     unused = raw.dtype.itemsize * 8 - int(dataset.BitsStored)
     stored = (raw << unused) >> unused  # an arithmetic shift, which also extends the sign
     padding = _padding(dataset, raw) | _padding(dataset, stored)
     found = StoredSlice(dataset, raw, stored, padding, slope, intercept)
     if not np.isfinite(found.hu(PADDING_HU)).all():
-        raise InputError(f"{path}: its HU are not finite (RescaleSlope {slope}, RescaleIntercept {intercept}); remove it")
+        raise InputError(
+            f"{path}: its HU are not finite (RescaleSlope {slope}, RescaleIntercept {intercept}); remove it"
+        )
     return found
 
 
@@ -144,10 +148,14 @@ def _check_image(dataset: "Dataset", path: Path) -> None:
     samples = int(dataset.get("SamplesPerPixel") or 1)
     photometric = str(dataset.get("PhotometricInterpretation"))
     if samples != 1 or not photometric.startswith("MONOCHROME"):
-        raise InputError(f"{path}: {photometric} with {samples} samples per pixel, expected MONOCHROME2 with 1; remove it")
+        raise InputError(
+            f"{path}: {photometric} with {samples} samples per pixel, expected MONOCHROME2 with 1; remove it"
+        )
     allocated, bits, high = (int(dataset[name].value) for name in ("BitsAllocated", "BitsStored", "HighBit"))
     if not 1 <= bits <= allocated or high != bits - 1:
-        raise InputError(f"{path}: BitsAllocated {allocated}, BitsStored {bits}, HighBit {high} do not fit together; remove it")
+        raise InputError(
+            f"{path}: BitsAllocated {allocated}, BitsStored {bits}, HighBit {high} do not fit together; remove it"
+        )
 
 
 def padding_range(dataset: "Dataset", dtype: np.dtype) -> tuple[int, int] | None:

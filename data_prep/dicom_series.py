@@ -205,7 +205,9 @@ def _patient_pairs(
         return single_slices(patient, headers[NORMAL])
     ids = {header.patient_id for header in (*headers[LOW], *headers[NORMAL])}
     if described and len(ids) > 1:
-        raise InputError(f"patient {patient}: the series are of different patients, PatientID {', '.join(sorted(ids))}; keep one's")
+        raise InputError(
+            f"patient {patient}: the series are of different patients, PatientID {', '.join(sorted(ids))}; keep one's"
+        )
     pairs = pair_slices(patient, headers[LOW], headers[NORMAL], (len(errors[LOW]), len(errors[NORMAL])))
     skipped.partners += len(headers[LOW]) + len(headers[NORMAL]) - 2 * len(pairs)
     return pairs

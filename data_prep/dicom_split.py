@@ -54,7 +54,8 @@ def split_patients(
         for one, two in itertools.product(first, second):
             if not one_for_all and (shared := ids[one] & ids[two]):
                 raise InputError(
-                    f"{other}_patients: {two} and {one} of the {name} split are of one PatientID, {min(shared)}; put both into one"
+                    f"{other}_patients: {two} and {one} of the {name} split are of one PatientID, {min(shared)}; "
+                    "put both into one"
                 )
     return split
 

@@ -40,7 +40,9 @@ def open_images(path: Path) -> h5py.Dataset:
 
 def _checked_dataset(file: h5py.File, path: Path) -> h5py.Dataset:
     if not isinstance(file.get(DATASET, getlink=True), h5py.HardLink):
-        raise InputError(f"{path}: expected a dataset '{DATASET}' stored in the file, got {sorted(file) or 'nothing'}; remove it")
+        raise InputError(
+            f"{path}: expected a dataset '{DATASET}' stored in the file, got {sorted(file) or 'nothing'}; remove it"
+        )
     dataset = file[DATASET]
     if not isinstance(dataset, h5py.Dataset):
         raise InputError(f"{path}: '{DATASET}' is a group; expected a dataset of float32 (slices, height, width)")
@@ -50,7 +52,8 @@ def _checked_dataset(file: h5py.File, path: Path) -> h5py.Dataset:
         raise InputError(f"{path}: '{DATASET}' has dtype {dataset.dtype}, expected float32 in [0, 1]; convert it")
     if dataset.ndim != 3 or 0 in dataset.shape or max(dataset.shape[1:]) > MAX_SIDE or len(dataset) > MAX_SLICES:
         raise InputError(
-            f"{path}: '{DATASET}' has shape {dataset.shape}, expected (slices, height, width), sides up to {MAX_SIDE}; remove it"
+            f"{path}: '{DATASET}' has shape {dataset.shape}, expected (slices, height, width), sides up to "
+            f"{MAX_SIDE}; remove it"
         )
     return dataset
 

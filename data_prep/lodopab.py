@@ -203,7 +203,9 @@ def list_slices(input_dir: Path, part: str, files: Sequence[Path]) -> list[Slice
         padding = _trailing_zero_rows(dataset) if path == files[-1] else 0
         dataset.file.close()
     if len(shapes) > 1:
-        raise InputError(f"{input_dir}: the files of part {part} have slices of different shapes {sorted(shapes)}; keep one shape")
+        raise InputError(
+            f"{input_dir}: the files of part {part} have slices of different shapes {sorted(shapes)}; keep one shape"
+        )
     whole = numbers == list(range(len(files)))
     if not whole and any(count != SLICES_PER_FILE for count in rows[:-1]):
         missing = sorted(set(range(numbers[-1])) - set(numbers))
@@ -218,7 +220,8 @@ def list_slices(input_dir: Path, part: str, files: Sequence[Path]) -> list[Slice
         count = starts[-1] + rows[-1] - padding
     if count <= starts[-1]:
         raise InputError(
-            f"{input_dir / patient_ids_name(part)}: {count} ids, but file {files[-1].name} starts at slice {starts[-1]}; copy the list of ids again"
+            f"{input_dir / patient_ids_name(part)}: {count} ids, but file {files[-1].name} starts at slice "
+            f"{starts[-1]}; copy the list of ids again"
         )
     return [
         SliceRef(part, path, number, row, start + row, ids[start + row] if ids else None)

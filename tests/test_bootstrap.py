@@ -37,6 +37,22 @@ def test_students_t_where_there_is_too_little_to_resample(values):
     assert bootstrap_interval(values, **SETTINGS) == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [40.1, 40.2, 40.15, 40.12, 40.18, 30.0],  # resamples without the last alone would take an end to -253
+        [12.0, 12.1, 11.9, 12.2, 12.0, 12.1, 11.8, 90.0],  # to 3,243
+    ],
+)
+def test_one_patient_unlike_the_others_takes_no_end_beyond_all_of_them(values):
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    wanted = scipy.stats.t.interval(0.95, len(values) - 1, np.mean(values), error)
+    assert bootstrap_interval(values, **SETTINGS) == pytest.approx(wanted)
+    tables = [np.array(values) + shift for shift in (0.0, 0.01, 0.02)]
+    low, high = hierarchical_interval(tables, **SETTINGS)
+    assert high - low < 2 * (wanted[1] - wanted[0])
+
+
 def test_shift_and_scale_carry_over_and_a_mirrored_sample_has_the_mirrored_interval():
     values = np.random.default_rng(3).gamma(2.0, size=12)
     low, high = bootstrap_interval(values, **SETTINGS)

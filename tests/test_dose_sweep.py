@@ -234,6 +234,10 @@ def test_a_run_is_judged_and_reported_at_every_dose(script, bodies, tmp_path):
         < on_the_card.index("\n\nAt 4 photons:\n\n")
         < on_the_card.index("SSIM [95% CI]")
     )
+    for change in ({"perceptual": "other weights"}, {"data": {**summaries[64.0]["data"], "fingerprint": "another"}}):
+        run.eval_json("test_64").write_text(json.dumps(summaries[64.0] | change))
+        with pytest.raises(InputError, match="evaluated on other data or with other settings"):
+            collect({"generator-mse": [run]}, "test")
     run.eval_json("test_64").unlink()
     found = collect({"generator-mse": [run]}, "test")
     assert [dose["photons"] for dose in found["doses"]] == [1.0, 4.0]

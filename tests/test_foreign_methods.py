@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import smooth_images, write_part
 
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
@@ -52,6 +53,11 @@ def test_images_and_a_saved_model_of_one_method_get_the_same_rows(script, data_d
     assert [len(part) for part in found] == [12, 12]
     for first, second in zip(*found, strict=True):
         assert {k: v for k, v in first.items() if k != "method"} == {k: v for k, v in second.items() if k != "method"}
+    power = [
+        json.loads(RunDir(tmp_path / name).eval_json("test").read_text())["noise_power"]["methods"][method]
+        for name, method in (("images", "half"), ("saved_model", "halver"))
+    ]
+    assert (power[0], power[1] is None) == (None, False), "given images cannot be scanned again, as the other rows are"
     record = next(DataSet.open(data_dir).records("test").as_numpy_iterator())
     error = np.mean((record["low_dose"].astype(float) / 2 - record["normal_dose"]) ** 2)
     assert float(found[0][0]["psnr"]) == pytest.approx(-10 * np.log10(error), abs=1e-4)
@@ -67,6 +73,21 @@ def test_windows_and_name_by_flag(script, data_dir, images, tmp_path):
     assert "brain 40/80 HU" in out
     row = rows(tmp_path, "Halved by Bob")[0]
     assert 0 < float(row["ssim_lung"]) < 1
+
+
+def test_images_that_would_overwrite_each_other_are_refused_before_any_work(script, identity, tmp_path):
+    """Without patient ids two parts begin with slice 0 each."""
+    for number, part in enumerate(("train", "validation", "test")):
+        write_part(tmp_path / "hdf5", part, smooth_images(2, 32, number) + 0.01)
+    records = tmp_path / "records"
+    flags = [f"--input_dir={tmp_path / 'hdf5'}", f"--output_dir={records}", "--set=data.validation_parts=()"]
+    flags += ["--image_size=0", "--num_train=0", "--num_test=0", "--test_parts=validation,test"]
+    assert script("prepare", *flags)[0] == 0
+    flags = [f"--models=echo={identity}", f"--output_dir={tmp_path / 'out'}", f"--data_dir={records}", *QUICK]
+    status, out, err = script("evaluate", *flags, f"--save_images={tmp_path / 'images'}")
+    assert (status, out) == (2, "")
+    assert "unknown_0.npy: two records of the test split have this name; they cannot be distinguished" in err
+    assert not (tmp_path / "images").exists()
 
 
 def bad_images(images, folder, change):
@@ -134,6 +155,7 @@ def test_bad_saved_models_are_refused(script, data_dir, tmp_path, function, shap
         (["--data_dir={data}", "--images=/nowhere", "--output_dir=/tmp/never"], "no such folder"),
         (["--data_dir={data}", "--saved_model=/nowhere", "--output_dir=/tmp/never"], "not a SavedModel"),
         (["--data_dir={data}", "--images={images}", "--output_dir=/tmp/never", "--name=tv"], "own methods"),
+        (["--data_dir={data}", "--images={images}", "--output_dir=/tmp/never", "--name=normal dose"], "own methods"),
         (["--data_dir={data}", "--images={images}", "--output_dir=/tmp/never", "--windows=liver"], "take some of lung"),
         (["--data_dir={data}", "--images={images}", "--output_dir=/tmp/never", "--set=data.noise=none"], "evaluation."),
         (["--data_dir={data}", "--images={images}", "--output_dir=/proc/out"], "cannot be written"),

@@ -12,8 +12,7 @@ from test_report import page_json
 
 from wgan_vgg.config import MODELS, ModelSpec
 from wgan_vgg.config.baselines import BASELINES
-from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.evaluation.references import TRUTH
+from wgan_vgg.evaluation.metrics import NOISY, TRUTH
 from wgan_vgg.evaluation.samples import load_samples
 from wgan_vgg.files import write_json
 from wgan_vgg.reporting import image_figures, markdown, style, tables, training_figures

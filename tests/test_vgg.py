@@ -53,6 +53,17 @@ def test_other_order_of_the_means_changes_the_features():
     assert np.abs(vgg.build_vgg(EARLY)(image) - vgg.build_vgg(other)(image)).max() > 1.0
 
 
+def test_the_identity_of_weights_changes_with_what_their_description_leaves_out(tmp_path):
+    files = [VggConfig(weights=str(tmp_path / name / "vgg19.h5")) for name in ("one", "other")]
+    for number, one in enumerate(files):
+        Path(one.weights).parent.mkdir()
+        Path(one.weights).write_bytes(bytes([number]))
+    assert vgg.describe_weights(files[0]) == vgg.describe_weights(files[1])
+    every = [*files, RANDOM, VggConfig(weights="imagenet")]
+    every += [dataclasses.replace(one, mean_order="rgb") for one in every]
+    assert len({vgg.weights_identity(one) for one in every}) == 8
+
+
 def test_default_layer_is_the_16th_convolution_after_its_relu():
     image = tf.random.stateless_uniform([1, 64, 64, 1], [0, 1])
     features = vgg.build_vgg(RANDOM)(image).numpy()

@@ -40,7 +40,9 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path")
     if path.stat().st_size > _LARGEST:
-        raise InputError(f"{path}: {path.stat().st_size:,} bytes, more than any network here has; give a generator's weights")
+        raise InputError(
+            f"{path}: {path.stat().st_size:,} bytes, more than any network here has; give a generator's weights"
+        )
     with path.open("rb") as file:
         beginning = file.read(9)
     if beginning[8:9] == b"{" and int.from_bytes(beginning[:8], "little") < path.stat().st_size:
@@ -182,7 +184,8 @@ def _read_pickled_npy(path: Path) -> dict[str, np.ndarray]:
             return _flat(items[0] if isinstance(items, list) and len(items) == 1 else items)
         except Exception as error:  # a pickle can raise any kind
             raise InputError(
-                f"{path}: not a pickled dict of numpy arrays and nothing else ({reason(error)}); save them with numpy.savez"
+                f"{path}: not a pickled dict of numpy arrays and nothing else ({reason(error)}); save them with "
+                "numpy.savez"
             ) from error
 
 

@@ -48,7 +48,8 @@ class Accumulator:
         """What JSON keeps of a method.
 
         Args:
-          repeated: spectra of the differences of repeated scans, without any anatomy, where there are such.
+          repeated: spectra of the differences of repeated scans, without any anatomy, where there are such; without a
+            patient for a method that cannot be given another scan, whose texture is then not defined.
 
         Returns:
           `means`: over images, of the per-patient metrics over patients, and over the report's batches (the last one
@@ -64,7 +65,7 @@ class Accumulator:
             name: {patient: _mean([row[name] for row in images]) for patient, images in self._images.items()}
             for name in per_image(self._config)
         }
-        spectra = repeated or self._spectra
+        spectra = self._spectra if repeated is None else repeated
         distances = noise_texture.texture_distances(self._true_spectra.by_patient(), spectra.by_patient())
         patients["texture_distance"] = {patient: distances.get(patient) for patient in self._images}
         means["texture_distance"] = _mean(list(patients["texture_distance"].values()))

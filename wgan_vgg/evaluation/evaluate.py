@@ -29,10 +29,11 @@ from wgan_vgg.evaluation.json_types import (
     Summary,
     Tuned,
 )
-from wgan_vgg.evaluation.methods import Method
-from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.methods import Method, image_name, image_names
+from wgan_vgg.evaluation.metrics import NOISY, TRUTH
+from wgan_vgg.evaluation.noise_texture import Spectra
 from wgan_vgg.evaluation.parallel import workers
-from wgan_vgg.evaluation.references import TRUTH, evaluated_references
+from wgan_vgg.evaluation.references import evaluated_references
 from wgan_vgg.evaluation.samples import RULE, Samples, Slice
 from wgan_vgg.files import write_json, write_text, write_via
 from wgan_vgg.input_pipeline import DataSet
@@ -71,10 +72,13 @@ def evaluate(
       The summary, as written to eval/<split>.json.
 
     Raises:
-      InputError: no such split, images too small, a folder cannot be written, or the method gives no proper image.
+      InputError: no such split, images too small, a folder cannot be written, the method gives no proper image, or
+        two images to be saved have one name.
     """
     images = data.size(split)
     metrics.check_size(data.image_shape)
+    if save_images:
+        image_names(data, split)  # which refuses records that would overwrite each other
     references = references or results.references
     for folder in (results, references):
         folder.create()
@@ -92,7 +96,9 @@ def evaluate(
         if baseline:
             arrays["baseline"] = baselines.apply(baseline, tuned[baseline]["parameters"], arrays["low_dose"], pool)
     repeated = {one.name: scans.evaluate(one.name, one.denoise) for one in (method, *beside) if scans and one.any_image}
-    evaluated = references_found["methods"] | evaluator.summaries({name: one.spectra for name, one in repeated.items()})
+    spectra = {one.name: Spectra() for one in (method, *beside) if scans}  # of one that cannot be scanned again, none
+    spectra |= {name: one.spectra for name, one in repeated.items()}
+    evaluated = references_found["methods"] | evaluator.summaries(spectra)
     responses = references_found["responses"] | {name: one.responses for name, one in repeated.items()}
     patients = data.description["patients"][split]
     patient_values = {name: values["patients"] for name, values in evaluated.items()}
@@ -201,6 +207,7 @@ def _describe(data: DataSet) -> EvaluatedData:
         "image_shape": data.manifest["image_shape"],
         "pixel_spacing_mm": data.manifest["pixel_spacing_mm"],
         "settings": data.manifest["data"],
+        "fingerprint": data.fingerprint,
     }
 
 
@@ -211,7 +218,7 @@ def _sample_metrics(best: Slice, baseline: str | None, method: str, rows: Sequen
     methods: dict[str, SampleMetrics] = {
         row["method"]: {"psnr": row["psnr"], "ssim": row["ssim"], "report_ssim": None}
         for row in rows
-        if (row["patient_id"], row["slice_index"]) == (patient, index)
+        if (row["patient_id"], row["slice_index"], row["source"]) == (patient, index, best.place["source"])
     }
     for name, image in ((NOISY, best.low_dose), (method, best.denoised)):
         methods[name] = {
@@ -226,8 +233,7 @@ def _save(folder: Path, batch: Batch, denoised: np.ndarray) -> None:
     kinds = {"low_dose": batch.low_dose, "normal_dose": batch.normal_dose, "denoised": denoised}
     for kind, images in kinds.items():
         for row, image in zip(batch.rows, images, strict=True):
-            path = folder / kind / f"{row['patient_id']}_{row['slice_index']}.npy"
-            write_via(path, functools.partial(np.save, arr=image))
+            write_via(folder / kind / image_name(row), functools.partial(np.save, arr=image))
 
 
 def _csv(columns: list[str], rows: list[Row]) -> str:

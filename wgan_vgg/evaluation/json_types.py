@@ -163,6 +163,7 @@ class EvaluatedData(DataSummary):
     image_shape: list[int]
     pixel_spacing_mm: float | Unknown
     settings: dict[str, Any]  # see DataConfig.to_manifest
+    fingerprint: str  # see DataSet.fingerprint
 
 
 class Evaluation(TypedDict):

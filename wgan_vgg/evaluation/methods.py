@@ -14,7 +14,7 @@ from wgan_vgg.config.baselines import BASELINES
 from wgan_vgg.errors import InputError, reason
 from wgan_vgg.evaluation.evaluator import Batch, batches
 from wgan_vgg.evaluation.json_types import Place
-from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.metrics import NOISY, TRUTH
 from wgan_vgg.evaluation.outputs import outputs
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
@@ -140,36 +140,47 @@ def from_images(folder: Path, name: str, data: DataSet, split: str) -> Method:
     check_name(name)
     if not folder.is_dir():
         raise InputError(f"images={folder}: no such folder; give one with a <patient_id>_<slice_index>.npy an image")
-    expected: set[Path] = set()
-    for batch in batches(data, split):
-        for row in batch.rows:
-            path = _path(folder, row)
-            if path in expected:
-                raise InputError(
-                    f"{path}: two records of the {split} split have this name; they cannot be distinguished"
-                )
-            expected.add(path)
-            _read_image(path, data.image_shape)
+    expected = {folder / name for name in image_names(data, split)}
+    for path in sorted(expected):
+        _read_image(path, data.image_shape)
     for path in sorted(folder.glob("*.npy")):
         if path not in expected:
             raise InputError(f"{path}: the {split} split has no such record; remove it, or give the right --split")
 
     def denoise(batch: Batch) -> np.ndarray:
-        return np.stack([_read_image(_path(folder, row), data.image_shape) for row in batch.rows])
+        return np.stack([_read_image(folder / image_name(row), data.image_shape) for row in batch.rows])
 
     return Method(name, denoise, any_image=False)
 
 
+def image_names(data: DataSet, split: str) -> set[str]:
+    """The names of a split's images in a folder of them.
+
+    Raises:
+      InputError: two records would have one name, as without patient ids; they cannot be distinguished.
+    """
+    names: set[str] = set()
+    for row in (row for batch in batches(data, split) for row in batch.rows):
+        if (name := image_name(row)) in names:
+            raise InputError(
+                f"{name}: two records of the {split} split have this name; they cannot be distinguished; prepare them "
+                "with patient ids"
+            )
+        names.add(name)
+    return names
+
+
+def image_name(row: Place) -> str:
+    """The name of a record's image in a folder of them."""
+    return f"{row['patient_id']}_{row['slice_index']}.npy"
+
+
 def check_name(name: str) -> None:
     """Raises InputError where a foreign method's name is one of this project's own."""
-    if name in (NOISY, *BASELINES, *MODELS):
+    if name in (NOISY, TRUTH, *BASELINES, *MODELS):
         raise InputError(
             f"name={name}: one of this project's own methods; give another, --name=NAME or --models=NAME=MODEL"
         )
-
-
-def _path(folder: Path, row: Place) -> Path:
-    return folder / f"{row['patient_id']}_{row['slice_index']}.npy"
 
 
 def _read_image(path: Path, shape: tuple[int, int]) -> np.ndarray:

@@ -7,6 +7,7 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation import structural_similarity
 
 NOISY = "noisy input"  # its name as a method, in every table and figure
+TRUTH = "normal dose"
 DATA_RANGE = 1.0  # the training range, LoDoPaB's [0, 1]; outputs are not clipped
 
 

@@ -15,13 +15,19 @@ logger = logging.getLogger(__name__)
 
 
 class PerceptualDistance:
-    """Mean squared difference of the features of two images in the training range; `description` names the weights."""
+    """Mean squared difference of the features of two images in the training range.
+
+    Attributes:
+      description: names the weights, for tables.
+      identity: changes with everything that decides a distance.
+    """
 
     def __init__(self, config: VggConfig, every: int) -> None:
         """`every`: of so many images one is asked for; the description says so."""
         self._features = vgg.build_vgg(config)
         share = f", one image of {every}" if every > 1 else ""
         self.description = f"{vgg.describe_weights(config)}, {config.layer}{share}"
+        self.identity = f"{self.description}, {vgg.weights_identity(config)}"
 
     def features(self, images: np.ndarray) -> tf.Tensor:
         """Features of images (batch, height, width)."""

@@ -30,7 +30,6 @@ from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import ReferencesDir
 
-TRUTH = "normal dose"
 Value = TypeVar("Value")
 
 
@@ -89,7 +88,7 @@ def evaluated_references(
         lambda: baselines.tune(data, names, config, progress, scan=scan),
     )
     key = {**tuning_key, "split": split, "evaluation": nested.to_dict(config)}
-    key["perceptual"] = perceptual and perceptual.description
+    key["perceptual"] = perceptual and perceptual.identity
     key["metrics"] = per_image(config)  # of an older version there are fewer
     evaluated = _kept(
         folder.split(split),

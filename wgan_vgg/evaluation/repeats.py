@@ -4,13 +4,18 @@ Only data whose low dose is simulated can be scanned again. The first and the la
 """
 
 import dataclasses
+import logging
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from data_prep.repeated_scans import Scanner, scanner
 from wgan_vgg.config import EvaluationConfig, nested
+from wgan_vgg.errors import reason
 from wgan_vgg.evaluation import flat_regions, lesions, noise_texture, observers
 from wgan_vgg.evaluation.evaluator import Batch, batch_size, batches, check_finite, scale_of
 from wgan_vgg.evaluation.image_measures import Scale, find_regions
@@ -19,6 +24,8 @@ from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.samples import spread_over_patients
 from wgan_vgg.files import write_via
 from wgan_vgg.input_pipeline import DataSet
+
+logger = logging.getLogger(__name__)
 
 PLAIN, AGAIN, WITH_LESIONS = range(3)
 _STREAM = 6  # keys these scans' noise apart from the records' own
@@ -127,13 +134,25 @@ def scan_again(data: DataSet, split: str, config: EvaluationConfig, kept: Path) 
         lesions.find_places(scale.to_hu(truth), config, side, number % count) for number, truth in enumerate(truths)
     ]
     key = f"{data.fingerprint} {split} {nested.to_dict(config)}"
-    stored = dict(np.load(kept)) if kept.is_file() else {}
+    stored = _stored(kept)
     if stored.get("key") != key:
         contrasts = _contrasts(config, side, pixel, scale.slope)
         stored = {"key": np.array(key), "scans": _scanned(scan, truths, places, contrasts, data)}
         write_via(kept, lambda file: np.savez(file, **stored))
     regions = [find_regions(scale.to_hu(truth), config) for truth in truths]
     return Repeats(rows, truths, stored["scans"], places, side, regions, scale, config)
+
+
+def _stored(kept: Path) -> dict[str, Any]:
+    """The arrays of a file; none where there is none, or it is damaged."""
+    if not kept.is_file():
+        return {}
+    try:
+        with kept.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        logger.warning("%s: damaged (%s); its scans are simulated again", kept, reason(error))
+        return {}
 
 
 def _chosen(data: DataSet, split: str, count: int) -> tuple[list[Place], np.ndarray]:

@@ -43,14 +43,15 @@ def paired_difference(
     """The mean of the patients' differences, first minus second, over the seeds of both, with its interval.
 
     Args:
-      first, second: as of mean_over_seeds; where one of them has one member only, it is compared with all of the other.
+      first, second: as of mean_over_seeds; where one of them has one member only, it is compared with all of the other;
+        else as many are compared as both have.
       seed, confidence, resamples: see bootstrap.hierarchical_interval.
 
     Returns:
       None where no patient has all values.
     """
-    count = max(len(first), len(second))
-    pairs = zip(*(list(part) * (count if len(part) == 1 else 1) for part in (first, second)), strict=True)
+    count = max(len(first), len(second)) if 1 in (len(first), len(second)) else min(len(first), len(second))
+    pairs = zip(*((list(part) * count)[:count] for part in (first, second)), strict=True)
     differences = [_differences(*pair) for pair in pairs]
     return mean_over_seeds(differences, seed=seed, confidence=confidence, resamples=resamples)
 
@@ -136,6 +137,7 @@ def summarize(
     no_test = UNKNOWN if patients is None else TOO_FEW if patients < MIN_PATIENTS else None
     baselines = [name for name in tuned if name in methods] if resampled else []
     networks = [name for name in methods if name != reference and name not in tuned]
+    several = [name for name in networks if len(methods[name]) > 1]
     seeds = max((len(methods[name]) for name in networks), default=1)
     best = best_baseline(tuned)
 
@@ -173,7 +175,7 @@ def summarize(
         "best_baseline": best,
         "against_baselines": {baseline: differences(networks, baseline) for baseline in baselines},
         "against_best": tests(networks, "psnr", best) if best in baselines and not no_test else {},
-        "between_networks": {name: differences(networks, name) for name in networks} if resampled and seeds > 1 else {},
+        "between_networks": {name: differences(several, name) for name in several} if resampled else {},
     }
 
 

@@ -89,6 +89,12 @@ def describe_weights(config: VggConfig) -> str:
     )
 
 
+def weights_identity(config: VggConfig) -> str:
+    """What distinguishes the weights and their input's preprocessing from others of the same description."""
+    named = {"random": "seeded", "imagenet": IMAGENET_MD5}
+    return f"{named.get(config.weights) or md5(Path(config.weights))}, mean {config.mean_order}"
+
+
 def _in_precision(network: keras.Model, precision: str) -> keras.Model:
     """The same network with weights and computation of another type; keras.applications takes none."""
     if precision == "float32":

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from wgan_vgg.evaluation.baselines import INSTALL
+from wgan_vgg.evaluation.bootstrap import MIN_RESAMPLED
 from wgan_vgg.evaluation.json_types import Evaluation, Tuned
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.statistics import MIN_PATIENTS, TOO_FEW
@@ -91,8 +92,9 @@ def _same(cells: Sequence[str]) -> bool:
 def _about_quality(evaluation: Evaluation) -> str:
     patients = evaluation["statistics"]["patients"]
     over = "patients" if (seeds := evaluation["statistics"]["seeds"]) == 1 else f"patients and {seeds} seeds"
+    kind = "Student's t" if patients is not None and patients < MIN_RESAMPLED else "bootstrap-t"
     unit = (
-        f"Means over {over} with bootstrap-t intervals over them; n = {patients} patients,"
+        f"Means over {over} with {kind} intervals over them; n = {patients} patients,"
         if patients is not None
         else "Means over images; the patients are unknown, so there are no intervals and no tests;"
     )
@@ -115,7 +117,8 @@ def _about_networks(evaluation: Evaluation) -> str:
     statistics = evaluation["statistics"]
     return (
         f"Models against each other: difference of PSNR in dB over {statistics['seeds']} seeds and "
-        f"{statistics['patients']} patients with a hierarchical bootstrap's {statistics['confidence']:.0%} intervals; "
+        f"{statistics['patients']} patients with {statistics['confidence']:.0%} intervals of a hierarchical "
+        "bootstrap (of 2 seeds Satterthwaite's t); "
         "where one excludes 0, another training is expected to show the same order."
     )
 

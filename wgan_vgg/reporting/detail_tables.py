@@ -3,8 +3,8 @@
 import itertools
 
 from wgan_vgg.evaluation.json_types import Evaluation
+from wgan_vgg.evaluation.metrics import TRUTH
 from wgan_vgg.evaluation.noise_texture import SMALLEST_SIDE
-from wgan_vgg.evaluation.references import TRUTH
 from wgan_vgg.evaluation.structural_similarity import SMALLEST_MULTISCALE
 from wgan_vgg.reporting.markdown import BATCH_PSNR, DASH, GLOBAL_SSIM, markdown_table, number, with_interval
 
@@ -87,7 +87,10 @@ def significant(value: float | None) -> str:
 
 
 _ABOUT_FURTHER = (
-    "Body: without the air and the couch around it, which are easy and up to half the image. dival's PSNR: the data "
+    "Here and below, but for texture and edges, means over images: above, every patient counts alike, however many "
+    "images "
+    "he has. Body: without the air and the couch around it, which are easy and up to half the image. dival's PSNR: "
+    "the data "
     "range is the truth's own max - min, as in the LoDoPaB-CT challenge. MS-SSIM: SSIM at five scales (Wang et al. "
     f"2003), of images from {SMALLEST_MULTISCALE}x{SMALLEST_MULTISCALE} pixels on. VIF: visual information fidelity, "
     "pixel domain (Sheikh and Bovik 2006): the share of the truth's information that is left."
@@ -108,8 +111,10 @@ def _about_fidelity(evaluation: Evaluation) -> str:
     noise = "from differences of two scans" if evaluation["repeats"] else "anatomy in the squares included"
     return (
         "Bias and standard deviation in squares of tissue without a step, less a quadratic surface. Texture: share of "
-        f"the noise power at other frequencies than the normal dose's, 0 to 1, {noise}; a dash where the squares are "
-        f"below {SMALLEST_SIDE} pixels. VGG distance: mean squared difference of features, {distance}. The report's "
+        f"the noise power at other frequencies than the normal dose's, 0 to 1, over patients, {noise}; a dash where "
+        "the "
+        f"squares are below {SMALLEST_SIDE} pixels, and of images that were given, where other rows have two scans. "
+        f"VGG distance: mean squared difference of features, {distance}. The report's "
         f"own definitions, over batches of {evaluation['report_batch_size']}: {BATCH_PSNR}, of the batch's MSE; "
         f"{GLOBAL_SSIM}, one window over the batch, C1 = .01 and C2 = .03."
     )

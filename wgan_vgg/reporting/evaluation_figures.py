@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from wgan_vgg.evaluation.json_types import Row
-from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.evaluation.references import TRUTH
+from wgan_vgg.evaluation.metrics import NOISY, TRUTH
 from wgan_vgg.reporting.json_types import Results
 from wgan_vgg.reporting.style import FULL, HALF, INK, legend_above, log_scale, method_style, new_figure, save_figure
 
@@ -38,7 +37,8 @@ def noise_power(results: Results, folder: Path) -> str | None:
     ax.set_ylabel(f"noise power ({power_unit.replace('^2', '²')})")
     ax.grid(alpha=0.3)
     legend_above(figure, 3)
-    text = "radial mean of the noise-power spectrum in the truth's flattest squares, over all images"
+    scans = ", of differences of two scans but for the normal dose" if evaluation["repeats"] else ""
+    text = f"radial mean of the noise-power spectrum in squares of tissue without a step{scans}"
     return save_figure(figure, folder, "noise_power", f"{text}\n{results['caption']}")
 
 

@@ -9,8 +9,7 @@ from matplotlib.patches import Rectangle
 from scipy import ndimage
 
 from data_prep.hu import HuScale
-from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.evaluation.references import TRUTH
+from wgan_vgg.evaluation.metrics import NOISY, TRUTH
 from wgan_vgg.evaluation.samples import slice_name
 from wgan_vgg.reporting.json_types import Results
 from wgan_vgg.reporting.style import FULL, HALF, Window, named_window, new_figure, save_figure, show_ct
@@ -53,7 +52,7 @@ def comparison(samples: Samples, results: Results, folder: Path) -> str:
     figure, axes = _grid(images)
     for ax, (name, image) in zip(axes.flat, images.items(), strict=False):
         show_ct(ax, image, window, f"{name}\n{_quality(results, name)}")
-    rule = f"in the test split {results['sample_rule']}"
+    rule = f"in the {results['split']} split {results['sample_rule']}"
     return save_figure(figure, folder, "figure5", f"{_place(samples)}, {rule}; {window}\n{results['caption']}")
 
 

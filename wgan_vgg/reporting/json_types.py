@@ -61,6 +61,7 @@ class Results(TypedDict):
     caption: str
     provenance: str
     data: EvaluatedData
+    split: str  # what was evaluated, as the next two say of it
     test_images: int
     test_patients: int | Unknown
     warnings: list[str]

@@ -10,7 +10,10 @@ def lesion_markdown(evaluation: Evaluation) -> str:
     """Both tables, with what they mean; why there are none, where there are none."""
     repeats = evaluation["repeats"]
     if not repeats:
-        return "No lesions could be put in: the low dose was not simulated here, or patients or pixel size are unknown."
+        return (
+            "No lesions were put in: that takes a low dose that was simulated for each image by itself, at one dose, "
+            "patients and pixels that are known, and evaluation.repeated_images above 0."
+        )
     if not any(evaluation["detectability"]):
         return "Too few lesions found a place, or too few patients, for an observer to learn from."
     return "\n\n".join([detectability_table(evaluation), false_calls_table(evaluation), _about(evaluation, repeats)])
@@ -83,12 +86,16 @@ def d_prime_cell(name: str, found: DPrime | None) -> str:
 
 def _about(evaluation: Evaluation, repeats: RepeatedScans) -> str:
     confidence = evaluation["statistics"]["confidence"]
+    cells = (len(evaluation["methods"]) - 1) * len(evaluated_lesions(evaluation))
     counts = [lesion["count"] for lesion in repeats["lesions"]]
     return (
         f"Discs put into {repeats['images']} slices before the low dose was simulated, {min(counts)} to {max(counts)} "
         "of a kind, and the same places without them. First table: d' of a channelized Hotelling observer with "
         f"jackknife intervals over patients ({confidence:.0%}); a star where the difference to the noisy input's "
-        "excludes 0. No denoiser adds information: an observer that knows the noise as well as this one can only lose "
+        f"excludes 0, each cell tested by itself: of {cells} that differ in nothing, {1 - confidence:.0%} get one. "
+        "d' is "
+        "that of an observer that learnt from these squares; of fewer than 8 patients it comes out too low. No "
+        "denoiser adds information: an observer that knows the noise as well as this one can only lose "
         "by it; what gains is an eye that does not undo the noise's correlation. Second table: the non-prewhitening "
         "observer, which is closer to such an eye; false calls: squares without a lesion that the first observer calls "
         "one."

@@ -53,14 +53,14 @@ def collect(runs: Runs, split: str) -> Results:
       InputError: an evaluation is of an older version, or of other data than the others.
     """
     summaries = _read(runs, split)
-    _check_alike(runs, summaries, split)
+    _check_alike(runs, summaries, split, next(iter(summaries.values()))[0])
     configs = [run.load_config() for of_seeds in runs.values() for run in of_seeds if run.config.is_file()]
     config = next(iter(configs), Config())
     firsts = {name: of_seeds[0] for name, of_seeds in summaries.items()}
     samples = {method: values for summary in firsts.values() for method, values in summary["sample"]["methods"].items()}
     first = next(iter(firsts.values()))
     data, evaluation = first["data"], combined(summaries, config)
-    doses, missing = _at_every_dose(runs, split, data, config)
+    doses, missing = _at_every_dose(runs, split, first, config)
     weights = [vgg.describe_weights(one.vgg) for one in configs if one.spec.uses_vgg]
     caption = "; ".join([describe_data(data), *weights[:1]])
     results: Results = {
@@ -69,6 +69,7 @@ def collect(runs: Runs, split: str) -> Results:
         "caption": caption,
         "provenance": provenance_line(runs, summaries, caption),
         "data": data,
+        "split": split,
         "test_images": first["images"],
         "test_patients": first["patients"],
         "warnings": _warnings(runs, summaries, data) + missing,
@@ -92,30 +93,40 @@ def _read(runs: Runs, split: str) -> Summaries:
     return {name: [read_json(run.eval_json(split)) for run in of_seeds] for name, of_seeds in runs.items()}
 
 
-def _at_every_dose(runs: Runs, split: str, data: EvaluatedData, config: Config) -> tuple[list[Dose], list[str]]:
-    """Of data of several doses, what the evaluations say at each (dose_tables.of_dose); warnings of those missing."""
+def _at_every_dose(runs: Runs, split: str, first: Summary, config: Config) -> tuple[list[Dose], list[str]]:
+    """Of data of several doses, what the evaluations say at each (dose_tables.of_dose); warnings of those missing.
+
+    Raises:
+      InputError: as `collect`; `first` being an evaluation of the split that was asked for.
+    """
     doses: list[Dose] = []
     missing: list[str] = []
-    by_dose = data.get("test_photons", {}) if split == "test" else {}
+    by_dose = first["data"].get("test_photons", {}) if split == "test" else {}
     for other, photons in sorted(by_dose.items(), key=lambda item: item[1]):
         if all(run.eval_json(other).is_file() for of_seeds in runs.values() for run in of_seeds):
-            doses.append(dose_tables.of_dose(photons, combined(_read(runs, other), config)))
+            summaries = _read(runs, other)
+            _check_alike(runs, summaries, other, first)
+            doses.append(dose_tables.of_dose(photons, combined(summaries, config)))
         else:
             missing.append(f"split {other} was not evaluated of every model; evaluate them with experiments.evaluate")
     return doses, missing
 
 
-def _check_alike(runs: Runs, summaries: Summaries, split: str) -> None:
-    """Raises InputError unless all evaluations are of this version, and of the same data and settings."""
-    first = next(iter(summaries.values()))[0]
+def _check_alike(runs: Runs, summaries: Summaries, split: str, first: Summary) -> None:
+    """Raises InputError unless all evaluations are of this version, and of the data and settings of the first one."""
     for name, of_seeds in summaries.items():
         for run, summary in zip(runs[name], of_seeds, strict=True):
             if not {"data", "responses", "beside", "edges"} <= set(summary):
                 raise InputError(f"{run.eval_json(split)}: of an older version; evaluate it again")
-            if summary["data"] != first["data"] or summary["settings"] != first["settings"]:
+            if _compared(summary) != _compared(first):
                 raise InputError(
                     f"{run.path}: evaluated on other data or with other settings than the others; evaluate it again"
                 )
+
+
+def _compared(summary: Summary) -> tuple[object, ...]:
+    """What must be the same in evaluations that are compared."""
+    return summary["data"], summary["settings"], summary["perceptual"]
 
 
 def image_rows(runs: Runs, split: str) -> list[Row]:
@@ -151,8 +162,11 @@ def _warnings(runs: Runs, summaries: Summaries, data: EvaluatedData) -> list[str
     if data["patients_in_both"] == UNKNOWN:
         warnings.append("the patients are unknown (no patient_ids_rand_*.csv); a patient may be in training and test")
     elif data["patients_in_both"]:
-        warnings.append(f"{len(data['patients_in_both'])} test patients also occur in training")
+        warnings.append(f"{len(data['patients_in_both'])} patients occur in more than one split")
+    most = max(map(len, runs.values()))
     for name, of_seeds in runs.items():
+        if len(of_seeds) < most:
+            warnings.append(f"{name} has {len(of_seeds)} of {most} seeds; it is compared over those that both have")
         for run, summary in zip(of_seeds, summaries[name], strict=True):
             of_seed = f"{name} (seed {run.load_config().seed})" if len(of_seeds) > 1 else name
             warnings += _warnings_of_run(of_seed, run.rows(), summary["step"])

@@ -18,8 +18,7 @@ from matplotlib.ticker import FuncFormatter
 
 from data_prep.hu import WINDOWS
 from wgan_vgg.config.baselines import BASELINES
-from wgan_vgg.evaluation.metrics import NOISY
-from wgan_vgg.evaluation.references import TRUTH
+from wgan_vgg.evaluation.metrics import NOISY, TRUTH
 from wgan_vgg.files import write_via
 
 INK = "#222222"  # text and axes; the report's page turns it into the text colour of its theme

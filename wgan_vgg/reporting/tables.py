@@ -76,9 +76,10 @@ def sections(results: Results) -> dict[str, str]:
             sample_table(results),
         ],
         TABLE_3: [
-            f"{results['test_images']} images, patients: {results['test_patients']}.",
+            f"{results['test_images']} images of the {results['split']} split, patients: {results['test_patients']}.",
             test_table(results),
-            "Difference: by the report's own definitions, ours minus published. PSNR and SSIM: per image, data "
+            "Difference: by the report's own definitions, ours minus published. PSNR, SSIM, RMSE: means over "
+            "images, data "
             "range 1, unclipped, SSIM of Wang et al. 2004. RMSE in HU. The report's own definitions, over batches of "
             f"{results['report_batch_size']}: {BATCH_PSNR}, of the batch's MSE; {GLOBAL_SSIM}, one window over the "
             "batch, C1 = .01 and C2 = .03. A dash: not published, illegible, or not defined.",
