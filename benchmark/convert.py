@@ -13,7 +13,7 @@ from benchmark.limits import copy_plainly
 from benchmark.rows import Row
 from benchmark.timing import time_in_turn
 from data_prep import lodopab, low_dose, tfrecords
-from data_prep.manifest import sha256
+from data_prep.digests import digest
 from data_prep.phantoms import write_phantoms
 from data_prep.prepare import prepare_lodopab
 from data_prep.progress import Progress
@@ -104,7 +104,7 @@ class Steps:
             "noise": self._add_noise,
             "serialize": self._serialize,
             "write": self._write,
-            "sha256": lambda: sha256(self._path),
+            "sha256": lambda: digest(self._path),
         }
 
     def _read(self) -> None:

@@ -1,1 +1,1 @@
-"""From source files (HDF5, phantoms) to verified TFRecord pairs. Imports nothing of wgan_vgg."""
+"""From source files (HDF5, DICOM, phantoms) to verified TFRecord pairs. Imports nothing of wgan_vgg."""

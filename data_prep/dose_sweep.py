@@ -1,7 +1,7 @@
 """Data of several doses: which photons each slice of each split is scanned with.
 
 One data set trains one network for all of them: each training and validation slice has a dose drawn from the list. Test
-slices have all, so that every dose is judged on the same patients: the split `test` has the first dose, each other
+slices have all, so that every dose is evaluated on the same patients: the split `test` has the first dose, each other
 dose a split `test_PHOTONS` of its own. So every tool that reads a split sees one dose and needs to know of no other.
 """
 

@@ -8,18 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from data_prep.digests import digest
 from data_prep.errors import InputError
 from data_prep.json_types import Manifest
 from data_prep.progress import Progress, silent
 
 MANIFEST = "manifest.json"
 OWN_DIGEST: Final = "sha256"  # of the manifest itself
-
-
-def sha256(path: Path) -> str:
-    """The file's sha256 as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_manifest(data_dir: Path) -> Manifest:
@@ -64,8 +59,8 @@ def _check_own(data_dir: Path, manifest: Manifest) -> None:
         return
     if said != own_digest(manifest):
         raise InputError(f"{data_dir / MANIFEST}: its content was altered; restore it or prepare the data again")
-    for name, digest in manifest["files"].items():
-        if not (data_dir / name).is_file() or sha256(data_dir / name) != digest:
+    for name, expected in manifest["files"].items():
+        if not (data_dir / name).is_file() or digest(data_dir / name) != expected:
             raise InputError(f"{data_dir / name}: missing, or its content was altered; prepare the data again")
 
 
@@ -96,7 +91,7 @@ def verify(data_dir: Path, split: str | None = None, progress: Progress = silent
     splits = [split] if split else manifest["splits"]
     shards = [shard for name in splits for shard in manifest["splits"][name]["shards"]]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = pool.map(lambda shard: sha256(data_dir / shard["file"]), shards)
+        digests = pool.map(lambda shard: digest(data_dir / shard["file"]), shards)
         for number, (shard, actual) in enumerate(zip(shards, digests, strict=True), start=1):
             if actual != shard["sha256"]:
                 raise InputError(

@@ -17,9 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from data_prep import tfds_metadata
+from data_prep.digests import digest
 from data_prep.errors import InputError
 from data_prep.json_types import UNKNOWN, Description, Manifest, Shard, Split
-from data_prep.manifest import MANIFEST, OWN_DIGEST, own_digest, sha256
+from data_prep.manifest import MANIFEST, OWN_DIGEST, own_digest
 from data_prep.parts import WHOLE, Part, write_part
 from data_prep.progress import Progress, silent
 from data_prep.staging import staged_folder
@@ -136,7 +137,7 @@ def write_dataset(
         manifest["files"] = {}
         for name, content in tfds_metadata.files(manifest, has_photons=first.photons is not None).items():
             (folder / name).write_text(json.dumps(content, indent=1) + "\n")
-            manifest["files"][name] = sha256(folder / name)
+            manifest["files"][name] = digest(folder / name)
         manifest[OWN_DIGEST] = own_digest(manifest)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         return manifest
@@ -179,7 +180,7 @@ def _write_shard(
                     )
                 writer.write(record.serialize())
                 counter.advance()
-        return {"file": path.name, "records": len(items), "bytes": path.stat().st_size, "sha256": sha256(path)}
+        return {"file": path.name, "records": len(items), "bytes": path.stat().st_size, "sha256": digest(path)}
     except BaseException:
         counter.failed = True
         raise

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 import re
 import stat
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from data_prep.digests import digest
 from data_prep.errors import InputError, module_of_extra
 from data_prep.progress import Progress
 
@@ -75,8 +75,7 @@ def fetch(session: Any, remote: RemoteFile, path: Path, progress: Progress) -> N
     theirs = path.exists()
     candidate = path if theirs else _whole_download(session, remote, path, progress)
     progress(f"checking {path.name}", 0, size_of(candidate))
-    with candidate.open("rb") as file:
-        actual = hashlib.file_digest(file, "md5").hexdigest()
+    actual = digest(candidate, "md5")
     if actual == remote.md5:
         candidate.replace(path)
         return

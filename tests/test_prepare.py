@@ -14,8 +14,8 @@ import tensorflow as tf
 from conftest import PREPARE, TWO_PARTS, records, smooth_images, write_part
 
 from data_prep import geometry, lodopab, low_dose, observations, prepare, tfrecords
+from data_prep.digests import digest
 from data_prep.errors import InputError
-from data_prep.manifest import sha256
 from wgan_vgg.input_pipeline import DataSet
 
 
@@ -71,7 +71,7 @@ def test_manifest_tells_all(data_dir):
     assert (manifest["hu_slope"], manifest["hu_intercept"]) == (4072.001, -1001.001)
     assert manifest["data"]["noise_std"] == 0.1
     shard = manifest["splits"]["train"]["shards"][0]
-    assert shard["sha256"] == sha256(data_dir / shard["file"])
+    assert shard["sha256"] == digest(data_dir / shard["file"])
     assert shard["file"] == "low_dose_ct-train.tfrecord-00000-of-00002"
 
 

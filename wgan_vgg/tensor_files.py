@@ -1,6 +1,6 @@
 """Named tensors from other programs' files, recognized by content and read without executing anything in them.
 
-safetensors (the extra `weights`, without torch), PyTorch's files (torch 2.10 or later, weights_only), TensorFlow
+safetensors, PyTorch's files (the extra `weights`: torch 2.10 or later, weights_only), TensorFlow
 checkpoints of any version, and pickled dicts in .npy files (the tensorflow-vgg `vgg19.npy`).
 """
 

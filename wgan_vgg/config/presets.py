@@ -78,7 +78,7 @@ PRESETS = {
     # alone, whose scale means nothing to Adam.
     # Its bug is named and not repeated: the norm in the gradient penalty runs over one of the image's axes. Critic,
     # VGG, betas, batches, epochs and 4 critic updates are the paper's. The starting weights are Glorot's there, and
-    # He's here (see models.py). The author believes he trained on HU of [-300, 300]
+    # He's here (see models/layers.py). The author believes he trained on HU of [-300, 300]
     # (issue 3): prepare --hu_window=-300,300.
     "yang2018-code": replace(
         _REPORT,

@@ -1,4 +1,4 @@
-"""Judging a method on every image of a split: per-image rows, their summary, and what the figures show."""
+"""Evaluating a method on every image of a split: per-image rows, their summary, and what the figures show."""
 
 import csv
 import functools
@@ -55,7 +55,7 @@ def evaluate(
     save_images: Path | None = None,
     progress: Progress = silent,
 ) -> Summary:
-    """Judges a method on a split, beside the noisy input and the tuned baselines.
+    """Evaluates a method on a split, beside the noisy input and the tuned baselines.
 
     Args:
       method: what is evaluated.

@@ -1,7 +1,6 @@
 """Generators that were trained by other programs, as run directories of this one."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from data_prep import lodopab
+from data_prep.digests import digest
 from data_prep.manifest import load_manifest, low_dose_clip, transposed
 from data_prep.staging import check_replaced, staged_folder
 from wgan_vgg.config import Config, GeneratorConfig, nested, override, preset
@@ -117,12 +117,15 @@ def import_generator(
             weights = [array.swapaxes(0, 1) if array.ndim == 4 else array for array in weights]
         generator = build_generator(settings.generator)
         generator.set_weights(weights)
-    with source_file(source).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     stored: StoredRun = {
         "config": nested.to_dict(settings),
         "vgg_weights": None,
-        "data": {"source": f"imported ({layout})", "file": source.name, "fingerprint": digest, **mapping},
+        "data": {
+            "source": f"imported ({layout})",
+            "file": source.name,
+            "fingerprint": digest(source_file(source)),
+            **mapping,
+        },
     }
     with staged_folder(output_dir, replace=overwrite) as folder:
         run = RunDir(folder)

@@ -8,9 +8,10 @@ import h5py
 import keras
 import numpy as np
 
+from data_prep.digests import digest
 from wgan_vgg.config import VggConfig
 from wgan_vgg.errors import InputError, reason
-from wgan_vgg.models.vgg_files import IMAGENET_MD5, load_weights, md5
+from wgan_vgg.models.vgg_files import IMAGENET_MD5, load_weights
 from wgan_vgg.seeds import derive
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,8 @@ def describe_weights(config: VggConfig) -> str:
 def weights_identity(config: VggConfig) -> str:
     """What distinguishes the weights and their input's preprocessing from others of the same description."""
     named = {"random": "seeded", "imagenet": IMAGENET_MD5}
-    return f"{named.get(config.weights) or md5(Path(config.weights))}, mean {config.mean_order}"
+    weights = named.get(config.weights) or digest(Path(config.weights), "md5")
+    return f"{weights}, mean {config.mean_order}"
 
 
 def _in_precision(network: keras.Model, precision: str) -> keras.Model:
@@ -129,14 +131,14 @@ def find_weights(config: VggConfig) -> Path | None:
                 f"vgg_weights={weights}: no such file; give imagenet, random or a file (Keras no-top .h5, vgg19.npy of "
                 "tensorflow-vgg, torchvision's state dict)"
             )
-        actual = md5(path)
+        actual = digest(path, "md5")
         if h5py.is_hdf5(path) and actual != IMAGENET_MD5:
             logger.warning("%s: md5 %s, not the official file's %s", path, actual, IMAGENET_MD5)
         return path
     path = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / IMAGENET_URL.rsplit("/", 1)[1]
     if path.exists():
         # get_file with a hash would delete a file that does not match; it is the user's.
-        actual = md5(path)
+        actual = digest(path, "md5")
         if actual != IMAGENET_MD5:
             raise InputError(f"{path}: md5 {actual}, expected {IMAGENET_MD5}; move it away to have it downloaded anew")
         return path

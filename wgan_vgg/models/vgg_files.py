@@ -1,6 +1,5 @@
 """VGG19's convolutions from the files that users have: Keras's, tensorflow-vgg's, torchvision's."""
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import h5py
 import keras
 import numpy as np
 
+from data_prep.digests import digest
 from wgan_vgg.errors import InputError, reason
 from wgan_vgg.tensor_files import read_tensors
 
@@ -34,9 +34,11 @@ def load_weights(network: keras.Model, path: Path) -> bool:
         try:
             network.load_weights(str(path))
         except Exception as error:  # h5py and Keras raise many kinds for a wrong file
+            found = digest(path, "md5")
             raise InputError(
-                f"vgg_weights={path}: not VGG19's Keras no-top .h5 weights ({reason(error)}); md5 {md5(path)}, the "
-                f"official file's {IMAGENET_MD5}; give that one"
+                f"vgg_weights={path}: not VGG19's Keras no-top .h5 weights ({reason(error)}); md5 {found}, the "
+                "official "
+                f"file's {IMAGENET_MD5}; give that one"
             ) from error
     else:
         arrays, torchvision = _convolutions(path, [weight.shape for weight in network.weights])
@@ -68,9 +70,3 @@ def _convolutions(path: Path, shapes: list[tuple[int, ...]]) -> tuple[list[np.nd
 def _numbers(name: str) -> tuple[bool, list[int]]:
     """Sorts features.2 before features.10, and conv5_4 before fc6 and classifier.0."""
     return name.startswith(("classifier", "fc")), [int(number) for number in re.findall(r"\d+", name)]
-
-
-def md5(path: Path) -> str:
-    """The md5 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()

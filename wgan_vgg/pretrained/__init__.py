@@ -1,12 +1,12 @@
 """The generators that ship with the package: trained on real CT with simulated dose, each with its card beside it."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data_prep.digests import digest
 from wgan_vgg.errors import InputError
 
 PREFIX = "pretrained:"
@@ -36,10 +36,8 @@ def find(name: str, suffix: str = ".safetensors") -> Path:
     path = _FOLDER / f"{name}{suffix}"
     if not path.is_file():
         raise InputError(f"{path}: missing; install the package again")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != models[name]["sha256"][suffix]:
-        raise InputError(f"{path}: not the file that was published (sha256 {digest}); install the package again")
+    if (found := digest(path)) != models[name]["sha256"][suffix]:
+        raise InputError(f"{path}: not the file that was published (sha256 {found}); install the package again")
     return path
 
 

@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from data_prep.digests import digest
 from data_prep.hu import HuScale
-from data_prep.manifest import sha256
 from wgan_vgg import pretrained
 from wgan_vgg.config import Config, for_model, nested, preset
 from wgan_vgg.errors import InputError
@@ -67,7 +67,7 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
         card = _card(run, name, about, note, metadata, evaluations, doses)
         best = evaluations["test"]["statistics"]["best_baseline"]
         baseline = best and {"name": best, "parameters": evaluations["test"]["baselines"][best]["parameters"]}
-        digests = {suffix: sha256(file) for suffix, file in files.items()}
+        digests = {suffix: digest(file) for suffix, file in files.items()}
         entry = {"sha256": digests, "about": about, "best_baseline": baseline}
         for suffix, file in files.items():
             shutil.copyfile(file, folder / f"{name}{suffix}")

@@ -48,7 +48,7 @@ def data_table(runs: Runs, results: Results) -> Table:
             [f"{split} images", f"{count} (patients: {data['patients'][split]})"]
             for split, count in data["images"].items()
         ),
-        ["patients in both", _plain(data["patients_in_both"] or "none")],
+        ["patients in more than one split", _plain(data["patients_in_both"] or "none")],
         ["image size", "x".join(map(str, data["image_shape"]))],
         ["scale", str(HuScale.from_manifest(data))],
         ["pixel spacing in mm", _plain(data["pixel_spacing_mm"])],

@@ -1,4 +1,4 @@
-"""relatives.md from relatives.json: what each row cost, and all rows judged together."""
+"""relatives.md from relatives.json: what each row cost, and all rows evaluated together."""
 
 from wgan_vgg.reporting.comparison_tables import comparison_markdown
 from wgan_vgg.reporting.json_types import Relatives, RelativesRow

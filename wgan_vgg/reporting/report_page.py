@@ -41,18 +41,18 @@ def render(runs: Runs, results: Results, figures: Path, captions: Mapping[str, s
     """
     samples = {model: load_samples(of_seeds[0], split) for model, of_seeds in runs.items()}
     sections = {heading: blocks(body) for heading, body in tables.sections(results).items()}
-    honest = sections.pop(tables.HONEST)
+    comparison = sections.pop(tables.COMPARISON)
     drawn = [page_figure(figures / f"{name}.svg", caption) for name, caption in captions.items()]
     return TEMPLATES.get_template("page.html").render(
         title=tables.title(results),
         results=results,
         headline=headline(results),
-        summary=honest[:_SUMMARY],
+        summary=comparison[:_SUMMARY],
         figures={
             "As in the report": [figure for figure in drawn if figure.name in REPORT_FIGURES],
             "Beyond the report": [figure for figure in drawn if figure.name not in REPORT_FIGURES],
         },
-        sections={"All methods, further measures": honest[_SUMMARY:], **sections},
+        sections={"All methods, further measures": comparison[_SUMMARY:], **sections},
         colours=colours(results),
         data_table=data_table(runs, results),
         settings=settings_tables(runs),

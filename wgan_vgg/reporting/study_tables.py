@@ -1,4 +1,4 @@
-"""study.md from study.json: what each choice of protocol does to the published metrics and to the honest ones."""
+"""study.md from study.json: what each choice of protocol does to the published metrics and to the usual ones."""
 
 from data_prep.json_types import UNKNOWN
 from wgan_vgg.reporting.json_types import Study, StudyRow

@@ -39,7 +39,7 @@ PUBLISHED_LOSSES = {
 NO_OVERFITTING_DB = 1.0
 
 
-HONEST, SEEDS, DOSES, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
+COMPARISON, SEEDS, DOSES, TABLE_1, TABLE_2, TABLE_3, TRAINING = (
     "All methods, with intervals and tests",
     "Each seed",
     "Against dose",
@@ -68,7 +68,7 @@ def sections(results: Results) -> dict[str, str]:
     """The Markdown under each heading of results.md; models that were not trained here have no training."""
     models = results["models"]
     parts = {
-        HONEST: [comparison_markdown(results["evaluation"])],
+        COMPARISON: [comparison_markdown(results["evaluation"])],
         **({DOSES: [dose_markdown(doses)]} if (doses := results.get("doses")) else {}),
         TABLE_1: [model_table(results)],
         TABLE_2: [
@@ -147,8 +147,8 @@ def test_table(results: Results) -> str:
         gain = DASH if name == NOISY else _gain(means["psnr"], noisy["psnr"])
         status = _status(results["models"][name]) if name in results["models"] else ""
         compared = _compared(PUBLISHED_TEST.get(name), (means["report_ssim"], means["report_psnr"]), 4)
-        honest = [number(means["ssim"], 4), number(means["psnr"], 3), number(means["rmse_hu"], 1)]
-        rows.append([name, *compared, *honest, gain, status])
+        ours = [number(means["ssim"], 4), number(means["psnr"], 3), number(means["rmse_hu"], 1)]
+        rows.append([name, *compared, *ours, gain, status])
     return markdown_table([*header, "above noisy", ""], rows)
 
 

@@ -1,4 +1,4 @@
-"""Training every row of the relatives' table for the same time, and judging all of them together."""
+"""Training every row of the relatives' table for the same time, and evaluating all of them together."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence

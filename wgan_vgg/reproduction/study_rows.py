@@ -11,7 +11,7 @@ from wgan_vgg.reporting.json_types import StudyRow
 from wgan_vgg.reproduction.protocols import Variant, applied
 from wgan_vgg.seeds import derive
 
-# Those of an evaluation's means that the study shows: the notebook's two, and the honest ones.
+# Those of an evaluation's means that the study shows: the notebook's two, and those without their flaws.
 METRICS = ("report_psnr", "report_ssim", "psnr", "ssim", "rmse_hu")
 _ENDINGS = ("done", "collapsed", "diverged")  # a row's status is the worst of its seeds'
 
