@@ -109,3 +109,10 @@ def test_a_row_has_each_metric_of_its_own_function():
     assert found["ms_ssim"] == structural_similarity.multiscale_ssim(*map(structural_similarity.scales, pair))
     assert 0 < found["vif"] < 1
     assert found["ms_ssim"] > found["ssim"], "noise is averaged away at coarser scales"
+
+
+def test_edges_of_the_couch_do_not_count():
+    truth = Truth((slice_hu() + 1001.001) / 4072.001, SCALE, CONFIG)
+    middles = np.concatenate([one.rows[:, 3, one.rows.shape[2] // 2] for one in truth.edges])
+    assert len(middles) > 5
+    assert middles.max() < 168, "the couch begins at 175"

@@ -10,6 +10,7 @@ from dicom_files import write_series, write_slice
 from PIL import Image
 
 from wgan_vgg.image_files.format_registry import format_of
+from wgan_vgg.image_files.slices import StoredScale
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
 
@@ -191,3 +192,11 @@ def test_pictures_keep_their_texts_and_compression_and_nifti_says_what_it_is(ide
         assert page.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
     descrip = bytes(nibabel.load(tmp_path / "b.nii").header["descrip"]).decode()
     assert descrip.startswith("denoised, not for diagnostic use")
+
+
+def test_every_row_of_a_large_slice_is_converted():
+    hu = np.random.default_rng(0).integers(-1000, 3000, (2100, 1030)).astype(np.float32)
+    scale = StoredScale.of(np.dtype(np.int16), None)
+    stored = scale.to_stored(hu)
+    np.testing.assert_array_equal(stored, hu)
+    np.testing.assert_array_equal(scale.read(stored, "a"), hu)

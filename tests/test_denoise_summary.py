@@ -12,6 +12,8 @@ from wgan_vgg import noise_estimate
 from wgan_vgg.image_files.slices import Slices
 from wgan_vgg.inference import summary
 from wgan_vgg.inference.summary import Series, Summaries, measure, mismatch
+from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.training_input import training_input
 
 
 def body(std, seed=0, side=128, correlated=False):
@@ -99,3 +101,11 @@ def test_by_script_with_json(script, network, tmp_path, caplog):
     assert set(series["mean_shift_hu"]) == set(summary.TISSUES)
     assert series["pixel_spacing_mm"] == pytest.approx(0.75)
     shutil.rmtree(saved_model)
+
+
+def test_the_noise_that_a_model_knows_is_the_low_doses(data_dir):
+    data = DataSet.open(data_dir)
+    images = data.first("train", 8)[0].numpy()[..., 0]
+    known = [found for one in images if (found := noise_estimate.noise_std(data.hu.to_hu(one))) is not None]
+    assert training_input(data)["noise_std_hu"] == pytest.approx(np.median(known))
+    assert np.median(known) > 100

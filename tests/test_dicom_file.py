@@ -11,9 +11,10 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, J
 
 from data_prep import dicom_file
 from data_prep.dicom_file import read_header
+from data_prep.dicom_pairs import SlicePair
 from data_prep.dicom_pixels import read_hu
 from data_prep.errors import InputError
-from data_prep.patches import grid, to_range
+from data_prep.patches import PatchReader, grid, to_range
 
 
 def test_pydicoms_ct_sample_has_its_known_hu() -> None:
@@ -150,3 +151,11 @@ def test_window_and_grid() -> None:
     assert grid(image, 2).shape == (6, 2, 2)
     assert grid(image, 2)[4].tolist() == [[16, 17], [23, 24]]  # second row of patches, second of three
     assert grid(image, 0).shape == (1, 5, 7)
+
+
+def test_padding_is_air_in_whatever_window(tmp_path: Path) -> None:
+    stored = np.full((16, 16), 1024, np.uint16)
+    stored[:, :8] = 0
+    path = write_slice(tmp_path / "a.dcm", stored, PixelPaddingValue=0)
+    found = PatchReader((-200.0, 1000.0), 8).survey(SlicePair("p", 0, None, read_header(path)), 0.5)
+    assert found.kept == [1, 3]

@@ -108,3 +108,21 @@ def test_a_frame_in_other_units_is_no_ct_image(tmp_path, frames):
     dataset.save_as(path)
     with pytest.raises(InputError, match="its RescaleType is MGML, not HU"):
         denoise(Denoiser.load(identity_run(tmp_path / "run").path), path, tmp_path / "b.dcm", Settings())
+
+
+def test_what_frames_say_of_their_making_is_replaced(tmp_path):
+    ids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4"}
+    path = write_enhanced(tmp_path / "a.dcm", np.full((2, 20, 26), 1000, np.uint16), [-1024, -1024], **ids)
+    dataset = pydicom.dcmread(path)
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
+        frame.update(group("DerivationImageSequence", DerivationDescription="before"))
+        frame.update(group("CTImageFrameTypeSequence", FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "MAXIMUM"]))
+    dataset.save_as(path, enforce_file_format=True)
+    same = Denoiser.load(identity_run(tmp_path / "identity").path)
+    denoise(same, path, tmp_path / "b.dcm", Settings())
+    after = pydicom.dcmread(tmp_path / "b.dcm")
+    for frame in after.PerFrameFunctionalGroupsSequence:
+        assert "DerivationImageSequence" not in frame
+        assert list(frame.CTImageFrameTypeSequence[0].FrameType) == ["DERIVED", "PRIMARY", "VOLUME", "MAXIMUM"]
+    (study,) = after.SourceImageEvidenceSequence
+    assert (study.StudyInstanceUID, study.ReferencedSeriesSequence[0].SeriesInstanceUID) == ("1.2.3", "1.2.4")

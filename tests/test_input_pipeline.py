@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import records
 from training_batches import batches, flat
 
@@ -13,6 +14,7 @@ from benchmark.feed import write_random_records
 from data_prep.errors import InputError
 from wgan_vgg import input_pipeline
 from wgan_vgg.config import Config, InputConfig
+from wgan_vgg.crops import flip_pairs
 from wgan_vgg.input_pipeline import DataSet
 
 
@@ -186,3 +188,11 @@ def _peak_bytes() -> int:
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     Path("/proc/self/clear_refs").write_text("5")
     return int(line.split()[1]) * 1024
+
+
+def test_both_flips_are_drawn_by_themselves():
+    images = tf.tile(tf.reshape(tf.range(4.0), (1, 2, 2, 1)), (64, 1, 1, 1))
+    seeds = tf.stack([tf.fill([64], tf.constant(5, tf.int64)), tf.range(64, dtype=tf.int64)], axis=1)
+    low, normal = flip_pairs((images, images + 10), seeds)
+    np.testing.assert_array_equal(normal, low + 10)
+    assert len({one.tobytes() for one in low.numpy()}) == 4

@@ -1,6 +1,5 @@
 """Repeated scans, inserted lesions and model observers against closed forms, each of which a wrong version misses."""
 
-import dataclasses
 import itertools
 
 import numpy as np
@@ -9,9 +8,8 @@ import scipy.stats
 
 from data_prep import repeated_scans
 from wgan_vgg.config import EvaluationConfig
-from wgan_vgg.evaluation import lesions, observers, repeats
+from wgan_vgg.evaluation import lesions, observers
 from wgan_vgg.evaluation.noise_texture import Spectra, texture_distances
-from wgan_vgg.input_pipeline import DataSet
 
 CONFIG = EvaluationConfig()
 SIDE = 25
@@ -206,27 +204,6 @@ def test_scans_count_as_their_records_did():
 def test_what_cannot_be_scanned_again_is_not(changes):
     assert repeated_scans.scanner(manifest(**changes), "test") is None
     assert repeated_scans.scanner(MANIFEST | {"source": "dicom"}, "test") is None
-
-
-def test_scans_are_kept_and_made_anew_for_other_settings(data_dir, tmp_path):
-    data, config = DataSet.open(data_dir), dataclasses.replace(CONFIG, repeated_images=4)
-    kept = tmp_path / "scans.npz"
-    first = repeats.scan_again(data, "test", config, kept)
-    made = kept.stat().st_mtime_ns
-    again = repeats.scan_again(data, "test", config, kept)
-    assert kept.stat().st_mtime_ns == made
-    np.testing.assert_array_equal(first.scans, again.scans)
-    # Plain and with lesions: the same noise; again: another.
-    assert np.corrcoef(*((first.scans[i] - first.truths).ravel() for i in (repeats.PLAIN, repeats.AGAIN)))[0, 1] < 0.1
-    outside = np.ones(first.truths[0].shape, bool)
-    for place in first.places[0]:
-        outside[place.row : place.row + first.side, place.column : place.column + first.side] = False
-    difference = first.scans[repeats.WITH_LESIONS][0] - first.scans[repeats.PLAIN][0]
-    np.testing.assert_array_equal(difference[outside], 0)
-    other = dataclasses.replace(config, lesion_contrasts_hu=(500.0,))
-    repeats.scan_again(data, "test", other, kept)
-    assert kept.stat().st_mtime_ns != made
-    assert repeats.scan_again(data, "test", dataclasses.replace(config, repeated_images=0), kept) is None
 
 
 def test_all_diameters_come_with_all_contrasts():

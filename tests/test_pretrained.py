@@ -23,6 +23,7 @@ from wgan_vgg.files import read_json
 from wgan_vgg.inference import denoiser
 from wgan_vgg.models import build_generator, generator_of
 from wgan_vgg.reporting import model_card
+from wgan_vgg.reporting.markdown import with_interval
 from wgan_vgg.reporting.model_card import publish
 from wgan_vgg.run_dir import RunDir
 
@@ -229,6 +230,10 @@ def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tm
     assert "\n    python -m experiments.train --preset=demo --model=wgan-mse --data_dir=RECORDS" in card
     assert "takes values as they are, with HU = 4072 * value -1001." in card
     assert "50 to 200 HU" in card
+    of_validation, _, of_test = card.partition("## Results: test")
+    for split, text in (("validation", of_validation), ("test", of_test)):
+        means = read_json(run.eval_json(split))["statistics"]["means"]["wgan-mse"]
+        assert with_interval(means["psnr"], 2) in text
     assert "Results: test, 4 patients, 12 slices; nothing was chosen on it" in card
     hu = np.random.default_rng(0).normal(0, 100, (1, 32, 32)).astype(np.float32)
     ours, expected = wgan_vgg.load("mine")(hu), wgan_vgg.load(run.path)(hu)

@@ -2,10 +2,12 @@
 
 import pytest
 import tensorflow as tf
+from small_networks import small_config
 
 from data_prep.errors import InputError
 from wgan_vgg import config
 from wgan_vgg.training.schedules import Schedule
+from wgan_vgg.training.state import create_state
 
 # 100 images in batches of 10: 10 steps an epoch, 40 in all.
 BASE = {"training.batch_size": 10, "training.epochs": 4, "optimizer.generator_lr": 1.0}
@@ -71,3 +73,16 @@ def test_durations_in_epochs_become_steps_in_one_place():
     assert settings.in_steps("training.checkpoint_", 100) == 2
     assert settings.in_steps("training.early_stopping_", 100) is None
     assert settings.total_steps(100) == 40
+
+
+def test_critic_and_generator_have_rates_and_betas_of_their_own_in_their_own_updates():
+    values = {"optimizer.critic_betas": (0.1, 0.8), "optimizer.generator_lr": 1e-3, "optimizer.critic_lr": 1e-2}
+    values |= {"optimizer.schedule": "step", "optimizer.decay_steps": 2, "training.critic_warmup_steps": 5}
+    state = create_state(small_config("wgan-mse", **values), (8, 8), 100)
+    # 3 critic updates a step: its rate falls after 5 + 2 * 3 of them.
+    critic, generator = state.critic_optimizer, state.generator_optimizer
+    assert (critic.beta_1, critic.beta_2, generator.beta_1, generator.beta_2) == (0.1, 0.8, 0.5, 0.9)
+    expected = ((critic, 10, 1e-2), (critic, 11, 5e-3), (generator, 1, 1e-3), (generator, 2, 5e-4))
+    for optimizer, updates, rate in expected:
+        optimizer.iterations.assign(updates)
+        assert float(optimizer.learning_rate) == pytest.approx(rate)

@@ -162,3 +162,17 @@ def test_classes_must_rise():
 
     with pytest.raises(InputError, match=r"edge_contrasts_hu=.*must rise"):
         config.override(config.preset("report"), {"evaluation.edge_contrasts_hu": (200.0, 50.0)})
+
+
+def test_a_blurred_edge_is_found():
+    # .4 / hypot(2, 2.4) > .36 / hypot(2, 2.5), but below .36 / 2, what a sharp edge would need.
+    (edges,) = sharpness.find_edges(step_edge(2.4), contrasts=(0.36,), count=8, reach=5)
+    assert len(edges) >= 3
+
+
+def test_a_rim_is_no_step():
+    # Its ends are .5 apart, its range is 1.
+    image = np.zeros((64, 64))
+    image[:, 32:] = 0.5
+    image[:, 32:35] = 1.0
+    assert len(sharpness.find_edges(image, contrasts=(0.3,), count=8, reach=5)[0]) == 0

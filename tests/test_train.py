@@ -58,6 +58,7 @@ def test_a_damaged_checkpoint_falls_back_and_says_so(script, data_dir, tmp_path,
     data.write_bytes(data.read_bytes()[:1000])
     assert script("train", *tiny("wgan-mse", data_dir, tmp_path))[0] == 0
     assert "falling back" in caplog.text
+    assert newest.with_name(f"damaged-{newest.name}.index").exists()
     assert without_times(RunDir(tmp_path).rows()) == without_times(whole)
 
 

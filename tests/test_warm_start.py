@@ -6,6 +6,8 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from deployed import write_run
+from small_networks import batch, small_config
 from test_reproduce import chain
 from training_runs import tiny
 
@@ -13,9 +15,11 @@ from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import checkpoint_files, checkpoint_prefixes, load_generator, saved_step, step_of
 from wgan_vgg.config import CriticConfig
 from wgan_vgg.exporters.state_dict import to_state_dict, write_safetensors
-from wgan_vgg.models import build_critic, generator_of
+from wgan_vgg.models import build_critic, build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.training import trainer
+from wgan_vgg.training import initialization, trainer
+from wgan_vgg.training.checkpoints import keep_best
+from wgan_vgg.training.state import create_state
 from wgan_vgg.training.warm_start import find_source
 
 
@@ -164,3 +168,22 @@ def test_a_damaged_best_checkpoint_gives_way_to_the_newest_whole_one(tmp_path, t
     for found in (source.generator, load_generator(run).get_weights()):
         for ours, theirs in zip(found, generator.get_weights(), strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_given_weights_are_not_drawn_anew_however_dark():
+    settings = small_config("generator-mse", **{"training.init_from": "somewhere"})
+    state = create_state(settings, (8, 8), 100)
+    state.generator.set_weights([0 * weight for weight in state.generator.get_weights()])
+    assert initialization.initialize_generator(state, settings, batch(0)[0]) == [0.0]
+    assert not any(weight.any() for weight in state.generator.get_weights())
+
+
+def test_the_best_weights_of_a_run_are_taken_though_newer_ones_are_there(tmp_path):
+    run = write_run(tmp_path)  # which leaves step 7
+    keep_best(run, 7)
+    newer = build_generator(run.load_config().generator, seed=9)
+    tf.train.Checkpoint(generator=newer).write(str(run.checkpoints / "step-000000008"))
+    source = find_source(str(tmp_path), run.load_config().generator)
+    assert source.description["step"] == 7
+    np.testing.assert_array_equal(source.generator[0], load_generator(run, "best").get_weights()[0])
+    assert not np.array_equal(source.generator[0], newer.get_weights()[0])

@@ -1,0 +1,72 @@
+"""What a training says of itself: means and seconds of its rows, evaluations on fixed images; and what it resumes."""
+
+import itertools
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_networks import small_config
+from training_runs import tiny
+
+from wgan_vgg import config
+from wgan_vgg.config import nested
+from wgan_vgg.errors import InputError
+from wgan_vgg.files import write_json
+from wgan_vgg.run_dir import RunDir
+from wgan_vgg.training import trainer
+from wgan_vgg.training.monitor import Monitor
+from wgan_vgg.training.resume_check import check_same_config
+from wgan_vgg.training.state import create_state
+
+
+def test_rows_have_the_means_of_their_steps_and_the_seconds_of_all(script, data_dir, tmp_path, monkeypatch):
+    seen, note = [], trainer.Trainer._note
+
+    def record(self, step, terms):
+        seen.append(terms["mse"])
+        note(self, step, terms)
+
+    monkeypatch.setattr(trainer.Trainer, "_note", record)
+    monkeypatch.setattr(trainer, "time", types.SimpleNamespace(monotonic=itertools.count().__next__))
+    assert script("train", *tiny("generator-mse", data_dir, tmp_path))[0] == 0
+    rows = RunDir(tmp_path).rows()
+    assert [row["seconds"] for row in rows] == [0, 1, 2]
+    assert [row["losses"]["mse"] for row in rows[1:]] == pytest.approx([np.mean(seen[:6]), np.mean(seen[6:])])
+
+
+def test_every_image_counts_and_the_average_is_judged_beside_the_generator():
+    """Six images in batches of four; black until the generator alone says .3."""
+    settings = small_config("generator-mse", **{"training.ema_decay": 0.5})
+    state = create_state(settings, (16, 16), 100)
+    normal = tf.constant(np.repeat([0.1] * 4 + [0.2] * 2, 256).reshape(6, 16, 16, 1).astype(np.float32))
+    for model in (state.generator, state.average):
+        model.set_weights([0 * weight for weight in model.get_weights()])
+    monitor = Monitor(state, settings, {"train": (normal + 0.1, normal)}, (16, 16))
+    found = monitor.evaluate()["train"]
+    assert found["mse"] == pytest.approx((4 * 0.01 + 2 * 0.04) / 6)
+    assert monitor.input_psnr["train"] == pytest.approx(20.0, abs=1e-3)
+    last = state.generator.layers[-1]
+    last.set_weights([last.get_weights()[0], np.float32([0.3])])
+    found = monitor.evaluate()["train"]
+    assert found["average_psnr"] == pytest.approx((4 * 20 + 2 * -20 * np.log10(0.2)) / 6, abs=1e-3)
+    assert found["psnr"] != pytest.approx(found["average_psnr"], abs=0.1)
+    assert found["brightness"] == pytest.approx(0.3 / (0.8 / 6), rel=1e-4)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_run_resumes_on_its_own_records_and_a_cosine_is_not_lengthened(tmp_path, schedule):
+    short, longer = (
+        config.override(config.preset("report"), {"optimizer.schedule": schedule, "training.epochs": epochs})
+        for epochs in (2, 3)
+    )
+    run = RunDir(tmp_path)
+    write_json(run.config, {"config": nested.to_dict(short), "data": {"fingerprint": "a"}})
+    check_same_config(run, short, "a")
+    with pytest.raises(InputError, match="other records than the run began with"):
+        check_same_config(run, short, "b")
+    if schedule == "constant":
+        check_same_config(run, longer, "a")
+    else:
+        with pytest.raises(InputError, match=r"training\.epochs: 2 -> 3"):
+            check_same_config(run, longer, "a")

@@ -1,0 +1,93 @@
+"""Scans made again: kept, with lesions where they belong, and what a method's noise and responses are of."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import PREPARE, smooth_images, write_part
+
+from data_prep.prepare import prepare_lodopab
+from wgan_vgg.config import EvaluationConfig
+from wgan_vgg.evaluation import lesions, observers, repeats
+from wgan_vgg.evaluation.image_measures import Scale
+from wgan_vgg.input_pipeline import DataSet
+
+CONFIG = EvaluationConfig()
+FEW = {
+    "repeated_images": 4,
+    "lesion_diameters_mm": (4.0,),
+    "lesion_contrasts_hu": (900.0,),
+    "lesion_max_step_hu": 2000.0,
+}
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory):
+    """Records of bodies that are even enough for lesions, with gaussian noise."""
+    folder = tmp_path_factory.mktemp("bodies")
+    y, x = np.mgrid[:40, :40] / 40 - 0.4875
+    body = np.where(np.hypot(x, y) < 0.42, 0.25, 0.0) + smooth_images(8, 40, 0) * 0.02
+    for part in ("train", "test"):
+        first = 0 if part == "train" else 10
+        write_part(folder / "hdf5", part, body.astype(np.float32), ids=[first + i % 4 for i in range(8)])
+    prepare_lodopab(folder / "hdf5", folder / "records", dataclasses.replace(PREPARE, validation_parts=()), seed=0)
+    return folder / "records"
+
+
+def scanned(lesion=0.0, count=8, side=64):
+    """Slices of white noise of standard deviation .01, with two lesions in each; values times 1000 are HU."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.01, (2, count, side, side)).astype(np.float32)
+    square = lesion * lesions.disc(13, 5.0).astype(np.float32)
+    places = [[lesions.Place(8, 8, 0), lesions.Place(30, 30, 0)] for _ in range(count)]
+    pairs = zip(noise[0], places, strict=True)
+    present = np.stack([lesions.inserted(one, there, square[None]) for one, there in pairs])
+    scans = np.stack([noise[0], noise[1], present])
+    rows = [{"patient_id": str(n % 4), "slice_index": n, "source": "s"} for n in range(count)]
+    regions = [[(slice(0, 32), slice(0, 32)), (slice(32, 64), slice(32, 64))]] * count
+    settings = EvaluationConfig(lesion_diameters_mm=(5.0,), lesion_contrasts_hu=(40.0,))
+    return repeats.Repeats(rows, 0 * noise[0], scans, places, 13, regions, Scale(1000.0, -1000.0, 1.0), settings)
+
+
+def test_noise_power_is_of_one_scan_not_of_a_difference():
+    # 10 HU, pixels of 1 mm: 100 HU^2 mm^2 at every frequency.
+    power = scanned().evaluate("m", lambda b: b.low_dose).spectra.radial(1.0)["power"]
+    assert np.mean(power[2:]) == pytest.approx(10.0**2, rel=0.05)
+
+
+def test_a_lesion_is_compared_with_its_place_in_the_same_noise():
+    (found,) = scanned(0.05).evaluate("m", lambda b: b.low_dose).responses
+    for one in found[observers.NPW].values():
+        count = len(one["present"])
+        np.testing.assert_allclose(np.subtract(one["present"], one["absent"][:count]), 1.0, atol=1e-3)
+
+
+def test_a_lesion_has_its_contrast_and_its_diameter():
+    # 8 mm are 4 pixels, 40 HU .01.
+    settings = EvaluationConfig(lesion_diameters_mm=(8.0,), lesion_contrasts_hu=(40.0,))
+    (square,) = repeats._contrasts(settings, 13, 2.0, 4000.0)
+    assert square[6, 6] == pytest.approx(0.01)
+    assert square.sum() == pytest.approx(0.01 * np.pi * 2.0**2, rel=0.1)
+
+
+def test_scans_are_kept_and_made_anew_for_other_settings(bodies, tmp_path):
+    data, config = DataSet.open(bodies), dataclasses.replace(CONFIG, **FEW)
+    kept = tmp_path / "scans.npz"
+    first = repeats.scan_again(data, "test", config, kept)
+    made = kept.stat().st_mtime_ns
+    again = repeats.scan_again(data, "test", config, kept)
+    assert kept.stat().st_mtime_ns == made
+    np.testing.assert_array_equal(first.scans, again.scans)
+    # Plain and with lesions: the same noise; again: another.
+    assert np.corrcoef(*((first.scans[i] - first.truths).ravel() for i in (repeats.PLAIN, repeats.AGAIN)))[0, 1] < 0.1
+    outside = np.ones(first.truths[0].shape, bool)
+    for place in first.places[0]:
+        outside[place.row : place.row + first.side, place.column : place.column + first.side] = False
+    difference = first.scans[repeats.WITH_LESIONS][0] - first.scans[repeats.PLAIN][0]
+    assert first.places[0]
+    np.testing.assert_array_equal(difference[outside], 0)
+    assert np.abs(difference[~outside]).max() > 0
+    other = dataclasses.replace(config, lesion_contrasts_hu=(500.0,))
+    repeats.scan_again(data, "test", other, kept)
+    assert kept.stat().st_mtime_ns != made
+    assert repeats.scan_again(data, "test", dataclasses.replace(config, repeated_images=0), kept) is None
