@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from data_prep.errors import InputError
 from data_prep.json_types import Manifest, Split
 from data_prep.manifest import MANIFEST, load_manifest
-from data_prep.staging import staged_folder
+from data_prep.staging import link_or_copy, staged_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +100,7 @@ def write_part(
         with staged_folder(output_dir) as whole:
             for folder, manifest in found.items():
                 for shard in _shards(manifest):
-                    _link(folder / shard, whole / shard)
+                    link_or_copy(folder / shard, whole / shard)  # the part is whole until the data set is
             manifest = finish(whole, _merged(list(found.values())))
         shutil.rmtree(place, ignore_errors=True)
     return manifest
@@ -109,14 +108,6 @@ def write_part(
 
 def _shards(manifest: Manifest) -> list[str]:
     return [shard["file"] for split in manifest["splits"].values() for shard in split["shards"]]
-
-
-def _link(old: Path, new: Path) -> None:
-    """The same file under a second name: the part is whole until the data set is."""
-    try:
-        os.link(old, new)
-    except OSError:  # a disk without hard links
-        shutil.copyfile(old, new)
 
 
 def _merged(manifests: Sequence[Manifest]) -> Manifest:

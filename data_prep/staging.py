@@ -20,7 +20,7 @@ def check_free(output_dir: Path) -> None:
     if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
         raise InputError(f"output_dir {output_dir}: exists already; remove it or choose another")
     parent = next(folder for folder in output_dir.absolute().parents if folder.exists())
-    with _translate_errors(f"output_dir {output_dir}"):
+    with translate_write_errors(f"output_dir {output_dir}"):
         Path(tempfile.mkdtemp(prefix=_prefix(output_dir), dir=parent)).rmdir()
 
 
@@ -99,7 +99,7 @@ def temporary_folder(parent: Path, prefix: str, place: str) -> Iterator[Path]:
     Raises:
       InputError: the folder cannot be written, or its disk is full.
     """
-    with _translate_errors(place):
+    with translate_write_errors(place):
         parent.mkdir(parents=True, exist_ok=True)
         _sweep(parent, prefix)
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
@@ -126,10 +126,10 @@ def staged_folder(output_dir: Path, *, replace: bool = False) -> Iterator[Path]:
     if not replace:
         check_free(output_dir)
     with temporary_folder(output_dir.parent, _prefix(output_dir), place) as folder:
-        with _translate_errors(place):
+        with translate_write_errors(place):
             _restore_replaced(output_dir)
         yield folder
-        with _translate_errors(place):
+        with translate_write_errors(place):
             folder.chmod(0o755)  # mkdtemp makes it private
             if replace and output_dir.exists():
                 output_dir.rename(old)  # a kill between the two renames leaves both folders whole
@@ -138,12 +138,20 @@ def staged_folder(output_dir: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _translate_errors(place: str) -> Iterator[None]:
+def translate_write_errors(place: str) -> Iterator[None]:
     """Turns an error of the operating system into one line that names the place."""
     try:
         yield
     except OSError as error:
         raise InputError(f"{place}: cannot be written ({error.strerror or error}); choose another") from error
+
+
+def link_or_copy(file: Path, target: Path) -> None:
+    """The same file under a second name, or on a disk without hard links a copy."""
+    try:
+        target.hardlink_to(file)
+    except OSError:
+        shutil.copy2(file, target)
 
 
 def _prefix(output_dir: Path) -> str:

@@ -26,14 +26,10 @@ class _Folder:
         Raises:
           InputError: it cannot be made or written.
         """
-        try:
+        with staging.translate_write_errors(f"{self.argument} {self.path}"):
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
-        except OSError as error:
-            raise InputError(
-                f"{self.argument} {self.path}: cannot be written ({error.strerror}); choose another"
-            ) from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -3,11 +3,11 @@
 import json
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from data_prep.staging import link_or_copy
 from wgan_vgg.checkpoint_reader import checkpoint_files, checkpoint_prefixes, read_newest, step_of
 from wgan_vgg.errors import InputError
 from wgan_vgg.run_dir import RunDir
@@ -90,17 +90,10 @@ def keep_best(run: RunDir, step: int) -> None:
         for file in reversed(checkpoint_files(newest)):  # the index last: its presence means a whole one
             target = run.best / file.name
             if not (target.exists() and target.samefile(file)):
-                _link(file, target)
+                target.unlink(missing_ok=True)
+                link_or_copy(file, target)
     if step in map(step_of, checkpoint_prefixes(run.best)):
         for prefix in checkpoint_prefixes(run.best):
             if step_of(prefix) != step:
                 for file in checkpoint_files(prefix):
                     file.unlink()
-
-
-def _link(file: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        target.hardlink_to(file)
-    except OSError:  # a file system without links
-        shutil.copy2(file, target)
