@@ -9,7 +9,7 @@ With --study=protocol: one model instead, under the report's protocol and under 
 --study=relatives: every generator, every loss and training without pairs, each for the same time, in one table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -24,10 +24,10 @@ from experiments.flags import (
 )
 from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
-from wgan_vgg.config import REPORT_MODELS, Config, override, preset
+from wgan_vgg.config import REPORT_MODELS, Config, for_model, preset
 from wgan_vgg.config.sources import SOURCES, check_given
 from wgan_vgg.errors import InputError
-from wgan_vgg.reproduction.protocols import STUDIES
+from wgan_vgg.reproduction.protocols import COMMON, STUDIES
 
 RELATIVES = "relatives"
 # Of the others, experiments.prepare makes records for --data_dir.
@@ -75,11 +75,14 @@ def job(values: flags.FlagValues) -> int:
     (workdir,) = (Path(text) for text in required(values, "workdir"))
     if values.source not in TAKEN:
         raise InputError(f"--source={values.source}: unknown; take one of {', '.join(TAKEN)}")
+    if values.data_dir:
+        _check_without_source(values, given)
+    else:
+        check_given(values.source, config.data.noise, given)
     if values.study is not None:
-        return _study(values, config, workdir)
+        return _study(values, config, given, workdir)
     if values.model is not None:
         raise InputError(f"--model={values.model}: goes with --study; name what to train with --models")
-    check_given(values.source, config.data.noise, given)
     quiet_tensorflow()
     from wgan_vgg.reporting.tables import test_table
     from wgan_vgg.reproduction.reproduce import reproduce
@@ -100,6 +103,13 @@ def job(values: flags.FlagValues) -> int:
     parts = [results["verdict"], results["caption"], test_table(results)]
     print("\n\n".join([*parts, f"wrote {ReproductionDir(workdir).report_html}"]))
     return FAILED_TRAINING if any(model["collapsed"] for model in results["models"].values()) else DONE
+
+
+def _check_without_source(values: flags.FlagValues, given: Mapping[str, str]) -> None:
+    """Refuses what decides nothing where records are given."""
+    sections = [key for key in given if key.startswith("phantoms.")]
+    for name in (*(["--source"] if values["source"].present else []), *sections):
+        raise InputError(f"{name}: not used with --data_dir={values.data_dir}; drop one")
 
 
 def _relatives(values: flags.FlagValues) -> int:
@@ -132,10 +142,13 @@ def _relatives(values: flags.FlagValues) -> int:
     return FAILED_TRAINING if any(row["ending"] for row in results["rows"]) else DONE
 
 
-def _study(values: flags.FlagValues, config: Config, workdir: Path) -> int:
+def _study(values: flags.FlagValues, config: Config, given: Collection[str], workdir: Path) -> int:
     """Runs a study and prints its page."""
+    for key in given:
+        if key in COMMON:
+            raise InputError(f"{key}: not used with --study={values.study}, which decides it; leave it out")
     if values.model is not None:
-        config = override(config, {"model": check_model(values.model)})
+        config = for_model(config, check_model(values.model), given)
     quiet_tensorflow()
     from wgan_vgg.reporting.study_tables import study_markdown
     from wgan_vgg.reproduction.run_study import run_study

@@ -37,6 +37,12 @@ def test_without_soft_tissue_there_is_no_noise_to_tell():
     assert noise_estimate.noise_std(np.full((64, 64), 40.0)) == 0.0
 
 
+def test_what_a_mask_has_filled_is_not_the_commonest_noise():
+    masked = body(20.0)
+    masked[:40] = 0.0
+    assert noise_estimate.noise_std(masked) == pytest.approx(20.0, rel=0.1)
+
+
 def test_shifts_by_tissue_are_those_that_were_made():
     before = body(0.0)
     after = before + np.where(before < -900, 5.0, np.where(before > 200, -30.0, 2.0))

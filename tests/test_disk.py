@@ -11,6 +11,7 @@ from conftest import REPO
 from data_prep import prepare_dicom, staging
 from data_prep.config import DataConfig
 from data_prep.errors import InputError
+from wgan_vgg.files import write_via
 
 PHANTOMS = ["--source=phantoms", "--preset=demo", "--set=phantoms.train_patients=1", "--set=phantoms.max_slices=12"]
 # A file system of its own, in a name space of its own: no other process sees it, and it goes with the last of this one.
@@ -119,3 +120,20 @@ def test_an_unwritable_output_folder_is_refused_before_dicom_files_are_read(tmp_
 def test_probing_a_folder_leaves_nothing(tmp_path):
     staging.check_free(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_that_write_one_file_do_not_mix(tmp_path, monkeypatch):
+    path = tmp_path / "kept.json"
+
+    def slowly(file):
+        file.write(b"first, ")
+        file.flush()
+        with monkeypatch.context() as other:
+            other.setattr("os.getpid", lambda: -1)
+            write_via(path, lambda theirs: theirs.write(b"theirs"), shared=True)
+        assert path.read_bytes() == b"theirs"
+        file.write(b"whole")
+
+    write_via(path, slowly, shared=True)
+    assert path.read_bytes() == b"first, whole"
+    assert [one.name for one in tmp_path.iterdir()] == ["kept.json"]

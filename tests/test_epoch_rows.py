@@ -2,6 +2,7 @@
 
 import itertools
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +64,13 @@ def test_a_run_resumes_on_its_own_records_and_a_cosine_is_not_lengthened(tmp_pat
     run = RunDir(tmp_path)
     write_json(run.config, {"config": nested.to_dict(short), "data": {"fingerprint": "a"}})
     check_same_config(run, short, "a")
+    began = config.override(short, {"training.init_from": "../other/best"})
+    write_json(run.config, {"config": nested.to_dict(began), "data": {"fingerprint": "a"}})
+    spelled = str(Path.cwd().parent / "other" / "best")
+    check_same_config(run, config.override(short, {"training.init_from": spelled}), "a")
+    with pytest.raises(InputError, match=r"training\.init_from"):
+        check_same_config(run, config.override(short, {"training.init_from": f"{spelled}2"}), "a")
+    write_json(run.config, {"config": nested.to_dict(short), "data": {"fingerprint": "a"}})
     with pytest.raises(InputError, match="other records than the run began with"):
         check_same_config(run, short, "b")
     if schedule == "constant":

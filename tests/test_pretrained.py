@@ -22,7 +22,7 @@ from wgan_vgg.exporters.state_dict import set_state_dict, to_state_dict
 from wgan_vgg.files import read_json
 from wgan_vgg.inference import denoiser
 from wgan_vgg.models import build_generator, generator_of
-from wgan_vgg.reporting import model_card
+from wgan_vgg.reporting import example_figure, model_card
 from wgan_vgg.reporting.markdown import with_interval
 from wgan_vgg.reporting.model_card import publish
 from wgan_vgg.run_dir import RunDir
@@ -243,3 +243,12 @@ def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tm
     run.eval_json("test").write_text(json.dumps(summary | {"step": 3}))
     with pytest.raises(InputError, match="evaluated at another step than 12"):
         publish(run, "mine", "A model.", note)
+
+
+def test_the_figures_ssim_is_the_tables():
+    low_dose, normal_dose = pretrained.example()
+    values = [(hu + 1001) / 4072 for hu in (normal_dose.astype(float), low_dose)]  # about LoDoPaB-CT's range
+    expected = metrics.ssim(*values)
+    text = example_figure._quality(normal_dose, low_dose)
+    assert float(text.rpartition(" ")[2]) == pytest.approx(expected, abs=6e-4)
+    assert abs(metrics.ssim(normal_dose / 4072, low_dose / 4072) - expected) > 0.002, "HU without their intercept"

@@ -51,6 +51,33 @@ def test_a_row_differs_in_what_it_says_and_has_its_models_own_values(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "flag", ["--generator=unet", "--generator_lr=5e-5", "--init_from=there", "--set=training.evaluation_steps=3"]
+)
+def test_what_rows_decide_is_not_given(flag, data_dir, tmp_path, script):
+    status, out, err = script("reproduce", *flags(data_dir, tmp_path / "out", flag))
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert "not used with --study=relatives, whose rows decide it; leave it out" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_costs_are_those_of_the_same_config_and_data(tmp_path, monkeypatch):
+    class Data:
+        fingerprint = "a"
+
+    place, data, base = RelativesDir(tmp_path), Data(), config.preset("demo")
+    place.create()
+    seen = []
+    monkeypatch.setattr(run_relatives, "measure", lambda *asked: seen.append(asked) or COSTS["plain-cnn"])
+    larger = config.override(base, {"training.batch_size": 64})
+    for one in (base, base, larger, larger):
+        assert run_relatives._costs({"plain-cnn": one}, data, place, lambda *_: None)["plain-cnn"]["parameters"] == 1234
+    assert len(seen) == 2
+    data.fingerprint = "b"
+    run_relatives._costs({"plain-cnn": larger}, data, place, lambda *_: None)
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize(
     ("step", "row", "steps", "every"), [(0.25, 10, 40, 10), (0.3, 1, 3, 1), (3, 1, 1, 1), (0.25, 1.5, 6, 2)]
 )
 def test_as_many_steps_as_fit_into_the_time_and_four_evaluations(step, row, steps, every):
@@ -58,9 +85,10 @@ def test_as_many_steps_as_fit_into_the_time_and_four_evaluations(step, row, step
     assert (training.steps, training.evaluation_steps, training.epochs) == (steps, every, None)
 
 
-def test_the_table_is_of_the_rows_runs_and_is_not_made_twice(script, data_dir, tmp_path):
+def test_the_table_is_of_the_rows_runs_and_is_not_made_twice(script, data_dir, tmp_path, monkeypatch):
     place = RelativesDir(tmp_path)
-    write_json(place.costs, COSTS)
+    costs = {relatives.RELATIVES[name].model: found for name, found in COSTS.items()}
+    monkeypatch.setattr(run_relatives, "measure", lambda config, _data: costs[config.model])
     arguments = flags(data_dir, tmp_path, f"--models={','.join(ROWS)}", "--seeds=2")
     status, out, err = script("reproduce", *arguments)
     assert status == 0, err
@@ -90,7 +118,7 @@ def test_what_a_row_costs_is_measured_once(script, data_dir, tmp_path):
     arguments = flags(data_dir, tmp_path, "--models=plain-cnn", "--row_seconds=.001")
     status, _, err = script("reproduce", *arguments)
     assert status == 0, err
-    costs = read_json(RelativesDir(tmp_path).costs)["plain-cnn"]
+    costs = read_json(RelativesDir(tmp_path).costs)["plain-cnn"]["costs"]
     # 8 layers of 3x3: 1 -> 32, six of 32 -> 32, 32 -> 1.
     assert costs["parameters"] == 9 * 32 + 32 + 6 * (9 * 32 * 32 + 32) + 9 * 32 + 1
     assert costs["seconds_a_slice"] > 0

@@ -124,7 +124,7 @@ def test_the_cards_baseline_is_the_compared_one_not_the_best_on_the_images_judge
     psnr = {"noisy input": 20.0, "tv": 33.0, "bm3d": 35.0, "wgan": 30.0, "wgan-vgg": 31.0}
     means = {name: {"psnr": {"mean": value}, "ssim": {"mean": value / 100}} for name, value in psnr.items()}
     results = {
-        "evaluation": {"statistics": {"means": means}},
+        "evaluation": {"statistics": {"means": means}, "baselines": {"tv": {}, "bm3d": {}}},
         "models": {name: {"collapsed": False} for name in ("wgan", "wgan-vgg")},
     }
     found = report_page.headline(results | {"sample_baseline": "tv"})

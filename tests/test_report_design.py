@@ -95,6 +95,13 @@ def test_every_method_has_a_colour_and_a_marker_that_colour_blind_eyes_tell_apar
     assert {lines[name] for name in BASELINES}.isdisjoint({lines[name] for name in MODELS})
 
 
+def test_versions_of_a_model_have_its_colour_and_markers_of_their_own():
+    names = ["generator-mse", "generator-mse-lodopab", "generator-mse-doses", "wgan-mse-lodopab", "wgan-mse"]
+    found = [style.method_style(name, ()) for name in names]
+    assert found[0]["color"] == found[1]["color"] == found[2]["color"] != found[3]["color"] == found[4]["color"]
+    assert len({one["marker"] for one in found[:3]}) == 3
+
+
 def test_table_1_is_the_reports_but_for_its_misprint_and_every_model_has_a_formula():
     found = {name: tables.loss_formula(spec) for name, spec in MODELS.items()}
     for name, published in tables.PUBLISHED_LOSSES.items():
@@ -122,7 +129,7 @@ def test_tables_2_and_3_say_published_ours_and_the_difference():
     results = {
         "noisy": {"psnr": 32.0},
         "samples": {"wgan-vgg": ours, "generator-mse": ours},
-        "models": {"wgan-vgg": {"collapsed": True, "last_epoch": None, "init_from": None}},
+        "models": {"wgan-vgg": {"collapsed": True, "by_seed": [], "init_from": None}},
         "evaluation": {"methods": {"wgan-vgg": ours, "generator-mse": ours}},
     }
     cells = [[cell.strip() for cell in line.split("|")] for line in tables.test_table(results).splitlines()]

@@ -224,3 +224,11 @@ def test_a_wrong_file_of_vggs_weights_is_found_before_anything_is_trained(script
     status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path / "run", *flags))
     assert (status, err.count("\n")) == (2, 1), err
     assert not (tmp_path / "run" / "generator-mse").exists()
+
+
+@pytest.mark.parametrize("more", ["--source=lodopab", "--set=phantoms.max_slices=9"])
+def test_where_records_are_given_no_source_is(script, data_dir, tmp_path, more):
+    flags = [flag for flag in TINY if not flag.startswith("--data_dir")]
+    status, out, err = script("reproduce", *flags, f"--data_dir={data_dir}", f"--workdir={tmp_path / 'out'}", more)
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert f"not used with --data_dir={data_dir}; drop one" in err

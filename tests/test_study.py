@@ -181,6 +181,8 @@ def test_a_failed_row_is_named_the_others_go_on_and_the_status_is_3(
         (["--models=wgan"], "--models: not used with --study"),
         (["--data_dir=/nowhere"], "--data_dir: not used with --study"),
         (["--noise_std=0.015"], "so it is already"),
+        (["--set=evaluation.windows=bone"], "evaluation.windows: not used with --study=protocol, which decides it"),
+        (["--photons=4096"], "data.photons=4096: decides nothing with data.noise=gaussian"),
         (["--workdir="], "--workdir is required"),
         (["--source=phantoms"], "not used with source=phantoms"),
         (["--num_test=300"], "the train split is empty"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,9 +22,10 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not valid JSON ({error}); remove it or take another folder") from error
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON under a temporary name, then renames."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
+def write_json(path: Path, value: Any, *, shared: bool = False) -> None:
+    """Writes JSON whole, see write_via."""
+    text = json.dumps(value, indent=1) + "\n"
+    write_via(path, lambda file: file.write(text.encode()), shared=shared)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -36,13 +38,15 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_via(path, lambda file: file.write(content))
 
 
-def write_via(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_via(path: Path, write: Callable[[BinaryIO], object], *, shared: bool = False) -> None:
     """Lets `write` fill a file of a temporary name, then renames: readers see the old one or the new one, whole.
+
+    Where other processes may write the same file (`shared`), that name is this one's own; a kill leaves it behind.
 
     Raises:
       InputError: it cannot be written.
     """
-    partial = path.with_name(path.name + ".part")
+    partial = path.with_name(f"{path.name}{f'.{os.getpid()}' if shared else ''}.part")
     with translate_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

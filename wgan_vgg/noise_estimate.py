@@ -7,6 +7,7 @@ SOFT_TISSUE_HU = (-150.0, 200.0)
 WINDOW = 5  # pixels: the side of the neighbourhoods in which the standard deviation is taken
 _LEAST_PIXELS = 100  # fewer neighbourhoods of soft tissue say nothing
 _BINS = 200
+_CONSTANT_HU = 1e-2  # below it a standard deviation is rounding
 
 
 def smoothed(image: np.ndarray) -> np.ndarray:
@@ -36,9 +37,10 @@ def noise_std(image_hu: np.ndarray) -> float | None:
     stds = np.sqrt(variance[(mean > SOFT_TISSUE_HU[0]) & (mean < SOFT_TISSUE_HU[1])])
     if stds.size < _LEAST_PIXELS:
         return None
-    highest = float(np.percentile(stds, 95))
-    if highest == 0:
+    noisy = stds[stds > _CONSTANT_HU]  # without what a mask has filled with one value
+    if noisy.size < _LEAST_PIXELS:
         return 0.0
+    stds, highest = noisy, float(np.percentile(noisy, 95))
     counts, edges = np.histogram(stds, bins=_BINS, range=(0.0, highest))
     commonest = int(np.argmax(scipy.ndimage.gaussian_filter1d(counts.astype(float), _BINS / 64)))
     return float(edges[commonest] + edges[commonest + 1]) / 2

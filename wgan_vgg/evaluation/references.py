@@ -151,7 +151,7 @@ def _kept(path: Path, key: dict[str, Any], make: Callable[[], Value]) -> Value:
     stored = read_json(path) if path.is_file() else {}
     if stored.get("key") != key:
         stored = {"key": key, "value": make()}
-        write_json(path, stored)
+        write_json(path, stored, shared=True)
     return stored["value"]
 
 

@@ -138,7 +138,7 @@ def scan_again(data: DataSet, split: str, config: EvaluationConfig, kept: Path) 
     if stored.get("key") != key:
         contrasts = _contrasts(config, side, pixel, scale.slope)
         stored = {"key": np.array(key), "scans": _scanned(scan, truths, places, contrasts, data)}
-        write_via(kept, lambda file: np.savez(file, **stored))
+        write_via(kept, lambda file: np.savez(file, **stored), shared=True)
     regions = [find_regions(scale.to_hu(truth), config) for truth in truths]
     return Repeats(rows, truths, stored["scans"], places, side, regions, scale, config)
 

@@ -32,7 +32,9 @@ def against_dose(results: Results, folder: Path) -> str | None:
         ax.set_ylabel(label)
     legend_above(figure, 4 if columns > 1 else 2)
     confidence = f"{doses[0]['confidence']:.0%}"
-    text = f"PSNR and d' of a channelized Hotelling observer at each dose, {confidence} intervals over patients"
+    shown = "PSNR" if len(panels) == 1 else "PSNR and d' of a channelized Hotelling observer"
+    intervals = f", {confidence} intervals over patients" if isinstance(results["test_patients"], int) else ""
+    text = f"{shown} at each dose{intervals}"
     return save_figure(figure, folder, "dose", f"{text}\n{results['caption']}")
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.patches import Rectangle
 
+from data_prep.hu import HuScale
+from data_prep.lodopab import HU_INTERCEPT, HU_SLOPE
 from wgan_vgg import pretrained
 from wgan_vgg.evaluation import baselines, metrics
 from wgan_vgg.inference.denoiser import load
@@ -45,7 +47,7 @@ def example_figure(folder: Path) -> str:
     top, left, side = _INSET
     places = axes.reshape(bands, 2, _COLUMNS).swapaxes(1, 2).reshape(-1, 2)
     for (whole, detail), (name, image) in zip(places, images.items(), strict=False):
-        show_ct(whole, image, _WINDOW, f"{name}\n{_quality(normal_dose, image, scale.slope)}")
+        show_ct(whole, image, _WINDOW, f"{name}\n{_quality(normal_dose, image)}")
         whole.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor="white", linewidth=0.8))
         show_ct(detail, image[top : top + side, left : left + side], _WINDOW, "")
     about = (
@@ -55,8 +57,9 @@ def example_figure(folder: Path) -> str:
     return save_figure(figure, folder, "pretrained", about)
 
 
-def _quality(truth: np.ndarray, image: np.ndarray, slope: float) -> str:
+def _quality(truth: np.ndarray, image: np.ndarray) -> str:
+    """Of images in HU, in the range of LoDoPaB-CT, as in the tables."""
     if image is truth:
         return " "
-    truth, image = truth / slope, image / slope
+    truth, image = (HuScale(HU_SLOPE, HU_INTERCEPT).to_values(one) for one in (truth, image))
     return f"{metrics.psnr(truth, image):.2f} dB, SSIM {metrics.ssim(truth, image):.3f}"

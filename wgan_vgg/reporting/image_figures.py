@@ -77,7 +77,8 @@ def differences(samples: Samples, results: Results, folder: Path) -> str:
     images = _in_hu(samples, results, results["sample_baseline"])
     truth = images.pop(TRUTH)
     if results["data"]["settings"]["rescale_low_dose"]:
-        del images[NOISY]  # it has no HU
+        without_hu = (NOISY, results["sample_baseline"])  # the input, and what is made of it
+        images = {name: image for name, image in images.items() if name not in without_hu}
     errors = {name: image - truth for name, image in images.items()}
     strongest = max(np.quantile(np.abs(error), 0.99) for name, error in errors.items() if name != NOISY)
     limit = max(_ERROR_STEP, _ERROR_STEP * np.ceil(strongest / _ERROR_STEP))

@@ -31,6 +31,8 @@ class SeedOutcome(TypedDict):
     psnr: Score
     ssim: Score
     collapsed: bool
+    step: int | None  # the last one; None without training
+    behind_input_since: int | None  # since when it is worse than its input
 
 
 class Published(TypedDict):

@@ -78,6 +78,8 @@ def _images(results: Results, rows: Sequence[Row]) -> dict[str, Any]:
         "names": [[row["patient_id"], int(row["slice_index"])] for row in rows if row["method"] == NOISY],
         "columns": [list(column) for column in columns.values()],
         "models": list(results["models"]),
+        "methods": list(results["evaluation"]["methods"]),  # in order, which an object's keys do not keep
+        "reference": NOISY,
         "values": {
             method: [[_number(row.get(name)) for name in columns] for row in rows if row["method"] == method]
             for method in results["evaluation"]["methods"]

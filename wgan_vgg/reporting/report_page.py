@@ -85,10 +85,11 @@ def headline(results: Results) -> Headline:
     means = results["evaluation"]["statistics"]["means"]  # the table's
     known = {name: of_method["psnr"]["mean"] for name, of_method in means.items()}
     psnr = {name: mean for name, mean in known.items() if mean is not None}
+    networks = [name for name in psnr if name not in (NOISY, *results["evaluation"]["baselines"])]
     kinds = {
         "Noisy input": NOISY,
         "Best baseline": results["sample_baseline"],  # best in tuning: the one that figures and table compare with
-        "Best model": max(results["models"], key=lambda name: psnr[name]),
+        "Best model": max(networks, key=lambda name: psnr[name]),
     }
     tiles: list[Tile] = [
         {
@@ -101,7 +102,7 @@ def headline(results: Results) -> Headline:
         for kind, name in kinds.items()
         if name is not None
     ]
-    below = [name for name in results["models"] if psnr[name] < psnr[NOISY]]
+    below = [name for name in networks if psnr[name] < psnr[NOISY]]
     collapsed = [name for name, model in results["models"].items() if model["collapsed"]]
     found = {"Below the noisy input in PSNR": below, "Collapsed, the output is black": collapsed}
     return {"tiles": tiles, "problems": [f"{text}: {', '.join(names)}." for text, names in found.items() if names]}

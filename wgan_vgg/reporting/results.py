@@ -1,12 +1,13 @@
 """What evaluated runs say together: the content of results.json, of every table, figure and page."""
 
 import csv
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_prep.json_types import UNKNOWN
 from data_prep.noise_models import NOISES
-from wgan_vgg.config import MODELS, Config
+from wgan_vgg.config import MODELS, Config, nested
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.json_types import EvaluatedData, Row, Score, Summary
 from wgan_vgg.evaluation.metrics import NOISY
@@ -38,12 +39,19 @@ def find_runs(workdir: Path, split: str) -> dict[str, list[RunDir]]:
     else:
         names = [name for name in MODELS if place.seeds_of(name)]
     found = [place.seeds_of(name) for name in names] or [[RunDir(workdir)]]
-    for run in (run for of_seeds in found for run in of_seeds):
-        if not run.eval_json(split).is_file():
+    for name, of_seeds in zip(names, found, strict=False):
+        if not of_seeds:
             raise InputError(
-                f"workdir {run.path}: its {split} split was not evaluated; evaluate it with experiments.evaluate"
+                f"workdir {workdir}: the runs of {name} are gone; reproduce it again, which makes them anew"
             )
-    return {read_json(of_seeds[0].eval_json(split))["model"]: of_seeds for of_seeds in found}
+    evaluated = [[*itertools.takewhile(lambda run: run.eval_json(split).is_file(), of_seeds)] for of_seeds in found]
+    for of_seeds, first_of_them in zip(evaluated, found, strict=True):
+        if not of_seeds:
+            raise InputError(
+                f"workdir {first_of_them[0].path}: its {split} split was not evaluated; evaluate it with "
+                "experiments.evaluate"
+            )
+    return {read_json(of_seeds[0].eval_json(split))["model"]: of_seeds for of_seeds in evaluated}
 
 
 def collect(runs: Runs, split: str) -> Results:
@@ -53,12 +61,14 @@ def collect(runs: Runs, split: str) -> Results:
       InputError: an evaluation is of an older version, or of other data than the others.
     """
     summaries = _read(runs, split)
-    _check_alike(runs, summaries, split, next(iter(summaries.values()))[0])
     configs = [run.load_config() for of_seeds in runs.values() for run in of_seeds if run.config.is_file()]
-    config = next(iter(configs), Config())
+    first = next(iter(summaries.values()))[0]
+    # The seed is the run's; all else is as the evaluations were made, which may be later than the run.
+    _check_alike(runs, summaries, split, first)
+    as_evaluated = nested.flatten_dict({"evaluation": first["settings"]})
+    config = nested.override(next(iter(configs), Config()), as_evaluated)
     firsts = {name: of_seeds[0] for name, of_seeds in summaries.items()}
     samples = {method: values for summary in firsts.values() for method, values in summary["sample"]["methods"].items()}
-    first = next(iter(firsts.values()))
     data, evaluation = first["data"], combined(summaries, config)
     doses, missing = _at_every_dose(runs, split, first, config)
     weights = [vgg.describe_weights(one.vgg) for one in configs if one.spec.uses_vgg]
@@ -126,7 +136,7 @@ def _check_alike(runs: Runs, summaries: Summaries, split: str, first: Summary) -
 
 def _compared(summary: Summary) -> tuple[object, ...]:
     """What must be the same in evaluations that are compared."""
-    return summary["data"], summary["settings"], summary["perceptual"]
+    return tuple(summary[key] for key in ("data", "settings", "perceptual", "baselines", "missing_baselines"))  # type: ignore[literal-required]
 
 
 def image_rows(runs: Runs, split: str) -> list[Row]:
@@ -158,7 +168,7 @@ _NOISE_VARIANTS = {"shared_noise_field": "one field for all", "rescale_low_dose"
 
 
 def _warnings(runs: Runs, summaries: Summaries, data: EvaluatedData) -> list[str]:
-    warnings = []
+    warnings = [*_not_drawn(summaries)]
     if data["patients_in_both"] == UNKNOWN:
         warnings.append("the patients are unknown (no patient_ids_rand_*.csv); a patient may be in training and test")
     elif data["patients_in_both"]:
@@ -166,10 +176,23 @@ def _warnings(runs: Runs, summaries: Summaries, data: EvaluatedData) -> list[str
     most = max(map(len, runs.values()))
     for name, of_seeds in runs.items():
         if len(of_seeds) < most:
-            warnings.append(f"{name} has {len(of_seeds)} of {most} seeds; it is compared over those that both have")
+            warnings.append(
+                f"{name} has {len(of_seeds)} of {most} seeds; models are compared over the seeds that both have, if "
+                "these are two or more"
+            )
         for run, summary in zip(of_seeds, summaries[name], strict=True):
             of_seed = f"{name} (seed {run.load_config().seed})" if len(of_seeds) > 1 else name
             warnings += _warnings_of_run(of_seed, run.rows(), summary["step"])
+    return warnings
+
+
+def _not_drawn(summaries: Summaries) -> list[str]:
+    """What stands in the tables alone: models that were evaluated with another one."""
+    warnings = []
+    for name, (first, *_) in summaries.items():
+        others = [other for other in first["methods"] if other not in (name, *first["beside"])]
+        if others := [other for other in others if not other.startswith(f"{name}-")]:
+            warnings.append(f"the figures show {name}, not {', '.join(others)}, which stand in the tables alone")
     return warnings
 
 
@@ -212,4 +235,6 @@ def _of_seed(run: RunDir, means: Mapping[str, Score]) -> SeedOutcome:
         "psnr": means["psnr"],
         "ssim": means["ssim"],
         "collapsed": bool(rows and rows[-1]["collapsed"]),
+        "step": rows[-1]["step"] if rows else None,
+        "behind_input_since": rows[-1].get("behind_input_since") if rows else None,
     }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import textwrap
+import zlib
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -44,6 +45,7 @@ _BASELINES = [  # in the registry's order
     ("#ad2d4a", ">"),
 ]
 _OTHER = ("#56B4E9", "*")  # Okabe and Ito's last: a third-party method
+_VERSIONS = "*P8Xh<>"  # markers of a model's versions, such as wgan-vgg-lodopab, which have its colour
 
 # Inches. The page shows figures at their own size, an inch being 96 of its pixels: two half ones side by side fill it.
 FULL, HALF = 12.2, 5.9
@@ -92,9 +94,19 @@ def method_style(name: str, baselines: Collection[str]) -> dict[str, Any]:
     if name == TRUTH:
         return {"color": INK, "marker": "", "linestyle": "-"}
     of_baselines = dict(zip(BASELINES, _BASELINES, strict=False))
-    color, marker = (of_baselines if name in baselines else _MODELS).get(name, _OTHER)
+    color, marker = of_baselines.get(name, _OTHER) if name in baselines else _of_network(name)
     line = ":" if name == NOISY else "--" if name in baselines else "-"
     return {"color": color, "marker": marker, "linestyle": line}
+
+
+def _of_network(name: str) -> tuple[str, str]:
+    """Colour and marker of what is no baseline."""
+    if name in _MODELS:
+        return _MODELS[name]
+    models = [model for model in _MODELS if name.startswith(f"{model}-")]
+    if not models:
+        return _OTHER
+    return _MODELS[max(models, key=len)][0], _VERSIONS[zlib.crc32(name.encode()) % len(_VERSIONS)]
 
 
 def show_ct(axes: Axes, image_hu: np.ndarray, window: Window, title: str) -> None:

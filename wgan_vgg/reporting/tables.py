@@ -95,7 +95,7 @@ def sections(results: Results) -> dict[str, str]:
     if len(results["seeds"]) > 1:
         parts[SEEDS] = [
             seeds_table(results),
-            "PSNR in dB and SSIM, means over the images. Figures show the first seed.",
+            "PSNR in dB and SSIM, means over the images. Figures of slices, losses and training show the first seed.",
         ]
     return {heading: "\n\n".join(body) for heading, body in parts.items()}
 
@@ -203,11 +203,12 @@ def _gain(psnr: Score, noisy: Score) -> str:
 
 
 def _status(model: ModelOutcome) -> str:
-    last, began = model["last_epoch"] or {}, model["init_from"]
+    began = model["init_from"]
     remarks = ["**collapsed**"] if model["collapsed"] else []
-    behind = last.get("behind_input_since")
-    if behind is not None and not remarks:
-        remarks.append(f"**worse than its input** since step {behind} of {last['step']}")
+    for one in model["by_seed"]:
+        if one["behind_input_since"] is not None and not one["collapsed"]:
+            of_seed = f" (seed {one['seed']})" if len(model["by_seed"]) > 1 else ""
+            remarks.append(f"**worse than its input** since step {one['behind_input_since']} of {one['step']}{of_seed}")
     if began:
         step = "" if began["step"] is None else f" at step {began['step']}"
         remarks.append(f"began with {Path(began['source']).name}{step}")

@@ -25,17 +25,28 @@ class Relative:
     begins_with: str | None = None
 
 
-FIRST, *_OTHERS = GENERATORS
+FIRST = next(iter(GENERATORS))
 _GENTLE: dict[str, object] = {"optimizer.generator_lr": 1e-4}
 RELATIVES = {
-    FIRST: Relative("generator-mse"),
-    **{name: Relative("generator-mse", {"generator.name": name}) for name in _OTHERS},
+    **{name: Relative("generator-mse", {"generator.name": name}) for name in GENERATORS},
     # Its sigmoid went black at the rate of the others.
     "dcgan": Relative("generator-mse", {"generator.name": "dcgan"} | _GENTLE),
     # As long as one row may train, a critic from random weights teaches a generator from random weights nothing.
     **{name: Relative(name, _GENTLE, FIRST) for name in ("generator-vgg", "wgan-vgg", "wgan", "wgan-mse")},
     **{name: Relative(name) for name in ("unpaired-kl", "unpaired-wasserstein")},
 }
+
+
+# What rows differ in, or `with_steps` decides.
+_DECIDED = {"training.init_from", "training.steps", "training.epochs", "training.evaluation_steps"}
+_DECIDED |= {key for row in RELATIVES.values() for key in row.overrides}
+
+
+def check_given(given: Collection[str]) -> None:
+    """Raises InputError where a given key of the config is one that the rows decide."""
+    for key in given:
+        if key in _DECIDED:
+            raise InputError(f"{key}: not used with --study=relatives, whose rows decide it; leave it out")
 
 
 def check_rows(names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from data_prep.progress import Progress, prefixed, silent
 from wgan_vgg.checkpoint_reader import newest_step
 from wgan_vgg.config import MODELS, Config, for_model, nested, override
 from wgan_vgg.errors import InputError
-from wgan_vgg.evaluation import methods
+from wgan_vgg.evaluation import baselines, methods
 from wgan_vgg.evaluation.evaluate import evaluate
 from wgan_vgg.exporters.export import export_saved_model, exported_step
 from wgan_vgg.files import read_json, write_json
@@ -103,7 +103,8 @@ def reproduce(
                 if exported_step(folder) != newest_step(run):
                     export_saved_model(run, folder, overwrite=True, weights=weights)
     results = collect(runs, SPLIT)
-    if not (place.results_json.exists() and read_json(place.results_json) == results):
+    whole = place.results_json.exists() and place.results_md.exists() and place.report_html.exists()
+    if not (whole and read_json(place.results_json) == results):
         write_report(place, runs, results, SPLIT)
         write_json(place.results_json, results)  # last: it says that the rest is there
     return results
@@ -164,8 +165,12 @@ def _is_evaluated(run: RunDir, results: RunDir, config: Config, split: str) -> b
     if not results.eval_json(split).exists():
         return False
     summary = read_json(results.eval_json(split))
-    settings = nested.to_dict(config.evaluation)
-    return summary["step"] == newest_step(run) and summary.get("settings") == settings
+    wanted = {
+        "step": newest_step(run),
+        "settings": nested.to_dict(config.evaluation),
+        "missing_baselines": baselines.missing(config.evaluation.baselines),
+    }
+    return all(summary.get(key) == value for key, value in wanted.items())
 
 
 def check_seeds(seeds: int) -> None:
@@ -202,5 +207,5 @@ def _model_config(
         logger.warning(
             "training.init_from=%s: not trained before %s, which begins with random weights", init_from, name
         )
-    begins_with = str(place.model(init_from, repetition).path) if init_from in before else None
+    begins_with = str(place.model(init_from, repetition).path.resolve()) if init_from in before else None
     return override(config, {"training.init_from": begins_with})

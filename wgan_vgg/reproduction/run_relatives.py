@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from data_prep.progress import Progress, prefixed, silent
 from wgan_vgg.config import Config, nested
@@ -16,7 +17,7 @@ from wgan_vgg.reporting.combined import combined
 from wgan_vgg.reporting.json_types import Relatives, RelativesRow
 from wgan_vgg.reporting.relatives_tables import relatives_markdown
 from wgan_vgg.reporting.results import describe_data
-from wgan_vgg.reproduction.relatives import RELATIVES, check_rows, row_config, with_steps
+from wgan_vgg.reproduction.relatives import RELATIVES, check_given, check_rows, row_config, with_steps
 from wgan_vgg.reproduction.reproduce import SPLIT, check_seeds
 from wgan_vgg.reproduction.row_costs import RowCosts, measure
 from wgan_vgg.run_dir import RelativesDir, RunDir
@@ -58,6 +59,7 @@ def run_relatives(
     """
     check_seeds(seeds)
     check_rows(names)
+    check_given(given)
     if not 0 < row_seconds < math.inf:
         raise InputError(
             f"row_seconds={row_seconds:g}: must be above 0, and finite, the seconds of each row's training"
@@ -104,14 +106,15 @@ def run_relatives(
 def _costs(
     configs: Mapping[str, Config], data: DataSet, place: RelativesDir, progress: Progress
 ) -> dict[str, RowCosts]:
-    """What each row costs here, measured once."""
-    costs: dict[str, RowCosts] = read_json(place.costs) if place.costs.exists() else {}
+    """What each row costs here, measured once for a config and data."""
+    kept: dict[str, Any] = read_json(place.costs) if place.costs.exists() else {}
     for number, (name, config) in enumerate(configs.items(), start=1):
-        if name not in costs:
-            costs[name] = measure(config, data)
-            write_json(place.costs, costs)
+        key = [nested.to_dict(config), data.fingerprint]
+        if kept.get(name, {}).get("key") != key:
+            kept[name] = {"key": key, "costs": measure(config, data)}
+            write_json(place.costs, kept)
         progress("time a step of each row", number, len(configs))
-    return costs
+    return {name: kept[name]["costs"] for name in configs}
 
 
 def _train(config: Config, data: DataSet, run: RunDir, progress: Progress) -> str:

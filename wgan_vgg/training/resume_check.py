@@ -1,6 +1,7 @@
 """Resume compatibility: whether a run may continue with a config and data."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from wgan_vgg.config import Config, nested
@@ -17,7 +18,10 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
     stored = run.stored()
     old, new = dict(stored["config"]), nested.to_dict(config)
     known = nested.flatten(Config())  # a value that earlier versions did not have was what is now its default
-    found = nested.differences(known | nested.flatten_dict(old), new)
+    before = known | nested.flatten_dict(old)
+    if _same_place(before["training.init_from"], new["training"]["init_from"]):
+        before["training.init_from"] = new["training"]["init_from"]
+    found = nested.differences(before, new)
     lengths = [_length(old), _length(new)]
     free = [
         "evaluation.",
@@ -38,6 +42,11 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
             f"workdir {run.path}: holds a run with another config ({'; '.join(found)}); take another workdir, or the "
             "same values (only a longer training, the evaluation or input.memory_gb may differ)"
         )
+
+
+def _same_place(one: str | None, other: str | None) -> bool:
+    """Whether two paths, from here, are two spellings of one."""
+    return one is not None and other is not None and Path(one).resolve() == Path(other).resolve()
 
 
 def _length(config: Mapping[str, Any]) -> tuple[str, int]:

@@ -9,9 +9,9 @@ function tableColumns() {
 
 // A row: patient, slice, method, its metrics, the gain over the noisy input, and the image's position in the split.
 function tableRows() {
-  const { names, values } = DATA.images;
-  const noisy = Object.values(values)[0];
-  const methods = table.method === ALL ? Object.keys(values) : [table.method];
+  const { names, values, reference } = DATA.images;
+  const noisy = values[reference];
+  const methods = table.method === ALL ? DATA.images.methods : [table.method];
   return methods.flatMap((method) => values[method].map((metrics, i) => {
     const known = metrics[0] !== null && noisy[i][0] !== null;
     return { cells: [...names[i], method, ...metrics, known ? metrics[0] - noisy[i][0] : null], position: i };
@@ -84,7 +84,7 @@ function sortBy(column) {
 }
 
 function startTable() {
-  const names = [ALL, ...Object.keys(DATA.images.values)];
+  const names = [ALL, ...DATA.images.methods];
   byId("method").replaceChildren(...names.map((name) => new Option(name, name)));
   table.method = DATA.images.models.at(-1);
   byId("method").value = table.method;
