@@ -153,3 +153,13 @@ def test_networks_of_unequal_seeds_are_compared_over_those_that_both_have():
     assert result["between_networks"]["b"]["a"]["mean"] == pytest.approx(0.5)
     assert set(result["between_networks"]) == {"a", "b"}, "a single training says nothing of another"
     assert set(result["between_networks"]["a"]) == {"b"}
+
+
+def test_networks_are_compared_with_baselines_in_rmse_too():
+    values = {
+        name: [{"psnr": by_patient(*range(6)), "rmse_hu": by_patient(*(np.arange(6.0) + level))}]
+        for name, level in (("noisy", 9.0), ("tv", 3.0), ("a", 1.0))
+    }
+    result = summarize(values, "noisy", {"tv": {"psnr": 30.0}}, patients=6, **SETTINGS)
+    less = {name: pytest.approx(-2.0) for name in ("mean", "low", "high")}
+    assert result["further_against_baselines"] == {"rmse_hu": {"tv": {"a": less}}}

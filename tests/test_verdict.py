@@ -24,7 +24,13 @@ def evaluation(baselines=("tv", "bm3d"), missing=(), **networks):
         "repeats": None,
         "detectability": [],
         "missing_baselines": list(missing),
-        "statistics": {"patients": 12, "seeds": 1, "confidence": 0.95, "against_baselines": against},
+        "statistics": {
+            "patients": 12,
+            "seeds": 1,
+            "confidence": 0.95,
+            "against_baselines": against,
+            "further_against_baselines": {},
+        },
     }
 
 
@@ -33,6 +39,19 @@ def test_each_network_stands_under_what_the_intervals_say():
     assert "paired over 12 patients, by 95% intervals of the difference: Beats every baseline: a." in text
     assert "Loses to bm3d: c. Loses to every baseline: b, e. Not distinguishable from bm3d: d." in text
     assert "No network" not in text
+
+
+def test_who_wins_in_psnr_may_not_in_ssim_and_rmse():
+    found = evaluation(a=(BEATS, BEATS), b=(BEATS, BEATS), c=(BEATS, LOSES))
+    less, more = {"a": LOSES, "b": LOSES, "c": LOSES}, {"a": BEATS, "b": OPEN, "c": BEATS}
+    further = {"ssim": {"tv": less | more, "bm3d": dict.fromkeys("abc", BEATS)}, "rmse_hu": {"tv": less, "bm3d": less}}
+    found["statistics"]["further_against_baselines"] = further
+    text = verdict(found)
+    assert "Beats every baseline: a, b. So in SSIM and RMSE, but for b (SSIM). Loses to bm3d: c." in text
+    further["rmse_hu"]["bm3d"] = more  # an RMSE above the baseline's is no win
+    assert " So in SSIM and RMSE, but for a (RMSE), b (SSIM, RMSE)." in verdict(found)
+    further |= {"ssim": {"tv": more | {"b": BEATS}}, "rmse_hu": {"tv": less}}
+    assert " So in SSIM and RMSE." in verdict(found)
 
 
 def test_one_beaten_baseline_is_not_every_one():

@@ -121,6 +121,7 @@ class Statistics(TypedDict):
     against_reference: dict[str, dict[str, float]]
     best_baseline: str | None
     against_baselines: dict[str, dict[str, Estimate | None]]
+    further_against_baselines: NotRequired[dict[str, dict[str, dict[str, Estimate | None]]]]  # not of older versions
     against_best: dict[str, float]
     between_networks: dict[str, dict[str, Estimate | None]]
 

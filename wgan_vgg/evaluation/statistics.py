@@ -9,6 +9,7 @@ from wgan_vgg.evaluation.bootstrap import hierarchical_interval
 from wgan_vgg.evaluation.json_types import Estimate, Means, Score, Statistics, Tuned
 
 MIN_PATIENTS = 6  # fewer, and not even a difference of one sign in all of them has p < .05 (6: 2/64)
+FURTHER = ("ssim", "rmse_hu")  # in which networks are compared with the baselines, beside PSNR
 TOO_FEW = "too few patients"
 UNKNOWN = "patients unknown"
 
@@ -128,7 +129,8 @@ def summarize(
       `seeds`: how many networks there are of each model. `means`: by method and metric: mean over seeds and patients,
       `low`, `high` or None. `against_reference`: by metric and method, p-values after Holm's correction; of several
       seeds the test is of each patient's mean over them. `best_baseline`: its name or None. `against_baselines`: by
-      baseline and network, the difference of PSNR in dB, network minus baseline, as mean, `low` and `high`.
+      baseline and network, the difference of PSNR in dB, network minus baseline, as mean, `low` and `high`;
+      `further_against_baselines`: the same of FURTHER, by metric.
       `against_best`: by network, p-values of the difference to the best baseline after Holm's correction.
       `between_networks`: as `against_baselines`, other networks in the baselines' place; empty for one seed. `no_test`
       says why there are none.
@@ -152,11 +154,11 @@ def summarize(
         of_other = averaged(scores(other, metric))
         return _corrected({name: averaged(scores(name, metric)) for name in names}, of_other)
 
-    def differences(names: Sequence[str], other: str) -> dict[str, Estimate | None]:
-        against, others = scores(other, "psnr"), [name for name in names if name != other]
+    def differences(names: Sequence[str], other: str, metric: str = "psnr") -> dict[str, Estimate | None]:
+        against, others = scores(other, metric), [name for name in names if name != other]
         return {
             name: paired_difference(
-                scores(name, "psnr"), against, seed=seed, confidence=confidence, resamples=resamples
+                scores(name, metric), against, seed=seed, confidence=confidence, resamples=resamples
             )
             for name in others
         }
@@ -174,6 +176,11 @@ def summarize(
         else {metric: tests([name for name in methods if name != reference], metric, reference) for metric in metrics},
         "best_baseline": best,
         "against_baselines": {baseline: differences(networks, baseline) for baseline in baselines},
+        "further_against_baselines": {
+            metric: {baseline: differences(networks, baseline, metric) for baseline in baselines}
+            for metric in FURTHER
+            if metric in metrics
+        },
         "against_best": tests(networks, "psnr", best) if best in baselines and not no_test else {},
         "between_networks": {name: differences(several, name) for name in several} if resampled else {},
     }

@@ -1,6 +1,6 @@
 """The result of the comparison with the baselines, in words: who beats all of them, and who loses to which."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from wgan_vgg.evaluation.json_types import Estimate, Evaluation
 from wgan_vgg.reporting.lesion_tables import detectability_verdict
@@ -27,7 +27,10 @@ def verdict(evaluation: Evaluation) -> str:
         outcome = _outcome({baseline: of_networks[network] for baseline, of_networks in compared.items()})
         outcomes.setdefault(outcome, []).append(network)
     statistics = evaluation["statistics"]
-    found = " ".join(f"{outcome}: {', '.join(outcomes[outcome])}." for outcome in sorted(outcomes))
+    further = {_BEATS_ALL: _further(statistics.get("further_against_baselines", {}), outcomes.get(_BEATS_ALL, []))}
+    found = " ".join(
+        f"{outcome}: {', '.join(outcomes[outcome])}.{further.get(outcome, '')}" for outcome in sorted(outcomes)
+    )
     none = "" if _BEATS_ALL in outcomes else " No network beats every baseline."
     seen = detectability_verdict(evaluation)
     seen = f" {seen}" if seen else ""
@@ -36,6 +39,23 @@ def verdict(evaluation: Evaluation) -> str:
         f"In PSNR against the tuned baselines, paired over {statistics['patients']} patients{seeds}, by "
         f"{statistics['confidence']:.0%} intervals of the difference:{none} {found}{left_out}{seen}"
     )
+
+
+def _further(compared: Mapping[str, Mapping[str, Mapping[str, Estimate | None]]], winners: Sequence[str]) -> str:
+    """Of those that beat every baseline in PSNR, which do so in SSIM and in RMSE, where less is better."""
+
+    def beats(network: str, metric: str) -> bool:
+        ends = [of_networks[network] for of_networks in compared[metric].values()]
+        if metric == "rmse_hu":
+            return all(one is not None and one["high"] is not None and one["high"] < 0 for one in ends)
+        return all(one is not None and one["low"] is not None and one["low"] > 0 for one in ends)
+
+    if not (winners and compared):
+        return ""
+    labels = {"ssim": "SSIM", "rmse_hu": "RMSE"}
+    missed = {one: [labels[metric] for metric in compared if not beats(one, metric)] for one in winners}
+    but = ", ".join(f"{network} ({', '.join(metrics)})" for network, metrics in missed.items() if metrics)
+    return f" So in {' and '.join(labels[metric] for metric in compared)}{f', but for {but}' if but else ''}."
 
 
 def _outcome(differences: Mapping[str, Estimate | None]) -> str:
