@@ -47,11 +47,11 @@ def test_who_wins_in_psnr_may_not_in_ssim_and_rmse():
     further = {"ssim": {"tv": less | more, "bm3d": dict.fromkeys("abc", BEATS)}, "rmse_hu": {"tv": less, "bm3d": less}}
     found["statistics"]["further_against_baselines"] = further
     text = verdict(found)
-    assert "Beats every baseline: a, b. So in SSIM and RMSE, but for b (SSIM). Loses to bm3d: c." in text
+    assert "Beats every baseline: a, b. The same in SSIM and RMSE, but for b (SSIM). Loses to bm3d: c." in text
     further["rmse_hu"]["bm3d"] = more  # an RMSE above the baseline's is no win
-    assert " So in SSIM and RMSE, but for a (RMSE), b (SSIM, RMSE)." in verdict(found)
+    assert " The same in SSIM and RMSE, but for a (RMSE), b (SSIM, RMSE)." in verdict(found)
     further |= {"ssim": {"tv": more | {"b": BEATS}}, "rmse_hu": {"tv": less}}
-    assert " So in SSIM and RMSE." in verdict(found)
+    assert " The same in SSIM and RMSE." in verdict(found)
 
 
 def test_one_beaten_baseline_is_not_every_one():

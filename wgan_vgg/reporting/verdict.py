@@ -55,7 +55,7 @@ def _further(compared: Mapping[str, Mapping[str, Mapping[str, Estimate | None]]]
     labels = {"ssim": "SSIM", "rmse_hu": "RMSE"}
     missed = {one: [labels[metric] for metric in compared if not beats(one, metric)] for one in winners}
     but = ", ".join(f"{network} ({', '.join(metrics)})" for network, metrics in missed.items() if metrics)
-    return f" So in {' and '.join(labels[metric] for metric in compared)}{f', but for {but}' if but else ''}."
+    return f" The same in {' and '.join(labels[metric] for metric in compared)}{f', but for {but}' if but else ''}."
 
 
 def _outcome(differences: Mapping[str, Estimate | None]) -> str:
