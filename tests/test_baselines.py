@@ -203,7 +203,7 @@ def test_perceptual_distance_is_of_the_named_layer_and_weights():
 class Brightness:
     """Stands in for VGG: its one feature is the image."""
 
-    description = "brightness"
+    description = identity = "brightness"
 
     def features(self, images):
         return images

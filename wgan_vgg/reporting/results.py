@@ -115,7 +115,8 @@ def _at_every_dose(runs: Runs, split: str, first: Summary, config: Config) -> tu
     for other, photons in sorted(by_dose.items(), key=lambda item: item[1]):
         if all(run.eval_json(other).is_file() for of_seeds in runs.values() for run in of_seeds):
             summaries = _read(runs, other)
-            _check_alike(runs, summaries, other, first)
+            tuned = next(iter(summaries.values()))[0]["baselines"]  # for this dose
+            _check_alike(runs, summaries, other, {**first, "baselines": tuned})
             doses.append(dose_tables.of_dose(photons, combined(summaries, config)))
         else:
             missing.append(f"split {other} was not evaluated of every model; evaluate them with experiments.evaluate")
