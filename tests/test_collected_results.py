@@ -22,10 +22,10 @@ def change(run, **values):
     write_json(run.eval_json("test"), read_json(run.eval_json("test")) | values)
 
 
-@pytest.mark.parametrize("key", ["missing_baselines", "perceptual", "settings"])
+@pytest.mark.parametrize("key", ["baselines", "missing_baselines", "perceptual", "settings"])
 def test_evaluations_beside_other_baselines_weights_or_settings_are_not_combined(place, key):
-    run = place.model("wgan-mse", 0)
-    change(run, **{key: {"missing_baselines": ["bm3d"], "perceptual": "others", "settings": {}}[key]})
+    other = {"baselines": {"bm3d": {}}, "missing_baselines": ["bm3d"], "perceptual": "others", "settings": {}}
+    change(place.model("wgan-mse", 0), **{key: other[key]})
     with pytest.raises(InputError, match="evaluated on other data or with other settings than the others"):
         collect(find_runs(place.path, "test"), "test")
 

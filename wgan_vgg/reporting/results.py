@@ -28,6 +28,8 @@ _IDENTITY = ("patient_id", "slice_index", "source", "method")
 def find_runs(workdir: Path, split: str) -> dict[str, list[RunDir]]:
     """The evaluated runs of a run directory (one) or of a reproduction (one for each model and seed).
 
+    Of a model's seeds those from the first one that is not evaluated yet are left out.
+
     Raises:
       InputError: there is none, or one that `split` was not evaluated of.
     """
@@ -44,13 +46,12 @@ def find_runs(workdir: Path, split: str) -> dict[str, list[RunDir]]:
             raise InputError(
                 f"workdir {workdir}: the runs of {name} are gone; reproduce it again, which makes them anew"
             )
-    evaluated = [[*itertools.takewhile(lambda run: run.eval_json(split).is_file(), of_seeds)] for of_seeds in found]
-    for of_seeds, first_of_them in zip(evaluated, found, strict=True):
-        if not of_seeds:
+    for first, *_ in found:
+        if not first.eval_json(split).is_file():
             raise InputError(
-                f"workdir {first_of_them[0].path}: its {split} split was not evaluated; evaluate it with "
-                "experiments.evaluate"
+                f"workdir {first.path}: its {split} split was not evaluated; evaluate it with experiments.evaluate"
             )
+    evaluated = [[*itertools.takewhile(lambda run: run.eval_json(split).is_file(), of_seeds)] for of_seeds in found]
     return {read_json(of_seeds[0].eval_json(split))["model"]: of_seeds for of_seeds in evaluated}
 
 
@@ -63,8 +64,8 @@ def collect(runs: Runs, split: str) -> Results:
     summaries = _read(runs, split)
     configs = [run.load_config() for of_seeds in runs.values() for run in of_seeds if run.config.is_file()]
     first = next(iter(summaries.values()))[0]
-    # The seed is the run's; all else is as the evaluations were made, which may be later than the run.
     _check_alike(runs, summaries, split, first)
+    # The seed is the run's; all else is as the evaluations were made, which may be later than the run.
     as_evaluated = nested.flatten_dict({"evaluation": first["settings"]})
     config = nested.override(next(iter(configs), Config()), as_evaluated)
     firsts = {name: of_seeds[0] for name, of_seeds in summaries.items()}
@@ -115,8 +116,7 @@ def _at_every_dose(runs: Runs, split: str, first: Summary, config: Config) -> tu
     for other, photons in sorted(by_dose.items(), key=lambda item: item[1]):
         if all(run.eval_json(other).is_file() for of_seeds in runs.values() for run in of_seeds):
             summaries = _read(runs, other)
-            tuned = next(iter(summaries.values()))[0]["baselines"]  # for this dose
-            _check_alike(runs, summaries, other, {**first, "baselines": tuned})
+            _check_alike(runs, summaries, other, first)
             doses.append(dose_tables.of_dose(photons, combined(summaries, config)))
         else:
             missing.append(f"split {other} was not evaluated of every model; evaluate them with experiments.evaluate")
@@ -136,8 +136,9 @@ def _check_alike(runs: Runs, summaries: Summaries, split: str, first: Summary) -
 
 
 def _compared(summary: Summary) -> tuple[object, ...]:
-    """What must be the same in evaluations that are compared."""
-    return tuple(summary[key] for key in ("data", "settings", "perceptual", "baselines", "missing_baselines"))  # type: ignore[literal-required]
+    """What must be the same in evaluations that are compared; of the baselines which, since each dose tunes its own."""
+    names = list(summary["baselines"])
+    return summary["data"], summary["settings"], summary["perceptual"], names, summary["missing_baselines"]
 
 
 def image_rows(runs: Runs, split: str) -> list[Row]:
