@@ -6,7 +6,7 @@ import json
 import matplotlib.image
 import numpy as np
 import pytest
-from conftest import PREPARE, records, smooth_images, write_part
+from conftest import PREPARE, records, write_bodies
 from deployed import identity_run
 from training_runs import files_with_times
 
@@ -173,15 +173,8 @@ def test_a_model_of_several_doses_expects_the_noise_of_each(sweep):
 
 @pytest.fixture(scope="module")
 def bodies(tmp_path_factory):
-    """Records at three doses of bodies that are even enough for lesions; 8 test slices of 4 patients."""
-    folder = tmp_path_factory.mktemp("bodies")
-    y, x = np.mgrid[:40, :40] / 40 - 0.4875
-    body = np.where(np.hypot(x, y) < 0.42, 0.25, 0.0) + smooth_images(8, 40, 0) * 0.02
-    for part in ("train", "test"):
-        first = 0 if part == "train" else 10
-        write_part(folder / "hdf5", part, body.astype(np.float32), ids=[first + i % 4 for i in range(8)])
-    prepare_lodopab(folder / "hdf5", folder / "records", dataclasses.replace(SWEEP, validation_parts=()), seed=0)
-    return folder / "records"
+    """At three doses."""
+    return write_bodies(tmp_path_factory.mktemp("bodies"), SWEEP)
 
 
 LESION = "4 mm, 900 HU"

@@ -4,9 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import PREPARE, smooth_images, write_part
+from conftest import PREPARE, write_bodies
 
-from data_prep.prepare import prepare_lodopab
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation import lesions, observers, repeats
 from wgan_vgg.evaluation.image_measures import Scale
@@ -23,15 +22,8 @@ FEW = {
 
 @pytest.fixture(scope="module")
 def bodies(tmp_path_factory):
-    """Records of bodies that are even enough for lesions, with gaussian noise."""
-    folder = tmp_path_factory.mktemp("bodies")
-    y, x = np.mgrid[:40, :40] / 40 - 0.4875
-    body = np.where(np.hypot(x, y) < 0.42, 0.25, 0.0) + smooth_images(8, 40, 0) * 0.02
-    for part in ("train", "test"):
-        first = 0 if part == "train" else 10
-        write_part(folder / "hdf5", part, body.astype(np.float32), ids=[first + i % 4 for i in range(8)])
-    prepare_lodopab(folder / "hdf5", folder / "records", dataclasses.replace(PREPARE, validation_parts=()), seed=0)
-    return folder / "records"
+    """With gaussian noise."""
+    return write_bodies(tmp_path_factory.mktemp("bodies"), PREPARE)
 
 
 def scanned(lesion=0.0, count=8, side=64):
