@@ -196,8 +196,8 @@ def _patient_pairs(
                 else:
                     headers[role].append(header)
             if not headers[role]:
-                cause = errors[role][0] if errors[role] else f"its folder has no {' or '.join(SUFFIXES)} file"
-                raise InputError(f"patient {patient}: no readable {role} slice: {cause}; remove the patient or mend it")
+                none = f"its folder has no {' or '.join(SUFFIXES)} file; remove the patient or add them"
+                raise InputError(f"patient {patient}: no readable {role} slice: {next(iter(errors[role]), none)}")
             # TCIA's folders are one series each and named by PatientID; the challenge's ids differ by dose.
             if described and len({header.series_uid for header in headers[role]}) > 1:
                 raise InputError(f"patient {patient}: {series[role][0].parent} holds several series; keep one")

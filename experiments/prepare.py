@@ -147,8 +147,8 @@ def _options(values: flags.FlagValues) -> dict[str, Any]:
             if owner != values.source and values[name].present:
                 raise InputError(f"--{name}: goes with --source={owner}, not {values.source}")
     chosen = SOURCES.get(values.source)
-    given = {name: values[name].value for name in chosen.options} if chosen else {}
-    return given | {name: read_range(values, name) for name in given if name == "hu_window"}
+    options = {name: values[name].value for name in chosen.options} if chosen else {}
+    return options | ({"hu_window": read_range(values, "hu_window")} if "hu_window" in options else {})
 
 
 def _describe(manifest: Manifest) -> None:

@@ -88,12 +88,10 @@ def significant(value: float | None) -> str:
 
 _ABOUT_FURTHER = (
     "Here and below, but for texture and edges, means over images: above, every patient counts alike, however many "
-    "images "
-    "he has. Body: without the air and the couch around it, which are easy and up to half the image. dival's PSNR: "
-    "the data "
-    "range is the truth's own max - min, as in the LoDoPaB-CT challenge. MS-SSIM: SSIM at five scales (Wang et al. "
-    f"2003), of images from {SMALLEST_MULTISCALE}x{SMALLEST_MULTISCALE} pixels on. VIF: visual information fidelity, "
-    "pixel domain (Sheikh and Bovik 2006): the share of the truth's information that is left."
+    "images he has. Body: without the air and the couch around it, which are easy and up to half the image. dival's "
+    "PSNR: the data range is the truth's own max - min, as in the LoDoPaB-CT challenge. MS-SSIM: SSIM at five scales "
+    f"(Wang et al. 2003), of images from {SMALLEST_MULTISCALE}x{SMALLEST_MULTISCALE} pixels on. VIF: visual "
+    "information fidelity, pixel domain (Sheikh and Bovik 2006): the share of the truth's information that is left."
 )
 
 
@@ -112,11 +110,10 @@ def _about_fidelity(evaluation: Evaluation) -> str:
     return (
         "Bias and standard deviation in squares of tissue without a step, less a quadratic surface. Texture: share of "
         f"the noise power at other frequencies than the normal dose's, 0 to 1, over patients, {noise}; a dash where "
-        "the "
-        f"squares are below {SMALLEST_SIDE} pixels, and of images that were given, where other rows have two scans. "
-        f"VGG distance: mean squared difference of features, {distance}. The report's "
-        f"own definitions, over batches of {evaluation['report_batch_size']}: {BATCH_PSNR}, of the batch's MSE; "
-        f"{GLOBAL_SSIM}, one window over the batch, C1 = .01 and C2 = .03."
+        f"the squares are below {SMALLEST_SIDE} pixels, and of images that were given, where other rows have two "
+        f"scans. VGG distance: mean squared difference of features, {distance}. The report's own definitions, over "
+        f"batches of {evaluation['report_batch_size']}: {BATCH_PSNR}, of the batch's MSE; {GLOBAL_SSIM}, one window "
+        "over the batch, C1 = .01 and C2 = .03."
     )
 
 
