@@ -117,6 +117,19 @@ def test_texture_distance_sees_where_the_power_is_and_not_how_much():
     assert noise_texture.texture_distance(white, 0 * white) is None
 
 
+def test_noise_power_distance_sees_how_much_and_where():
+    def ring(power, at=3, rings=8):
+        return {"frequency": np.arange(1, rings + 1).tolist(), "power": [power * (n == at) for n in range(rings)]}
+
+    found = [noise_texture.noise_power_distance(ring(2.0), one) for one in (ring(2.0), ring(0.0), ring(4.0), ring(6.0))]
+    assert found == [0.0, 1.0, 1.0, 2.0]
+    # The ring of frequency 4 has its power at 8 instead: what is missing, and the same over a ring twice as long.
+    assert noise_texture.noise_power_distance(ring(2.0), ring(2.0, at=7)) == pytest.approx(1 + 2)
+    assert noise_texture.noise_power_distance(ring(2.0, rings=7), ring(2.0, rings=7)) is None, "squares of 15 pixels"
+    assert noise_texture.noise_power_distance(ring(0.0), ring(2.0)) is None
+    assert noise_texture.noise_power_distance(ring(2.0), None) is None
+
+
 def test_windows_clip_at_level_and_width():
     window = metrics.in_window(np.array([-200.0, -160.0, 40.0, 240.0, 900.0]), "soft_tissue")
     np.testing.assert_allclose(window, [0.0, 0.0, 0.5, 1.0, 1.0])

@@ -1,4 +1,4 @@
-"""Noise-power spectra, and how far one image's noise texture is from another's.
+"""Noise-power spectra, and how far one image's noise is from another's.
 
 The spectrum distinguishes a faithful image from a smooth one: a denoiser that blurs leaves noise of low frequency only,
 however small.
@@ -97,6 +97,21 @@ def texture_distance(truth: np.ndarray, image: np.ndarray) -> float | None:
             return None
         shares.append(power / power.sum())
     return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+def noise_power_distance(truth: NoisePower | None, image: NoisePower | None) -> float | None:
+    """How far one radial spectrum is from the truth's, strength and texture together, as a share of the truth's power.
+
+    The absolute differences of the rings, each times its frequency (a ring is as long as its frequency is high), over
+    the truth's power; corners beyond the Nyquist frequency are left out. 0 is the truth; an image without noise has 1,
+    and so has one of twice the truth's power. None where a spectrum is missing, or its squares are below SMALLEST_SIDE,
+    or the truth has no noise.
+    """
+    if truth is None or image is None or len(truth["frequency"]) < SMALLEST_SIDE // 2:
+        return None
+    lengths, wanted, found = (np.array(one) for one in (truth["frequency"], truth["power"], image["power"]))
+    total = np.sum(lengths * wanted)
+    return float(np.sum(lengths * np.abs(found - wanted)) / total) if total else None
 
 
 def _ring_sums(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

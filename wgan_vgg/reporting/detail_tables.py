@@ -4,7 +4,7 @@ import itertools
 
 from wgan_vgg.evaluation.json_types import Evaluation
 from wgan_vgg.evaluation.metrics import TRUTH
-from wgan_vgg.evaluation.noise_texture import SMALLEST_SIDE
+from wgan_vgg.evaluation.noise_texture import SMALLEST_SIDE, noise_power_distance
 from wgan_vgg.evaluation.structural_similarity import SMALLEST_MULTISCALE
 from wgan_vgg.reporting.markdown import BATCH_PSNR, DASH, GLOBAL_SSIM, markdown_table, number, with_interval
 
@@ -38,14 +38,16 @@ def further_table(evaluation: Evaluation) -> str:
 
 def fidelity_table(evaluation: Evaluation) -> str:
     """Measures that distinguish a faithful image from a smooth one, and the report's two metrics."""
-    header = ["", "bias HU", "std HU", "texture", "VGG distance", BATCH_PSNR, GLOBAL_SSIM]
-    truth = evaluation["truth"]
-    rows = [[TRUTH, "0", number(truth["std_hu"], 1), "0", "0", DASH, "1"]]
+    header = ["", "bias HU", "std HU", "texture", "NPS distance", "VGG distance", BATCH_PSNR, GLOBAL_SSIM]
+    truth, spectra = evaluation["truth"], evaluation["noise_power"]["methods"]
+    rows = [[TRUTH, "0", number(truth["std_hu"], 1), "0", "0", "0", DASH, "1"]]
     for name, means in evaluation["methods"].items():
+        distance = noise_power_distance(spectra.get(TRUTH), spectra.get(name))
         bias = DASH if means["bias_hu"] is None else f"{means['bias_hu']:+.1f}"
         rows.append(
             [name, bias, number(means["std_hu"], 1), number(means["texture_distance"], 3)]
-            + [significant(means["perceptual"]), number(means["report_psnr"], 3), number(means["report_ssim"], 4)]
+            + [significant(distance), significant(means["perceptual"])]
+            + [number(means["report_psnr"], 3), number(means["report_ssim"], 4)]
         )
     return markdown_table(header, rows)
 
@@ -107,13 +109,15 @@ def _about_edges(evaluation: Evaluation) -> str:
 def _about_fidelity(evaluation: Evaluation) -> str:
     distance = evaluation["perceptual"] or "not computed, no weights"
     noise = "from differences of two scans" if evaluation["repeats"] else "anatomy in the squares included"
+    batch = evaluation["report_batch_size"]
     return (
         "Bias and standard deviation in squares of tissue without a step, less a quadratic surface. Texture: share of "
         f"the noise power at other frequencies than the normal dose's, 0 to 1, over patients, {noise}; a dash where "
         f"the squares are below {SMALLEST_SIDE} pixels, and of images that were given, where other rows have two "
-        f"scans. VGG distance: mean squared difference of features, {distance}. The report's own definitions, over "
-        f"batches of {evaluation['report_batch_size']}: {BATCH_PSNR}, of the batch's MSE; {GLOBAL_SSIM}, one window "
-        "over the batch, C1 = .01 and C2 = .03."
+        "scans. NPS distance: of the noise-power spectra over all patients, strength and texture together: the sum of "
+        "their differences as a share of the normal dose's power, 1 without any noise. VGG distance: mean squared "
+        f"difference of features, {distance}. The report's own definitions, over batches of {batch}: {BATCH_PSNR}, of "
+        f"the batch's MSE; {GLOBAL_SSIM}, one window over the batch, C1 = .01 and C2 = .03."
     )
 
 
