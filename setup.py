@@ -27,7 +27,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     license_files=["LICENSE"],
-    python_requires=">=3.11",
+    python_requires=">=3.11,<3.14",
     packages=find_packages(include=["data_prep", "experiments", "wgan_vgg", "wgan_vgg.*"]),
     package_data={
         "data_prep": ["py.typed"],

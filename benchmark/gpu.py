@@ -23,7 +23,7 @@ class Gpu:
     Attributes:
       bandwidth: of its memory.
       links: to the other cards of its host, in one direction (NVLink).
-      network: to other hosts (one InfiniBand port a card, as in DGX A100 and H100).
+      network: to other hosts (one InfiniBand port per card, as in DGX A100 and H100).
     """
 
     flops: dict[str, float]
@@ -64,14 +64,14 @@ def gpu_rows(config: Config, models: Sequence[str], precisions: Sequence[str]) -
                         case,
                         batch / seconds,
                         "images/s, computed",
-                        details={"seconds a step": seconds, "MB of gradients a step": 4e-6 * weights, **kept},
+                        details={"seconds per step": seconds, "MB of gradients per step": 4e-6 * weights, **kept},
                     )
                 )
     return rows
 
 
 def busy_seconds(work: Sequence[LayerWork], weights: int, batch: int, precision: str, gpu: Gpu) -> float:
-    """Seconds a step: each layer's arithmetic or its traffic, whichever takes longer, and Adam's traffic.
+    """Seconds per step: each layer's arithmetic or its traffic, whichever takes longer, and Adam's traffic.
 
     Args:
       work: of costs.step_work.
@@ -93,7 +93,7 @@ def busy_seconds(work: Sequence[LayerWork], weights: int, batch: int, precision:
 
 
 def all_reduce_seconds(weights: int, cards: int, gpu: Gpu) -> float:
-    """Seconds a step to add up float32 gradients over cards that each have a batch of their own.
+    """Seconds per step to add up float32 gradients over cards that each have a batch of their own.
 
     A ring passes 2 (n - 1) / n of the bytes through each card's slowest link; nothing is computed meanwhile.
 

@@ -46,7 +46,7 @@ def operation_rows(
         for kind, value in sorted(shown.items(), key=lambda item: -item[1]):
             case = f"{model} {precision}: {kind}"
             limit = f"{total / _STEPS:.3g} s of all operations in a step of {taken / _STEPS:.3g} s"
-            yield Row("operations", case, 1e3 * value / _STEPS, "ms a step", limit=limit, share=value / total)
+            yield Row("operations", case, 1e3 * value / _STEPS, "ms per step", limit=limit, share=value / total)
         progress("operations", number, len(cases))
 
 

@@ -49,7 +49,7 @@ def scale_rows(config: Config, models: Sequence[str], processes: Sequence[int], 
                     "images/s",
                     limit=f"{processes[0]}: {alone:.3g} images/s",
                     share=rate / alone,
-                    details={"seconds a step": batch / rate, "MB of gradients a step": gradients},
+                    details={"seconds per step": batch / rate, "MB of gradients per step": gradients},
                 )
             )
             progress("scale", len(rows), len(models) * len(processes))

@@ -95,7 +95,7 @@ def _row(
         f"convolution peak {peak / 1e9:.0f} GFLOP/s",
         flops / timing.median / peak,
         same,
-        {"seconds a step": timing.median, "GFLOP/s": flops / timing.median / 1e9, **others},
+        {"seconds per step": timing.median, "GFLOP/s": flops / timing.median / 1e9, **others},
     )
 
 

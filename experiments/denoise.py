@@ -56,7 +56,7 @@ def define(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_boolean("preview", False, "pictures before and after, in OUTPUT/previews", flag_values=values)
-    flags.DEFINE_string("json", None, "a file for what was done, besides", flag_values=values)
+    flags.DEFINE_string("json", None, "also write what was done, as JSON, to this file", flag_values=values)
 
 
 def job(values: flags.FlagValues) -> int:

@@ -26,7 +26,7 @@ DATA_FLAGS = {
     "num_validation": Flag("data.num_validation", "validation slices; 0 takes all"),
     "num_test": Flag("data.num_test", "test slices; 0 takes all"),
     "noise_std": Flag("data.noise_std", "standard deviation of the gaussian noise, images being in [0, 1]"),
-    "noise_variance": Flag("data.noise_variance", "its variance instead"),
+    "noise_variance": Flag("data.noise_variance", "variance of the gaussian noise, instead of --noise_std"),
     "noise": Flag(
         "data.noise",
         "gaussian, poisson, observations (LoDoPaB's stored sinograms), modelled (learnt from noisy images), "
@@ -45,9 +45,10 @@ DATA_FLAGS = {
         "data.train_parts", "LoDoPaB's parts that training slices are taken from: train, validation, test, with commas"
     ),
     "validation_parts": Flag(
-        "data.validation_parts", "the same for validation slices; may be training's, whose patients are then held out"
+        "data.validation_parts",
+        "LoDoPaB's parts that validation slices are taken from; may be training's, whose patients are then held out",
     ),
-    "test_parts": Flag("data.test_parts", "the same for test slices"),
+    "test_parts": Flag("data.test_parts", "LoDoPaB's parts that test slices are taken from"),
 }
 PREPARE_FLAGS = {
     "patch_size": Flag(

@@ -96,6 +96,7 @@ def help_text(description: str, values: flags.FlagValues) -> str:
     lines = [description.strip(), "", "Flags:"]
     for name in sorted(set(values) - {"h"}):
         flag = values[name]
-        default = f" [{flag.default}]" if flag.default not in (None, [], False) else ""
+        value = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
+        default = f" [{value}]" if value not in (None, "", False) else ""
         lines += [f"  --{name}{default}", textwrap.indent(textwrap.fill(flag.help, 90), "      ")]
     return "\n".join(lines)

@@ -37,7 +37,7 @@ from wgan_vgg.errors import InputError
 
 _SERIES = {
     "low_dose_folder": "Mayo layout: the low-dose series",
-    "normal_dose_folder": "Mayo layout: its partner",
+    "normal_dose_folder": "Mayo layout: the normal-dose series",
     "low_dose_description": "other layouts: what the SeriesDescription of the low dose has in it",
     "normal_dose_description": "other layouts: what the SeriesDescription of the normal dose has in it",
 }
@@ -76,9 +76,12 @@ def define(values: flags.FlagValues) -> None:
         define_one = flags.DEFINE_integer if isinstance(default, int) else flags.DEFINE_float
         define_one(name, default, f"noise blocks: {_SMOOTHNESS[name]}", flag_values=values)
     flags.DEFINE_integer(
-        "hosts", 1, "calls, on hosts that share the folders, among which shards are divided", flag_values=values
+        "hosts",
+        1,
+        "number of calls, on hosts that share the folders, that divide the shards among them",
+        flag_values=values,
     )
-    flags.DEFINE_integer("host", 0, "which of them this call is, from 0", flag_values=values)
+    flags.DEFINE_integer("host", 0, "index of this call among --hosts, from 0", flag_values=values)
     flags.DEFINE_string(
         "beam",
         None,

@@ -38,7 +38,7 @@ def test_warm_up_is_linear_and_never_zero():
 
 
 def test_the_critic_follows_the_step_not_its_own_count():
-    """Four updates a step, after 8 before the first: the wrong version would decay four times as fast."""
+    """Four updates per step, after 8 before the first: the wrong version would decay four times as fast."""
     values = {"optimizer.schedule": "step", "optimizer.decay_steps": 2, "optimizer.decay_factor": 0.5}
     found = rates([0, 7, 8, 15, 16, 23, 24], values, updates_per_step=4, updates_before=8)
     assert found == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
@@ -79,7 +79,7 @@ def test_critic_and_generator_have_rates_and_betas_of_their_own_in_their_own_upd
     values = {"optimizer.critic_betas": (0.1, 0.8), "optimizer.generator_lr": 1e-3, "optimizer.critic_lr": 1e-2}
     values |= {"optimizer.schedule": "step", "optimizer.decay_steps": 2, "training.critic_warmup_steps": 5}
     state = create_state(small_config("wgan-mse", **values), (8, 8), 100)
-    # 3 critic updates a step: its rate falls after 5 + 2 * 3 of them.
+    # 3 critic updates per step: its rate falls after 5 + 2 * 3 of them.
     critic, generator = state.critic_optimizer, state.generator_optimizer
     assert (critic.beta_1, critic.beta_2, generator.beta_1, generator.beta_2) == (0.1, 0.8, 0.5, 0.9)
     expected = ((critic, 10, 1e-2), (critic, 11, 5e-3), (generator, 1, 1e-3), (generator, 2, 5e-4))

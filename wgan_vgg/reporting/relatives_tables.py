@@ -24,7 +24,7 @@ def relatives_markdown(results: Relatives) -> str:
 
 def costs_table(results: Relatives) -> str:
     """One line for each row: what it is, and what it cost."""
-    header = ["", "loss", "begins with", "parameters", "s a step", "steps", "step", "s a slice", ""]
+    header = ["", "loss", "begins with", "parameters", "s per step", "steps", "step", "s per slice", ""]
     return markdown_table(header, [_cells(row) for row in results["rows"]])
 
 
