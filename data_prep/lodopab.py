@@ -148,6 +148,7 @@ class SliceReader:
         last = self._open.get(thread)
         if last is None or last[0] != path:
             if last is not None:
+                del self._open[thread]  # first: should the next file not open, __exit__ finds no closed one
                 last[1].file.close()
             self._open[thread] = (path, self._open_file(path))
         dataset = self._open[thread][1]
@@ -173,23 +174,26 @@ def read_patient_ids(input_dir: Path, part: str) -> list[str] | None:
     LoDoPaB numbers its patients through all three parts, so an id met in two parts is one person.
 
     Raises:
-      InputError: a line is not an id.
+      InputError: a line is not an id, or the first one is a header.
     """
     path = input_dir / patient_ids_name(part)
     if not path.exists():
         return None
-    ids = path.read_text(errors="replace").split()
+    ids = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
     wrong = [line for line in ids if not re.fullmatch(r"[\w.+-]{1,64}", line)]
     if wrong or not ids:
         raise InputError(f"{path}: expected one patient id a line, got {wrong[0] if wrong else 'an empty file'!r}")
+    first, *others = ids
+    if others and not first.isdecimal() and all(map(str.isdecimal, others)):
+        raise InputError(f"{path}: all ids are whole numbers but the first, {first!r}, a header; remove that line")
     return ids
 
 
 def list_slices(input_dir: Path, part: str, files: Sequence[Path]) -> list[SliceRef]:
-    """Every true slice of a part, in order; padding rows of the last file are left out.
+    """Every true slice of a part, in order; padding, the all-zero rows at the end of the last file, is left out.
 
-    Without the CSV file the count is the official one where all official files are there, else every row up
-    to the trailing all-zero ones of the last file.
+    The CSV file must name just as many slices, or more where the last file is full and others may follow it. Without
+    the CSV file the count is the official one where all official files are there.
 
     Raises:
       InputError: the files disagree in shape, or the CSV file does not fit them.
@@ -211,18 +215,17 @@ def list_slices(input_dir: Path, part: str, files: Sequence[Path]) -> list[Slice
         missing = sorted(set(range(numbers[-1])) - set(numbers))
         raise InputError(f"{input_dir}: part {part} lacks file {ground_truth_name(part, missing[0])}; copy it there")
     starts = np.cumsum([0, *rows[:-1]]).tolist() if whole else [SLICES_PER_FILE * number for number in numbers]
+    count = starts[-1] + rows[-1] - padding
     ids = read_patient_ids(input_dir, part)
     if ids is not None:
-        count = len(ids)
+        full = rows[-1] == SLICES_PER_FILE and not padding
+        if len(ids) < count or (len(ids) > count and not full):
+            raise InputError(
+                f"{input_dir / patient_ids_name(part)}: {len(ids)} ids, but the slices up to the last one of "
+                f"{files[-1].name} are {count} (zero rows after it are padding); copy the list and the files again"
+            )
     elif whole and len(files) == OFFICIAL_FILES[part] and set(rows) == {SLICES_PER_FILE}:
         count = OFFICIAL_SLICES[part]
-    else:
-        count = starts[-1] + rows[-1] - padding
-    if count <= starts[-1]:
-        raise InputError(
-            f"{input_dir / patient_ids_name(part)}: {count} ids, but file {files[-1].name} starts at slice "
-            f"{starts[-1]}; copy the list of ids again"
-        )
     return [
         SliceRef(part, path, number, row, start + row, ids[start + row] if ids else None)
         for path, number, start, length in zip(files, numbers, starts, rows, strict=True)

@@ -25,8 +25,10 @@ def test_padding_rows_never_become_slices(tmp_path):
     assert [ref.row for ref in slices_of(tmp_path)] == [0, 1, 2, 3]
 
 
-def test_the_csv_file_decides_the_count(tmp_path):
-    write_part(tmp_path, "train", smooth_images(6, 8, 0) + 0.01, ids=[3, 3, 7])
+def test_the_csv_file_names_every_slice_before_the_padding(tmp_path):
+    images = smooth_images(6, 8, 0) + 0.01
+    images[3:] = 0
+    write_part(tmp_path, "train", images, ids=[3, 3, 7])
     refs = slices_of(tmp_path)
     assert [(ref.row, ref.patient_id) for ref in refs] == [(0, "3"), (1, "3"), (2, "7")]
 
@@ -155,10 +157,25 @@ def test_a_missing_file_between_others(tmp_path):
         slices_of(tmp_path)
 
 
-def test_too_few_ids(tmp_path):
-    for number in range(2):
-        write_part(tmp_path, "train", smooth_images(3, 16, 0) + 0.01, number, ids=[1, 1, 2])
-    with pytest.raises(InputError, match=r"train\.csv: 3 ids, but file ground_truth_train_001\.hdf5 starts at slice 3"):
+@pytest.mark.parametrize("count", [3, 5, 7], ids=["no slice of the last file", "too few", "too many"])
+def test_another_number_of_ids_than_of_slices(tmp_path, count):
+    padded = smooth_images(4, 16, 0) + 0.01
+    padded[3:] = 0
+    write_part(tmp_path, "train", smooth_images(3, 16, 0) + 0.01)
+    write_part(tmp_path, "train", padded, 1, ids=range(count))
+    message = rf"train\.csv: {count} ids, but the slices up to the last one of ground_truth_train_001\.hdf5 are 6 "
+    with pytest.raises(InputError, match=message):
+        slices_of(tmp_path)
+
+
+def test_more_ids_than_slices_in_a_full_file_that_is_padded(tmp_path):
+    """Others may follow a full file, none a padded one."""
+    images = np.full((128, 4, 4), 0.1, np.float32)
+    write_part(tmp_path, "train", images, ids=range(140))
+    assert len(slices_of(tmp_path)) == 128
+    images[127] = 0
+    write_part(tmp_path, "train", images)
+    with pytest.raises(InputError, match=r"140 ids, but the slices up to .* are 127 "):
         slices_of(tmp_path)
 
 
@@ -174,6 +191,27 @@ def test_wrong_csv_files(tmp_path):
     (tmp_path / "patient_ids_rand_train.csv").write_text("1\n<b>\n3\n")
     with pytest.raises(InputError, match="expected one patient id a line, got '<b>'"):
         slices_of(tmp_path)
+
+
+@pytest.mark.parametrize("header", ["patient_id", "patient id"])
+def test_a_header_is_no_patients_id(tmp_path, header):
+    """Taken for one, it would give each slice the id of the slice before it."""
+    path = write_part(tmp_path, "train", np.full((128, 4, 4), 0.1, np.float32)).parent / "patient_ids_rand_train.csv"
+    path.write_text("\n".join([header, *["7"] * 200]))
+    with pytest.raises(InputError, match=f"{path}.*'{header}'"):
+        slices_of(tmp_path)
+    path.write_text("P7\n" * 128)
+    assert {ref.patient_id for ref in slices_of(tmp_path)} == {"P7"}, "ids need not be numbers"
+
+
+def test_a_file_that_does_not_open_is_named_though_another_was_read_before(tmp_path):
+    write_part(tmp_path, "train", smooth_images(3, 8, 0) + 0.01)
+    broken = write_part(tmp_path, "train", smooth_images(3, 8, 0) + 0.01, number=1)
+    refs = slices_of(tmp_path)
+    broken.write_text("not HDF5")
+    with pytest.raises(InputError, match=f"{broken}: not a readable HDF5 file"), lodopab.SliceReader() as reader:
+        reader.read(refs[0])
+        reader.read(refs[3])
 
 
 def references(patients, part="train", rows_a_file=128):
