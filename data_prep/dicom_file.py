@@ -123,15 +123,17 @@ def image_shape(dataset: "Dataset", path: Path) -> tuple[int, int]:
     return rows, columns
 
 
-def read_description(path: Path) -> str:
-    """SeriesDescription of one file, "" without; projections, which have no slice position, have one too.
+def read_series(path: Path) -> tuple[str, str]:
+    """SeriesDescription and SeriesInstanceUID of one file, "" without; projections, which have no place, have them too.
 
     Raises:
       InputError: not DICOM, or malformed.
     """
     with translate_errors(path):
-        dataset = read_dataset(path, stop_before_pixels=True, specific_tags=["SeriesDescription"])
-        return str(dataset.get("SeriesDescription") or "")
+        tags = ["SeriesDescription", "SeriesInstanceUID"]
+        dataset = read_dataset(path, stop_before_pixels=True, specific_tags=list(tags))
+        description, uid = (str(dataset.get(tag) or "") for tag in tags)
+        return description, uid
 
 
 def read_header(path: Path) -> SliceHeader:

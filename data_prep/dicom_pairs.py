@@ -11,6 +11,7 @@ from data_prep.dicom_file import SliceHeader
 from data_prep.errors import InputError
 
 TOLERANCE_MM = 0.1  # within which two slices lie at one position
+_TOLERANCES = {"shape": 0, "origin": TOLERANCE_MM, "orientation": 1e-3, "spacing": 1e-3}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +36,15 @@ def single_slices(patient: str, normal_dose: Sequence[SliceHeader]) -> list[Slic
     """A normal-dose series alone, in order of position.
 
     Raises:
-      InputError: two slices at one position.
+      InputError: two slices at one position, or slices of different orientations.
     """
+    one = normal_dose[0]
+    for two in normal_dose:
+        if _differ(one.orientation, two.orientation, _TOLERANCES["orientation"]):
+            raise InputError(
+                f"patient {patient}: the orientation is {one.orientation} in {one.path} and {two.orientation} in "
+                f"{two.path}; remove what is no slice of the series, such as a localizer"
+            )
     key = _place(patient, normal_dose)
     _check_apart(patient, {"normal-dose": normal_dose}, key)
     return [SlicePair(patient, index, None, header) for index, header in enumerate(sorted(normal_dose, key=key))]
@@ -110,11 +118,14 @@ def _check_apart(
 
 def _check_aligned(patient: str, position: float, low: SliceHeader, normal: SliceHeader) -> None:
     """Pixels of partners show the same place only if size, origin, orientation and spacing agree."""
-    tolerances = {"shape": 0, "origin": TOLERANCE_MM, "orientation": 1e-3, "spacing": 1e-3}
-    for name, tolerance in tolerances.items():
+    for name, tolerance in _TOLERANCES.items():
         one, two = getattr(low, name), getattr(normal, name)
-        if one is not None and two is not None and not np.allclose(one, two, rtol=0, atol=tolerance):
+        if _differ(one, two, tolerance):
             raise InputError(
                 f"patient {patient}: at position {position:g} mm the {name} is {one} in {low.path} and {two} in "
                 f"{normal.path}; the pixels of a pair must match"
             )
+
+
+def _differ(one: Sequence[float] | None, two: Sequence[float] | None, tolerance: float) -> bool:
+    return one is not None and two is not None and not np.allclose(one, two, rtol=0, atol=tolerance)

@@ -9,13 +9,13 @@ import dataclasses
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
-from data_prep.dicom_file import SliceHeader, load_pydicom, read_description, read_header
+from data_prep.dicom_file import SliceHeader, load_pydicom, read_header, read_series
 from data_prep.dicom_pairs import SlicePair, pair_slices, single_slices
 from data_prep.errors import InputError
 from data_prep.series_names import LOW, NORMAL, SeriesNames
@@ -79,7 +79,8 @@ def find_pairs(
 
     Raises:
       InputError: no patient with the series; a series missing, ambiguous, empty or not matching its partner. TCIA's
-        patients without low-dose images are left out with a warning, unless `skipped` is strict.
+        patients without low-dose images, and folders with DICOM files but none of the series, are left out with a
+        warning, unless `skipped` is strict.
     """
     load_pydicom()  # its absence must not pass for a malformed file
     if not input_dir.is_dir():
@@ -88,6 +89,7 @@ def find_pairs(
         raise InputError(f"low_dose_folder and normal_dose_folder are both {names.low_dose_folder!r}; name two")
     patients: dict[str, list[SlicePair]] = {}
     lacking: list[str] = []
+    without: list[Path] = []
     seen: set[str] = set()
     for folder in sorted(path for path in input_dir.iterdir() if path.is_dir() and not path.name.startswith(".")):
         by_folder = {NORMAL: folder / names.normal_dose_folder}
@@ -98,6 +100,7 @@ def find_pairs(
         if described:
             series = (_only_series if alone else _described_series)(folder, names, skipped, seen)
         if described and not series:
+            without.append(folder)
             continue
         if described and not alone and LOW not in series:
             lacking.append(folder.name)
@@ -110,12 +113,21 @@ def find_pairs(
     if lacking:
         # The collection has them for the Siemens half only (ctcicblog.mayo.edu, Patient CT Projection Data Library).
         message = f"{len(lacking)} patients have no series {names.low_dose_description!r}: {', '.join(lacking)}"
-        if skipped.strict:
-            raise InputError(f"{message}; complete or remove them")
-        logger.warning("%s; left out", message)
+        _leave_out(message, skipped.strict)
     if not patients:
         raise InputError(f"input_dir {input_dir}: no patient has {_wanted(names, alone)}{_found(seen)}")
+    if without:
+        found = ", ".join(folder.name for folder in without)
+        looked_for = f"of files that end in {' or '.join(SUFFIXES)}, or are DICOM without a suffix"
+        strict = skipped.strict and any(map(_dicom_files, without))  # folders of other things are no fault
+        _leave_out(f"{len(without)} folders have no series ({looked_for}) to take: {found}", strict)
     return patients
+
+
+def _leave_out(message: str, strict: bool) -> None:
+    if strict:
+        raise InputError(f"{message}; complete or remove them")
+    logger.warning("%s; left out", message)
 
 
 def _wanted(names: SeriesNames, alone: bool) -> str:
@@ -133,23 +145,36 @@ def _found(seen: set[str]) -> str:
 
 def _dicom_files(folder: Path) -> list[Path]:
     # Hidden files are what other systems leave beside the real ones (._NAME.dcm of macOS).
-    paths = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-    return sorted((path for path in paths if path.is_file()), key=lambda path: (path.parent, path.name))
+    paths = (p for p in folder.rglob("*") if not p.name.startswith(".") and p.is_file() and _is_dicom(p))
+    return sorted(paths, key=lambda path: (path.parent, path.name))
 
 
-def _all_series(folder: Path, skipped: Skipped) -> Iterator[tuple[str, list[Path]]]:
-    """SeriesDescription and files of every folder of files below a patient's folder."""
+def _is_dicom(path: Path) -> bool:
+    """By the suffix or, of a file without one, as archives export them, by its content; a UID's end is no suffix."""
+    if path.suffix.strip(".0123456789"):
+        return path.suffix.lower() in SUFFIXES
+    if path.name == "DICOMDIR":  # says which files there are
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _all_series(folder: Path, skipped: Skipped) -> list[tuple[str, list[Path]]]:
+    """SeriesDescription and files of every series below a patient's folder, which may lie in several folders."""
+    series: dict[tuple[str, str], list[Path]] = {}
     # One file tells what a folder is: series of projections have tens of thousands.
-    for _, group in itertools.groupby(_dicom_files(folder), attrgetter("parent")):
+    for place, group in itertools.groupby(_dicom_files(folder), attrgetter("parent")):
         paths, errors = list(group), []
-        for description in (tried(read_description, path) for path in paths):
-            if isinstance(description, str):
-                yield description, paths
+        for found in (tried(read_series, path) for path in paths):
+            if not isinstance(found, InputError):
+                description, uid = found
+                series.setdefault((description, uid or str(place)), []).extend(paths)
                 break
-            errors.append(description)
+            errors.append(found)
         else:
             for error in errors:
                 skipped.add(error)
+    return [(description, paths) for (description, _), paths in series.items()]
 
 
 def _described_series(folder: Path, names: SeriesNames, skipped: Skipped, seen: set[str]) -> dict[str, list[Path]]:
@@ -168,23 +193,36 @@ def _described_series(folder: Path, names: SeriesNames, skipped: Skipped, seen: 
 
 
 def _only_series(folder: Path, names: SeriesNames, skipped: Skipped, seen: set[str]) -> dict[str, list[Path]]:
-    """The series below a patient's folder that is described as the normal dose or, without such, the only one."""
-    series = list(_all_series(folder, skipped))
+    """The series below a patient's folder that is described as the normal dose or, without such, the only one.
+
+    Those of low dose do not count.
+    """
+    series = _all_series(folder, skipped)
     seen |= {description for description, _ in series}
-    wanted = names.normal_dose_description.lower()
-    matching = [paths for description, paths in series if wanted in description.lower()]
-    chosen = matching or [paths for _, paths in series]
-    if len(chosen) > 1:
-        found = ", ".join(repr(description) for description, _ in series)
+    low_dose = folder / names.low_dose_folder
+    chosen = [one for one in series if names.role(one[0]) != LOW and low_dose not in one[1][0].parents]
+    chosen = [one for one in chosen if names.role(one[0]) == NORMAL] or chosen
+    if series and not chosen:
         raise InputError(
-            f"patient {folder.name}: {len(chosen)} series ({found}); name one of them with --normal_dose_description"
+            f"patient {folder.name}: no normal-dose series, only of low dose; complete {folder} or remove it"
         )
-    return {NORMAL: chosen[0]} if chosen else {}
+    descriptions = [description for description, _ in chosen]
+    if len(set(descriptions)) > 1:
+        raise InputError(
+            f"patient {folder.name}: {len(chosen)} series ({', '.join(map(repr, descriptions))}); name one of them "
+            "with --normal_dose_description"
+        )
+    if len(chosen) > 1:
+        places = ", ".join(str(paths[0].parent) for _, paths in chosen)
+        raise InputError(f"patient {folder.name}: {len(chosen)} series {descriptions[0]!r}, {places}; keep one")
+    return {NORMAL: chosen[0][1]} if chosen else {}
 
 
 def _patient_pairs(
     patient: str, series: dict[str, list[Path]], described: bool, skipped: Skipped, workers: int | None
 ) -> list[SlicePair]:
+    # TCIA's folders are one series each and named by PatientID; the challenge's ids differ by dose.
+    one_id = described or LOW not in series
     headers: dict[str, list[SliceHeader]] = {role: [] for role in series}
     errors: dict[str, list[InputError]] = {role: [] for role in series}
     with ThreadPoolExecutor(workers) as pool:
@@ -198,16 +236,15 @@ def _patient_pairs(
             if not headers[role]:
                 none = f"its folder has no {' or '.join(SUFFIXES)} file; remove the patient or add them"
                 raise InputError(f"patient {patient}: no readable {role} slice: {next(iter(errors[role]), none)}")
-            # TCIA's folders are one series each and named by PatientID; the challenge's ids differ by dose.
-            if described and len({header.series_uid for header in headers[role]}) > 1:
+            if one_id and len({header.series_uid for header in headers[role]}) > 1:
                 raise InputError(f"patient {patient}: {series[role][0].parent} holds several series; keep one")
+    ids = {header.patient_id for of_role in headers.values() for header in of_role}
+    if one_id and len(ids) > 1:
+        raise InputError(
+            f"patient {patient}: the slices are of different patients, PatientID {', '.join(sorted(ids))}; keep one's"
+        )
     if LOW not in series:
         return single_slices(patient, headers[NORMAL])
-    ids = {header.patient_id for header in (*headers[LOW], *headers[NORMAL])}
-    if described and len(ids) > 1:
-        raise InputError(
-            f"patient {patient}: the series are of different patients, PatientID {', '.join(sorted(ids))}; keep one's"
-        )
     pairs = pair_slices(patient, headers[LOW], headers[NORMAL], (len(errors[LOW]), len(errors[NORMAL])))
     skipped.partners += len(headers[LOW]) + len(headers[NORMAL]) - 2 * len(pairs)
     return pairs

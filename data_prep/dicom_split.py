@@ -25,7 +25,8 @@ def split_patients(
     """Which patients of `input_dir`, by folder, train, validate and test; see prepare_dicom.
 
     Raises:
-      InputError: an id that no patient has, an empty split, or folders of one PatientID in two splits.
+      InputError: an id that no patient has, a patient named for two splits, an empty split, or folders of one PatientID
+        in two splits.
     """
     ids = {
         folder: {header.patient_id for pair in pairs for header in pair.headers} - {""}
@@ -40,6 +41,9 @@ def split_patients(
     if one_for_all:
         logger.warning("PatientID is %s in every folder, so patients are distinguished by folder", min(one_for_all))
     test = [folder for folder in patients if {folder, *ids[folder]} & set(test_patients)]
+    for folder in test:
+        if {folder, *ids[folder]} & set(validation_patients or ()):
+            raise InputError(f"validation_patients: {folder} is one of test_patients, too; name it in one of them")
     train = [folder for folder in patients if folder not in test]
     if validation_patients is None:
         validation = _held_out(train, {} if one_for_all else ids, seed)

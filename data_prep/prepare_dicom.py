@@ -156,10 +156,11 @@ def _pixel_side(header: SliceHeader) -> float:
     """Side in mm of the square pixels of a square slice.
 
     Raises:
-      InputError: they are not square, or of unknown size.
+      InputError: they are not square, or of unknown or no size.
     """
     (rows, columns), spacing = header.shape, header.spacing
-    if spacing is None or rows != columns or not np.isclose(spacing[0], spacing[1], rtol=1e-3):
+    square = rows == columns and spacing is not None and np.isclose(spacing[0], spacing[1], rtol=1e-3)
+    if spacing is None or not square or min(spacing) <= 0:
         raise InputError(
             f"{header.path}: {rows} x {columns} pixels, PixelSpacing {spacing}; data.dose needs square "
             "slices with square pixels; remove the series"

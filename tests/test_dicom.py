@@ -91,6 +91,7 @@ def test_validation_patients_by_name_and_by_default(tmp_path: Path, caplog: pyte
     assert list(found["none"]) == list(found["one left"]) == ["train", "test"]
     assert "one patient is left for training, so there is no validation split" in caplog.text
     assert "validation_patients=L7: no such patient" in refusal(root, validation_patients=["L7"])
+    assert "validation_patients: L2 is one of test_patients, too" in refusal(root, validation_patients=["L1", "L2"])
 
 
 def test_slice_location_serves_where_positions_are_missing(tmp_path: Path) -> None:

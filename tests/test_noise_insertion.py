@@ -183,6 +183,7 @@ def test_which_series_is_the_normal_dose(tmp_path: Path, mayo: Path) -> None:
     [
         ({"PixelSpacing": None}, "PixelSpacing None; data.dose needs square slices with square pixels"),
         ({"PixelSpacing": [0.75, 0.8]}, r"PixelSpacing \(0.75, 0.8\); data.dose needs square"),
+        ({"PixelSpacing": [0, 0]}, r"0\.dcm: 32 x 32 pixels, PixelSpacing \(0.0, 0.0\); data.dose needs square"),
     ],
 )
 def test_slices_that_cannot_be_projected_are_refused(tmp_path: Path, attributes: dict, message: str) -> None:
