@@ -126,7 +126,11 @@ def write_dataset(
             return _write_shard(folder / job[0], job[2], make_record, image_shape, counter)
 
         with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-            infos = list(pool.map(write_one, own))
+            try:
+                infos = list(pool.map(write_one, own))
+            except BaseException:  # Ctrl-C, too: the pool ends when its threads do, which would be with their shards
+                counter.failed = True
+                raise
         entries: dict[str, Split] = {split: {"records": 0, "shards": []} for split in splits}
         for (_, split, items), info in zip(own, infos, strict=True):
             entries[split]["records"] += len(items)
@@ -149,7 +153,7 @@ def write_dataset(
 
 
 class _Counter:
-    """Counts records over all threads; a failed thread makes the others stop."""
+    """Counts records over all threads; where one has failed, all stop at the next record."""
 
     def __init__(self, total: int, progress: Progress) -> None:
         self.done, self.total, self.failed = 0, total, False

@@ -65,7 +65,7 @@ def launch(
     except (InputError, flags.Error) as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        _fail("interrupted; rerun to resume", INTERRUPTED)
+        _fail("interrupted; rerun the same command", INTERRUPTED)
     except Diverged as error:
         _fail(str(error), FAILED_TRAINING)
     except WorkerLost as error:

@@ -92,6 +92,35 @@ def test_records_of_lodopab_files(hdf5_dir, tmp_path):
     assert len(whole) <= 2, "only what is removed after the data set's rename"
 
 
+INTERRUPTED = """
+import os, signal, sys, time
+from pathlib import Path
+import numpy as np
+from data_prep.tfrecords import Record, write_dataset
+
+image, made = np.zeros((4, 4), np.float32), []
+
+def make_record(number):
+    made.append(number)
+    if len(made) == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.01)
+    return Record(image, image, "1", number, "s")
+
+try:
+    write_dataset(Path(sys.argv[1]) / "out", {"train": range(1000)}, make_record, shards=1, description={})
+except KeyboardInterrupt:
+    print(len(made), os.listdir(sys.argv[1]))
+"""
+
+
+def test_an_interrupt_does_not_wait_for_whole_shards(tmp_path):
+    command = [sys.executable, "-c", INTERRUPTED, tmp_path]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=120)
+    made, left = done.stdout.split(maxsplit=1)
+    assert (int(made) < 100, left) == (True, "[]\n"), "of 1000 records in the only shard"
+
+
 @pytest.mark.slow
 def test_phantoms_with_observations_and_their_records(tmp_path):
     patients = [
