@@ -79,6 +79,8 @@ class DataConfig:
             self._check_doses(self.photons)
         if self.dose is not None:
             self._check_dose(self.dose)
+        elif self.electronic_noise:
+            raise InputError(f"data.electronic_noise={self.electronic_noise:g}: needs data.dose; give that, too")
 
     def _check_dose(self, dose: float) -> None:
         if self.noise != "poisson" or isinstance(self.photons, tuple):

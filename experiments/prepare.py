@@ -102,14 +102,17 @@ def job(values: flags.FlagValues) -> None:
         return
     given = read_overrides(values)
     config = preset(values.preset, given)
-    if config.data.electronic_noise and config.data.dose is None:
-        raise InputError(f"--electronic_noise={config.data.electronic_noise:g}: goes with --dose; give that, too")
     output_dir, input_dir = (Path(text) for text in required(values, "output_dir", "input_dir"))
     source, options = SOURCES.get(values.source), _options(values)
     if source is None:
         raise InputError(f"--source={values.source}: unknown; take one of {', '.join(SOURCES)}")
     of_observations = ("data.photons", "data.projection_coarseness") if values.write_observations else ()
     check_given(values.source, config.data.noise, {key: given[key] for key in given if key not in of_observations})
+    if config.data.dose is not None and "data.photons" not in given:
+        raise InputError(
+            f"data.dose={config.data.dose:g}: is a share of photons that only you know; give --photons, the normal "
+            "dose's (docs/data.md says how to choose them)"
+        )
     if values.write_observations and isinstance(config.data.photons, tuple):
         raise InputError(f"--write_observations: simulates one dose; give one of --photons={values.photons}")
     part = Part(values.host, values.hosts)

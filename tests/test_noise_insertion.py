@@ -203,6 +203,7 @@ def test_slices_that_cannot_be_projected_are_refused(tmp_path: Path, attributes:
         ({"data.dose": 0.5, "data.photons": "100,200"}, "and one data.photons"),
         ({"data.dose": 0.5, "data.projection_coarseness": 2}, "take 1 with data.dose"),
         ({"data.electronic_noise": -1.0}, r"data\.electronic_noise=-1\.0: must be at least 0"),
+        ({"data.electronic_noise": 5.0}, r"data\.electronic_noise=5: needs data\.dose; give that, too"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(values: dict, message: str) -> None:
@@ -218,7 +219,9 @@ def test_by_script(tmp_path: Path, script: Callable[..., tuple[int, str, str]]) 
     status, _, err = script("prepare", *flags, "--noise=poisson", "--dose=0")
     assert (status, "data.dose=0.0: must be in (0, 1]" in err) == (2, True)
     status, _, err = script("prepare", *flags, "--noise=poisson", "--electronic_noise=5")
-    assert (status, err) == (2, "error: --electronic_noise=5: goes with --dose; give that, too\n")
+    assert (status, err) == (2, "error: data.electronic_noise=5: needs data.dose; give that, too\n")
+    status, _, err = script("prepare", *flags, "--noise=poisson", "--dose=0.5")
+    assert (status, err.startswith("error: data.dose=0.5: is a share of photons that only you know")) == (2, True)
     flags += ["--noise=poisson", "--dose=0.5", "--photons=1e4", "--electronic_noise=5", "--patch_size=0"]
     status, said, err = script("prepare", *flags)
     assert (status, said.splitlines()[0]) == (0, "train: 4 images, patients: 1, 4 shards"), err
