@@ -42,7 +42,7 @@ WHOLE = Part()
 
 def parts_dir(output_dir: Path) -> Path:
     """Where the parts of a data set lie until all are there: beside it."""
-    return output_dir.with_name(f".{output_dir.name}.parts")
+    return output_dir.parent / f".{output_dir.name}.parts"  # not with_name: "." and "/" have none
 
 
 def check_parts(output_dir: Path, part: Part) -> None:

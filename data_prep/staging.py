@@ -17,7 +17,8 @@ def check_free(output_dir: Path) -> None:
 
     Long work should begin with this.
     """
-    if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
+    # "." has no name that a folder could take.
+    if output_dir.exists() and (not output_dir.name or not output_dir.is_dir() or any(output_dir.iterdir())):
         raise InputError(f"output_dir {output_dir}: exists already; remove it or choose another")
     parent = next(folder for folder in output_dir.absolute().parents if folder.exists())
     with translate_write_errors(f"output_dir {output_dir}"):
@@ -159,7 +160,7 @@ def _prefix(output_dir: Path) -> str:
 
 
 def _replaced(output_dir: Path) -> Path:
-    return output_dir.with_name(f".{output_dir.name}.replaced")
+    return output_dir.parent / f".{output_dir.name}.replaced"
 
 
 def _restore_replaced(output_dir: Path) -> None:

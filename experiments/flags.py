@@ -226,7 +226,7 @@ def read_range(values: flags.FlagValues, name: str) -> tuple[float, float] | Non
     Raises:
       InputError: not two numbers.
     """
-    if not (texts := values[name].value):
+    if (texts := values[name].value) is None:
         return None
     try:
         low, high = (float(text) for text in texts)

@@ -69,6 +69,7 @@ def test_override_parses_text_as_the_fields_type():
             "optimizer.critic_betas": "(0.0, 0.9)",
             "training.fresh_critic_batches": "false",
             "data.train_parts": "train,validation",
+            "data.validation_parts": "",
             "vgg.weights": "random",
         },
     )
@@ -76,7 +77,7 @@ def test_override_parses_text_as_the_fields_type():
     assert changed.training.batch_size == 8
     assert changed.optimizer.critic_betas == (0.0, 0.9)
     assert changed.training.fresh_critic_batches is False
-    assert changed.data.train_parts == ("train", "validation")
+    assert (changed.data.train_parts, changed.data.validation_parts) == (("train", "validation"), ())
     assert changed.vgg.weights == "random"
 
 
@@ -106,6 +107,9 @@ def test_overriding_one_spelling_clears_the_other():
         ({"data.max_air_fraction": 1.5}, r"data\.max_air_fraction=1\.5: must be in \[0, 1\]"),
         ({"optimizer.critic_betas": (2.0, 0.9)}, r"each must be in \[0, 1\)"),
         ({"critic.filters": (0, 4)}, "one or more values, each at least 1"),
+        ({"critic.filters": ""}, "one or more values, each at least 1"),
+        ({"optimizer.critic_betas": ""}, "optimizer.critic_betas='': expected tuple"),
+        ({"training.batch_size": ""}, "training.batch_size='': expected int"),
     ],
 )
 def test_override_refuses(values, message):

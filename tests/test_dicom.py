@@ -163,6 +163,7 @@ def test_prepare_and_train_by_script(mayo: Path, tmp_path: Path, script: Callabl
     [
         (["--test_patients=L9"], "L9"),
         (["--hu_window=low,high"], "--hu_window=low,high: expected LOW,HIGH, two numbers"),
+        (["--hu_window="], "--hu_window=: expected LOW,HIGH, two numbers"),
         (["--test_patients=L2", "--strict"], "broken.IMA: not a readable DICOM image"),
         (["--download=test"], "goes with --source=lodopab"),
         (["--test_patients=L2", "--image_size=64"], "data.image_size=64: decides nothing with --source=dicom"),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from conftest import REPO, smooth_images, write_part
 
 from data_prep import lodopab
@@ -29,7 +30,7 @@ def test_parts_by_flag(script, tmp_path):
             tmp_path / "hdf5", part, smooth_images(3, 16, number) + 0.01, ids=[10 * number + i for i in range(3)]
         )
     command = [f"--input_dir={tmp_path / 'hdf5'}", f"--output_dir={tmp_path / 'out'}", "--num_train=0", "--num_test=0"]
-    command.append("--set=data.validation_parts=()")
+    command.append("--validation_parts=")
     status, out, err = script("prepare", *command, "--train_parts=train,test", "--test_parts=validation")
     assert (status, out.splitlines()[:2]) == (
         0,
@@ -41,12 +42,30 @@ def test_parts_by_flag(script, tmp_path):
     for flag, message in (
         ("--train_parts=train,train", "data.train_parts=train,train: a part is named twice"),
         ("--test_parts=tests", "data.test_parts=tests: the split is empty"),
+        ("--train_parts=", "the train split is empty"),
         ("--projection_coarseness=0", "data.projection_coarseness=0: must be at least 1"),
         ("--reconstruction_filter=cosine", "data.reconstruction_filter='cosine': unknown; take one of ram-lak, hann"),
         ("--reconstruction_filter=hann", "data.reconstruction_filter=hann: decides nothing with data.noise=gaussian"),
     ):
         status, out, err = script("prepare", *command, flag)
         assert (status, out, err.count("\n"), message in err) == (2, "", 1, True), err
+
+
+@pytest.mark.parametrize("place", [".", "/"])
+def test_records_cannot_take_the_place_of_a_folder_that_is_in_use(script, hdf5_dir, tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = script("prepare", f"--input_dir={hdf5_dir}", f"--output_dir={place}")
+    assert (status, out, err) == (2, "", f"error: output_dir {place}: exists already; remove it or choose another\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_conversion_says_what_to_do(script, hdf5_dir, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wgan_vgg.reproduction.sources.prepare_lodopab", interrupted)
+    status, out, err = script("prepare", f"--input_dir={hdf5_dir}", f"--output_dir={tmp_path / 'out'}")
+    assert (status, out, err) == (130, "", "error: interrupted; rerun the same command\n")
 
 
 def test_the_notebooks_selection_says_how_many_patients_leak(tmp_path):

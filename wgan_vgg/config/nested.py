@@ -95,7 +95,8 @@ def _converted(key: str, value: object, expected: object) -> object:
             parsed = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(value.lower(), value))
         except (ValueError, SyntaxError):
             # An unquoted word or list of words, as in --set=data.train_parts=train,validation
-            parsed = tuple(value.split(",")) if any(typing.get_origin(o) is tuple for o in options) else value
+            words = tuple(value.split(",")) if value else ()
+            parsed = words if any(typing.get_origin(o) is tuple for o in options) else value
     for option in options:
         fits, result = _as_type(parsed, option)
         if fits:
