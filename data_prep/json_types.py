@@ -45,6 +45,7 @@ class Description(Photons):
     low_dose_clip: NotRequired[list[float] | None]
     transposed: NotRequired[bool]
     pixel_spacing_mm: float | Unknown
+    scanned_side: NotRequired[int | Unknown]  # of LoDoPaB-CT's form: pixels of the slices, of which records were made
     patients: Mapping[str, list[str] | Unknown]
     patients_in_both: list[str] | Unknown
     block_deviations: NotRequired[list[float]]  # of noise blocks: standard deviations, in units of the [0, 1] image

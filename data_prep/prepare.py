@@ -61,7 +61,7 @@ def prepare_lodopab(
     with lodopab.SliceReader() as reader, observations.reader(geometry) as observed:
         refs = [ref for of_split in split.values() for ref in of_split]
         models = noise_models.make(config, noise_models.Slices(refs, seed, geometry, observed.read))
-        sides = reader.read(split["train"][0]).shape
+        sides = {hdf5_slices.shape_of(path)[2] for path in _files(split)}
         scans = dose_sweep.scans(split, config.photons, seed)
         return tfrecords.write_dataset(
             output_dir,
@@ -78,7 +78,9 @@ def prepare_lodopab(
                 "hu_intercept": lodopab.HU_INTERCEPT,
                 "low_dose_clip": None,  # the noise goes below 0 and above 1
                 "transposed": transposed,
-                "pixel_spacing_mm": lodopab.PIXEL_SPACING_MM * sides[0] / (config.image_size or sides[0]),
+                # Slices of any side are scanned as LoDoPaB-CT's square, see geometry.
+                "pixel_spacing_mm": lodopab.PIXEL_SPACING_MM * lodopab.IMAGE_SIZE / (config.image_size or max(sides)),
+                "scanned_side": max(sides) if len(sides) == 1 else UNKNOWN,
                 "patients": {
                     name: sorted(splits.patients(ref for ref, _ in some)) or UNKNOWN for name, some in scans.items()
                 },

@@ -33,7 +33,7 @@ def scanner(manifest: Manifest, split: str) -> Scanner | None:
 
     Returns:
       None where the low dose was measured or is a noise model's, where every image has the same noise, where it has no
-      HU, or where images of the split have different doses.
+      HU, or where images of the split have different doses or were scanned at different sizes.
     """
     config = DataConfig.from_manifest(manifest["data"])
     (height, width), spacing = manifest["image_shape"], manifest["pixel_spacing_mm"]
@@ -47,7 +47,10 @@ def scanner(manifest: Manifest, split: str) -> Scanner | None:
         return _gaussian(config.gaussian_std)
     if not NOISES[config.noise].counts_photons or height != width or not isinstance(spacing, float):
         return None
-    side = round(height * spacing / lodopab.PIXEL_SPACING_MM)
+    # Earlier versions took every pixel of a slice for one of LoDoPaB-CT's, though they scanned as this one does.
+    side = manifest.get("scanned_side", round(height * spacing / lodopab.PIXEL_SPACING_MM))
+    if not isinstance(side, int):
+        return None
     if config.dose is not None:
         return _adding(NoiseInsertion.of(config), side)
     photons = manifest.get("test_photons", {}).get(split, config.photons)

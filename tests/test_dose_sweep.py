@@ -177,12 +177,12 @@ def bodies(tmp_path_factory):
     return write_bodies(tmp_path_factory.mktemp("bodies"), SWEEP)
 
 
-LESION = "4 mm, 900 HU"
+LESION = "36 mm, 900 HU"  # 4.4 pixels
 QUICK = {
     "evaluation.baselines": ("gaussian",),
     "evaluation.tuning_images": 2,
     "evaluation.perceptual": False,
-    "evaluation.lesion_diameters_mm": 4.0,
+    "evaluation.lesion_diameters_mm": 36.0,
     "evaluation.lesion_contrasts_hu": 900.0,
     "evaluation.lesion_max_step_hu": 2000.0,
 }

@@ -14,7 +14,7 @@ from wgan_vgg.input_pipeline import DataSet
 CONFIG = EvaluationConfig()
 FEW = {
     "repeated_images": 4,
-    "lesion_diameters_mm": (4.0,),
+    "lesion_diameters_mm": (36.0,),  # 4.4 pixels
     "lesion_contrasts_hu": (900.0,),
     "lesion_max_step_hu": 2000.0,
 }
