@@ -190,10 +190,10 @@ def read_patient_ids(input_dir: Path, part: str) -> list[str] | None:
 
 
 def list_slices(input_dir: Path, part: str, files: Sequence[Path]) -> list[SliceRef]:
-    """Every true slice of a part, in order; padding, the all-zero rows at the end of the last file, is left out.
+    """Every true slice of a part, in order; padding at the end of the last file is left out.
 
-    The CSV file must name just as many slices, or more where the last file is full and others may follow it. Without
-    the CSV file the count is the official one where all official files are there.
+    It is what is past the official count where all official files are there, else rows that are zero everywhere. The
+    CSV file must name just as many slices, or more where the last file is full and others may follow it.
 
     Raises:
       InputError: the files disagree in shape, or the CSV file does not fit them.
@@ -215,17 +215,17 @@ def list_slices(input_dir: Path, part: str, files: Sequence[Path]) -> list[Slice
         missing = sorted(set(range(numbers[-1])) - set(numbers))
         raise InputError(f"{input_dir}: part {part} lacks file {ground_truth_name(part, missing[0])}; copy it there")
     starts = np.cumsum([0, *rows[:-1]]).tolist() if whole else [SLICES_PER_FILE * number for number in numbers]
-    count = starts[-1] + rows[-1] - padding
+    # What the official padding holds is not documented.
+    official = whole and len(files) == OFFICIAL_FILES[part] and set(rows) == {SLICES_PER_FILE}
+    count = OFFICIAL_SLICES[part] if official else starts[-1] + rows[-1] - padding
     ids = read_patient_ids(input_dir, part)
     if ids is not None:
-        full = rows[-1] == SLICES_PER_FILE and not padding
-        if len(ids) < count or (len(ids) > count and not full):
+        others_follow = not official and rows[-1] == SLICES_PER_FILE and not padding
+        if len(ids) < count or (len(ids) > count and not others_follow):
             raise InputError(
                 f"{input_dir / patient_ids_name(part)}: {len(ids)} ids, but the slices up to the last one of "
                 f"{files[-1].name} are {count} (zero rows after it are padding); copy the list and the files again"
             )
-    elif whole and len(files) == OFFICIAL_FILES[part] and set(rows) == {SLICES_PER_FILE}:
-        count = OFFICIAL_SLICES[part]
     return [
         SliceRef(part, path, number, row, start + row, ids[start + row] if ids else None)
         for path, number, start, length in zip(files, numbers, starts, rows, strict=True)

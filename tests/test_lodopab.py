@@ -50,11 +50,15 @@ def test_a_file_taken_out_of_128_row_files_keeps_its_patients(tmp_path):
     assert (refs[0].index, refs[0].patient_id, len(refs)) == (256, "256", 128)
 
 
-def test_official_count_without_csv_files(tmp_path, monkeypatch):
+@pytest.mark.parametrize("ids", [None, range(97)])
+def test_the_official_count_whatever_its_padding_holds(tmp_path, monkeypatch, ids):
     monkeypatch.setitem(lodopab.OFFICIAL_FILES, "test", 1)
     monkeypatch.setitem(lodopab.OFFICIAL_SLICES, "test", 97)
-    write_part(tmp_path, "test", np.full((128, 4, 4), 0.1, np.float32))
+    write_part(tmp_path, "test", np.full((128, 4, 4), 0.1, np.float32), ids=ids)
     assert len(slices_of(tmp_path, "test")) == 97
+    write_part(tmp_path, "test", np.full((128, 4, 4), 0.1, np.float32), ids=range(98))
+    with pytest.raises(InputError, match="98 ids, but the slices .* are 97"):
+        slices_of(tmp_path, "test")
 
 
 def test_nan_is_named_with_file_and_slice(tmp_path):
