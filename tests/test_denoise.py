@@ -13,6 +13,7 @@ from PIL import Image
 
 from data_prep.errors import InputError
 from wgan_vgg.exporters.export import export_saved_model
+from wgan_vgg.inference import denoiser as denoiser_module
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser, tiled
 
@@ -68,6 +69,27 @@ def test_batches_fit_the_memory_and_do_not_change_the_result(network, tmp_path):
     denoise(spied, tmp_path / "a.npy", tmp_path / "c.npy", Settings(batch=5))
     assert counts == [3, 3, 2, 5, 2]  # the last of the seven is not denoised alone, but as a pair
     np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), np.load(tmp_path / "c.npy"))
+
+
+def test_a_long_stack_is_denoised_in_parts_that_fit_memory_with_the_same_result(network, monkeypatch):
+    plain, counts = Denoiser.load(network), []
+
+    def spy(values):
+        counts.append(len(values))
+        return plain.network(values)
+
+    spied, stack = dataclasses.replace(plain, network=spy, strength=0.5), hu_images(7)
+    whole = spied(stack)
+    monkeypatch.setattr(denoiser_module, "MEMORY", 3.5 * (21 + 2 * 8) * 33 * 32 * 4 * 3)
+    np.testing.assert_array_equal(spied(stack), whole)
+    np.testing.assert_array_equal(spied(stack[0]), dataclasses.replace(plain, strength=0.5)(stack[0]))
+    assert counts == [7, 3, 3, 2, 1]  # the last of the seven with the one before it
+    assert spied(stack[:0]).shape == (0, 21, 33)
+
+
+def test_a_negative_tile_is_refused_in_python_too(network):
+    with pytest.raises(InputError, match="tile=-1: must be 0"):
+        Denoiser.load(network)(hu_images(), tile=-1)
 
 
 def test_a_tree_keeps_its_shape_and_goes_on_where_it_was_left(script, network, tmp_path, caplog):

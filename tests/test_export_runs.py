@@ -57,3 +57,14 @@ def test_only_an_export_is_replaced(tmp_path):
     folder = export(run, tmp_path / "model", "keras")
     assert export(run, folder, "saved_model", overwrite=True) == folder
     assert not (folder / "generator.keras").exists()
+
+
+@pytest.mark.parametrize(
+    "metadata", [{}, [1], {"name": "holiday"}, {"name": "wgan-vgg"}, {"name": "other", "fingerprint": "0" * 64}]
+)
+def test_a_folder_with_somebody_else_s_metadata_is_not_replaced(tmp_path, metadata):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(InputError, match="holds something else"):
+        export(write_run(tmp_path / "run"), tmp_path / "mine", "keras", overwrite=True)
+    assert json.loads((tmp_path / "mine" / "metadata.json").read_text()) == metadata

@@ -26,6 +26,7 @@ from wgan_vgg.models import Generator, build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
 
 METADATA = "metadata.json"
+_NAME = "wgan-vgg"  # in every export's metadata
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +169,8 @@ FORMATS: dict[str, Callable[[Path, Exported], Written | None]] = {
 
 
 def _is_export(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (SAVED_MODEL_METADATA, METADATA))
+    found = exported_metadata(folder)  # others call a file so, too
+    return isinstance(found, dict) and found.get("name") == _NAME and "fingerprint" in found
 
 
 def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: str) -> Metadata:
@@ -178,7 +180,7 @@ def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: s
     rows, training_data = run.rows(), stored["data"].copy()
     training_data.pop("path", None)
     return {
-        "name": "wgan-vgg",
+        "name": _NAME,
         "version": wgan_vgg.__version__,
         "model": config.model,
         "preset": config.preset,

@@ -13,6 +13,7 @@ from wgan_vgg.errors import InputError, reason
 from wgan_vgg.extent import Extent
 from wgan_vgg.hu import HuMapping
 from wgan_vgg.image_files.read import read_hu
+from wgan_vgg.inference.settings import MEMORY, check_size
 from wgan_vgg.json_types import Metadata
 from wgan_vgg.run_dir import RunDir
 
@@ -152,7 +153,7 @@ class Denoiser:
         return 4 * self.extent.maps
 
     def __call__(self, hu: np.ndarray | str | Path, tile: int = 0) -> np.ndarray:
-        """Denoises slices.
+        """Denoises slices, as many at once as fit MEMORY.
 
         Args:
           hu: (slices, height, width) or one slice (height, width) in HU, of any type of real numbers; upright, as
@@ -164,9 +165,10 @@ class Denoiser:
           float32 HU of the same shape; of a path (slices, height, width).
 
         Raises:
-          InputError: another shape, smaller slices than the network takes, NaN or infinite pixels, or a path without
-            images.
+          InputError: another shape, smaller slices than the network takes, NaN or infinite pixels, a path without
+            images, or a tile below 0.
         """
+        check_size("tile", tile)
         hu = np.asarray(
             read_hu(Path(hu), padding_hu=self.mapping.padding_hu) if isinstance(hu, str | Path) else hu, np.float32
         )
@@ -175,7 +177,19 @@ class Denoiser:
         if not np.isfinite(hu).all():
             raise InputError(f"hu: {np.count_nonzero(~np.isfinite(hu))} NaN or infinite pixels; mend them")
         self.check_shape("hu", hu.shape)
-        denoised = self._denoised(hu if hu.ndim == 3 else hu[np.newaxis], tile).reshape(hu.shape)
+        stack = hu if hu.ndim == 3 else hu[np.newaxis]
+        denoised, count = np.empty(stack.shape, np.float32), len(stack)
+        height, width = (min(side, tile + 2 * self.extent.overlap) if tile else side for side in stack.shape[1:])
+        size = max(1, self.slices_at_once((height, width), MEMORY))
+        for start in range(0, count, size):
+            # One slice alone rounds differently from several: where it is the last, one more is computed again.
+            first = max(0, min(start, count - min(size, 2)))
+            denoised[first : start + size] = self.at_once(stack[first : start + size], tile)
+        return denoised.reshape(hu.shape)
+
+    def at_once(self, hu: np.ndarray, tile: int = 0) -> np.ndarray:
+        """As a call, for finite float32 (slices, height, width), all at once: their memory is the caller's matter."""
+        denoised = self._denoised(hu, tile)
         return denoised if self.strength == 1 else self.strength * denoised + (1 - self.strength) * hu
 
     def _denoised(self, hu: np.ndarray, tile: int) -> np.ndarray:

@@ -9,6 +9,8 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.image_files.slices import check_hu_range
 from wgan_vgg.inference.summary import Series
 
+MEMORY = 1e9  # bytes that slices and network may take where nothing else is said
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -31,21 +33,26 @@ class Settings:
     hu_range: tuple[float, float] | None = None
     batch: int = 0
     tile: int = 0
-    memory: float = 1e9
+    memory: float = MEMORY
     strict: bool = False
     overwrite: bool = False
     preview: bool = False
     share: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("batch", "tile"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name}={getattr(self, name)}: must be 0 (chosen by memory) or more")
+        check_size("batch", self.batch)
+        check_size("tile", self.tile)
         if self.share and self.overwrite:
             raise InputError("share: not with overwrite, by which each call would begin anew; remove the output")
         if not 0 < self.memory < math.inf:
             raise InputError(f"memory={self.memory:g}: must be above 0, and finite")
         check_hu_range(self.hu_range)
+
+
+def check_size(name: str, value: int) -> None:
+    """Raises InputError where the size of a batch or of a tile is below 0, the default."""
+    if value < 0:
+        raise InputError(f"{name}={value}: must be 0 (the default) or more")
 
 
 @dataclasses.dataclass

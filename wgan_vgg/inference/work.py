@@ -166,7 +166,7 @@ class Work:
 
     def _denoise(self, batch: list[_Item], paired: bool) -> None:
         hu = np.stack([item.hu for item in batch]) if len(batch) > 1 else batch[0].hu[np.newaxis]
-        denoised = self._denoiser(np.repeat(hu, 2, axis=0) if paired else hu, self._tile(hu.shape))[: len(hu)]
+        denoised = self._denoiser.at_once(np.repeat(hu, 2, axis=0) if paired else hu, self._tile(hu.shape))[: len(hu)]
         if self._denoiser.mapping.clip and not self._denoiser.mapping.rescaled:
             self.outcome.clipped += int(np.count_nonzero(hu < self._range[0]) + np.count_nonzero(hu > self._range[1]))
         self.outcome.pixels += hu.size
