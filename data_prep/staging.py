@@ -62,7 +62,7 @@ def translate_disk_errors(place: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_disk_full(error):
+        if not is_disk_full(error):
             raise
         raise InputError(f"{place}: no space left on the disk {disk(folder)}; free some or choose another") from error
 
@@ -85,6 +85,16 @@ def locked(folder: Path, taken: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that a disk or a quota is full, or a file as large as it may be."""
+    # TensorFlow's writers report the same thing as ResourceExhaustedError.
+    return (
+        getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        or type(error).__name__ == "ResourceExhaustedError"
+        or "File too large" in str(error)
+    )
 
 
 @contextlib.contextmanager
@@ -181,12 +191,3 @@ def _sweep(parent: Path, prefix: str) -> None:
             pass  # a run that is still alive
         finally:
             os.close(handle)
-
-
-def _is_disk_full(error: BaseException) -> bool:
-    # TensorFlow's writers report the same thing as ResourceExhaustedError.
-    return (
-        getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        or type(error).__name__ == "ResourceExhaustedError"
-        or "File too large" in str(error)
-    )

@@ -1,5 +1,6 @@
 """How a script runs: help, one-line errors, exit statuses, TensorFlow without its notices."""
 
+import io
 import logging
 import os
 import sys
@@ -44,6 +45,8 @@ def launch(
     but 0 and 5 come with one line on stderr. Flags are the script's own, not absl's global ones, so that a script can
     run twice.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names of files may be no text
     # Before TensorFlow is imported: its notices are not for users.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)

@@ -17,7 +17,7 @@ from dicom_files import write_series, write_slice
 from test_disk import run_on_disk
 
 from data_prep.errors import InputError
-from data_prep.staging import locked
+from wgan_vgg.inference.claims import claims_in
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
 
@@ -135,7 +135,7 @@ def test_two_calls_do_not_write_into_one_folder(script, network, tmp_path):
     write_series(tmp_path / "in", 2)
     (tmp_path / "out").mkdir()
     flags = (f"--model_dir={network}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
-    with locked(tmp_path / "out", "never said"):
+    with claims_in(tmp_path / "out", share=False):
         status, _, err = script("denoise", *flags)
     assert (status, "another call writes there; wait, or give all of them --share" in err) == (2, True)
     assert list((tmp_path / "out").iterdir()) == []
@@ -186,6 +186,18 @@ def test_a_full_disk_is_named_and_nothing_half_written_stays(network, tmp_path, 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_ends_a_folder_of_dicom_and_is_no_fault_of_its_files(network, tmp_path):
+    write_series(tmp_path / "in", 2)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    denoiser = Denoiser.load(network)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # a slice has 1152 bytes of pixels
+    try:
+        with pytest.raises(InputError, match=f"output {tmp_path / 'out'}: no space left on the disk /"):
+            denoise(denoiser, tmp_path / "in", tmp_path / "out", Settings())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_disk_that_fills_up_ends_with_one_line(network, tmp_path):

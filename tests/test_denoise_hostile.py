@@ -1,7 +1,10 @@
 """experiments.denoise on files that are hostile, damaged, or grey in another way than they seem."""
 
 import io
+import os
 import pickle
+import subprocess
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,14 +13,17 @@ import numpy as np
 import pydicom
 import pytest
 import tifffile
+from conftest import REPO
 from deployed import hu_images
 from dicom_files import write_series, write_slice
 from foreign_files import EXECUTED, Bomb
 from PIL import Image
 
 from data_prep.errors import InputError
+from wgan_vgg.image_files.array_io import NpySlices
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
+from wgan_vgg.inference.output_files import is_up_to_date
 
 
 def hostile_npy(path):
@@ -192,3 +198,43 @@ def test_a_picture_whose_header_claims_too_much_is_refused_unread(network, tmp_p
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.png"):
         denoise(Denoiser.load(network), tmp_path / "a.png", tmp_path / "b.png", Settings(hu_range=(0, 1)))
+
+
+def test_a_file_that_vanishes_and_a_name_that_is_too_long_are_left_out(network, tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    long = "l" * 246 + ".npy"  # of 250 letters; the partial file's name would have 259, 4 too many
+    for name in ("a.npy", "b.npy", long, "z.npy"):
+        np.save(tmp_path / "in" / name, hu_images())
+    original = NpySlices.read
+
+    def read(self, index):
+        if self.path.name == "b.npy":
+            self.path.unlink(missing_ok=True)
+        return original(self, index)
+
+    monkeypatch.setattr(NpySlices, "read", read)
+    outcome = denoise(Denoiser.load(network), tmp_path / "in", tmp_path / "out", Settings())
+    assert outcome.files == 2
+    assert list(outcome.left_out) == [tmp_path / "in" / long, tmp_path / "in" / "b.npy"]
+    assert "cannot be denoised (File name too long)" in outcome.left_out[tmp_path / "in" / long]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.npy", "denoise.json", "z.npy"]
+
+
+def test_a_source_that_has_gone_is_not_up_to_date(tmp_path):
+    (tmp_path / "denoise.json").write_text("{}")
+    (tmp_path / "a.npy").write_bytes(b"")
+    assert not is_up_to_date(tmp_path / "gone.npy", tmp_path / "a.npy", tmp_path)
+
+
+def test_names_that_are_no_text_are_denoised_and_printed(network, tmp_path):
+    names = [b"good\xff.npy", b"bad\xfe.npy"]
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / os.fsdecode(names[0]), hu_images())
+    (tmp_path / "in" / os.fsdecode(names[1])).write_bytes(b"spoiled")
+    flags = [f"--model={network}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}", "--share"]
+    command = [sys.executable, "-m", "experiments.denoise", *flags, f"--json={tmp_path / 'done.json'}"]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, check=False)
+    assert done.returncode == 5, done.stderr
+    assert rb"left out: " + os.fsencode(tmp_path / "in") + rb"/bad\udcfe.npy" in done.stdout
+    assert (tmp_path / "out" / os.fsdecode(names[0])).is_file()

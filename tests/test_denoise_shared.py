@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -16,7 +16,8 @@ from deployed import ended_at_a_rename, hu_images
 from dicom_files import write_slice
 
 from wgan_vgg.errors import InputError
-from wgan_vgg.inference.claims import CLAIMS, claims_in
+from wgan_vgg.inference import work
+from wgan_vgg.inference.claims import claims_in
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
 
@@ -77,32 +78,6 @@ def test_three_processes_divide_a_tree_and_take_over_from_one_that_is_killed(net
         assert (output / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
 
 
-def test_a_claim_is_one_process_s_until_it_leaves_it_or_ends(tmp_path):
-    tries = "; ".join(
-        [
-            "import sys, pathlib",
-            "from wgan_vgg.inference.claims import claims_in",
-            "opened = claims_in(pathlib.Path(sys.argv[1]), share=True)",
-            "claims = opened.__enter__()",
-            "print(claims.first, claims.take('a'), claims.take('b'))",
-        ]
-    )
-
-    def other():
-        done = subprocess.run([sys.executable, "-c", tries, tmp_path], cwd=REPO, capture_output=True, check=True)
-        return done.stdout.decode().split()
-
-    with claims_in(tmp_path, share=True) as claims:
-        assert claims.first
-        assert claims.take("a")
-        claims.let_others_in()
-        assert other() == ["False", "False", "True"]  # and its claim on b has gone with it
-        assert claims.take("b")
-        claims.release("a")
-        assert other() == ["False", "True", "False"]
-    assert not (tmp_path / CLAIMS).exists()
-
-
 def test_what_does_not_fit_together_is_refused(network, identity, tree, tmp_path):
     output, shared = tmp_path / "out", Settings(share=True)
     denoise(Denoiser.load(network), tree, output, shared)
@@ -148,18 +123,63 @@ with claims_in(pathlib.Path({str(tmp_path / "out")!r}), share=True) as claims:
     ]
 
 
-def test_a_call_that_does_not_share_is_told_apart_at_once_from_one_that_still_looks(tmp_path):
-    began = time.monotonic()
-    with (
-        claims_in(tmp_path, share=False),
-        pytest.raises(InputError, match="a call that does not share it writes there"),
-        claims_in(tmp_path, share=True),
-    ):
-        pass
-    assert time.monotonic() - began < 30, "it waited as for one that shares"
-    with claims_in(tmp_path, share=True) as first:
-        later = threading.Timer(3, first.let_others_in)
-        later.start()
-        with claims_in(tmp_path, share=True) as second:
-            assert (first.first, second.first) == (True, False)
-        later.join()
+def holding(folder, name):
+    """A process that shares a folder and has claimed a name there, till it reads a line."""
+    code = f"""
+import pathlib
+from wgan_vgg.inference.claims import claims_in
+with claims_in(pathlib.Path({str(folder)!r}), share=True) as claims:
+    claims.let_others_in()
+    print(claims.take({name!r}), flush=True)
+    input()
+"""
+    return subprocess.Popen([sys.executable, "-c", code], cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def test_claims_do_not_depend_on_how_the_folder_is_spelled(network, tree, tmp_path, monkeypatch):
+    shared, name = Settings(share=True), "patient1/03.npy"
+    denoise(Denoiser.load(network), tree, tmp_path / "out", shared)
+    (tmp_path / "out" / name).unlink()
+    monkeypatch.chdir(tmp_path)
+    claimed = []
+    with holding(tmp_path / "out", name) as other:
+        assert other.stdout.readline() == b"True\n"
+
+        def end_other(_):
+            claimed.append((tmp_path / "out" / name).exists())
+            other.communicate(b"\n")
+
+        monkeypatch.setattr(work.time, "sleep", end_other)
+        outcome = denoise(Denoiser.load(network), tree, Path("out"), shared)  # waits until the other leaves it
+    assert (claimed, outcome.files, outcome.skipped) == ([False], 1, len(FILES) - 1)
+
+
+def test_a_copy_of_an_instance_that_another_call_has_done_is_left_out(network, tmp_path):
+    """The other call has ended since, so that its claims have gone."""
+    pixels = np.full((24, 24), 1000, np.uint16)
+    uid = pydicom.dcmread(write_slice(tmp_path / "in" / "a.dcm", pixels)).SOPInstanceUID
+    write_slice(tmp_path / "in" / "b.dcm", pixels, SOPInstanceUID=uid)
+    write_slice(tmp_path / "in" / "c.dcm", pixels)
+    output, shared = tmp_path / "out", Settings(share=True)
+    first = denoise(Denoiser.load(network), tmp_path / "in", output, shared)
+    wanted = {tmp_path / "in" / "b.dcm": f"{tmp_path / 'in' / 'b.dcm'}: has the SOPInstanceUID of "
+              f"{tmp_path / 'in' / 'a.dcm'}; remove one of them"}  # fmt: skip
+    assert (first.files, first.left_out) == (2, wanted)
+    again = denoise(Denoiser.load(network), tmp_path / "in", output, shared)
+    assert (again.files, again.skipped, again.left_out) == (0, 2, wanted)
+    done = (output / "a.dcm").read_bytes()
+    (output / "a.dcm").unlink()
+    with holding(output, "a.dcm") as other:
+        assert other.stdout.readline() == b"True\n"
+        denoiser = Denoiser.load(network)
+        original = Denoiser.check_shape
+
+        def check_shape(self, name, shape):  # of b, before its instance is compared: the other ends
+            (output / "a.dcm").write_bytes(done)
+            other.communicate(b"\n")
+            original(self, name, shape)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Denoiser, "check_shape", check_shape)
+            outcome = denoise(denoiser, tmp_path / "in", output, shared)
+    assert (outcome.files, outcome.skipped, outcome.left_out) == (0, 2, wanted)

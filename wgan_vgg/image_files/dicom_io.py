@@ -65,7 +65,8 @@ class DicomSlices(Slices):
 
     def _end(self, partial: Path) -> None:
         with translate_errors(self.path):  # what pydicom reads it may yet refuse to write
-            partial.write_bytes(described(self._slice.dataset, self._pixels, self._options))
+            content = described(self._slice.dataset, self._pixels, self._options)
+        partial.write_bytes(content)
 
 
 def new_pixels(old: StoredSlice, hu: np.ndarray) -> np.ndarray:

@@ -34,6 +34,17 @@ def open_dicom(path: Path, options: Options) -> Slices:
     return EnhancedSlices(path, options) if enhanced else DicomSlices(path, options)
 
 
+def read_instance_uid(path: Path) -> str:
+    """The SOPInstanceUID in the header of a file, "" without.
+
+    Raises:
+      InputError: not DICOM.
+    """
+    with translate_errors(path):
+        header = read_dataset(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+        return str(header.get("SOPInstanceUID") or "")
+
+
 class EnhancedSlices(Slices):
     """All frames of one file, held in memory."""
 
@@ -66,7 +77,7 @@ class EnhancedSlices(Slices):
             content = described(
                 self._dataset, self._pixels, self._options, lambda: _describe(self._dataset, source, evidence)
             )
-            partial.write_bytes(content)
+        partial.write_bytes(content)
 
 
 def _reference(dataset: "Dataset") -> "Dataset":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wgan_vgg.errors import InputError
 from wgan_vgg.image_files.array_io import Hdf5Slices, NpySlices, NpzSlices
-from wgan_vgg.image_files.enhanced_io import open_dicom
+from wgan_vgg.image_files.enhanced_io import open_dicom, read_instance_uid
 from wgan_vgg.image_files.nifti_io import NiftiSlices
 from wgan_vgg.image_files.picture_io import PngSlices, TiffSlices
 from wgan_vgg.image_files.slices import Options, Slices
@@ -39,6 +39,14 @@ def open_image(path: Path, options: Options) -> Slices:
     if open_file is None:
         raise InputError(f"{path}: no image file; expected DICOM, NIfTI, .npy, .npz, HDF5, PNG or TIFF")
     return open_file(path, options)
+
+
+def instance_uid(path: Path) -> str:
+    """The SOPInstanceUID of a DICOM file, of which only the header is read; "" of other and of unreadable files."""
+    try:
+        return read_instance_uid(path) if format_of(path) is open_dicom else ""
+    except InputError:
+        return ""
 
 
 def format_of(path: Path) -> Format | None:

@@ -63,7 +63,10 @@ def denoise(
     origin: dict[str, object] = {"fingerprint": denoiser.fingerprint, "hu_range": hu_range}
     base = output if is_folder else output.parent
     shown = middle_files(list(outputs)) if settings.preview else set()
-    jobs = [Job(path, written, preview_path(written, base), path in shown) for path, written in outputs.items()]
+    jobs = [
+        Job(path, written, preview_path(written, base), written.relative_to(base).as_posix(), path in shown)
+        for path, written in outputs.items()
+    ]
     with contextlib.ExitStack() as stack:
         stack.enter_context(translate_disk_errors(f"output {output}", output))
         if is_folder:
@@ -78,18 +81,20 @@ def denoise(
             check_unclaimed(output, origin)
             if shown and not settings.overwrite and jobs[0].picture.exists():
                 raise InputError(f"preview {jobs[0].picture}: exists already; add --overwrite or take another output")
-        done = {job for job in jobs if is_folder and is_up_to_date(job.path, job.output, output)}
-        missing = [job for job in jobs if job not in done]
+        done = [job for job in jobs if is_folder and is_up_to_date(job.path, job.output, output)]
+        to_do = set(jobs) - set(done)
+        missing = [job for job in jobs if job in to_do]
         if is_folder and claims.first:
             for job in missing:  # what is out of date must not stay if its source cannot be read any more
                 job.output.unlink(missing_ok=True)
-                job.picture.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # its name may be too long to be one
+                    job.picture.unlink()
         folder = output if is_folder else None
         work = Work(denoiser, settings, claims, folder=folder, progress=progress, on_series=on_series)
         claims.let_others_in()
         if settings.preview and claims.first:
-            work.preview([job for job in jobs if job in done])
-        outcome = work.run(missing)
+            work.preview(done)
+        outcome = work.run(missing, done)
         outcome.skipped += len(done)
     if not outcome.files and not outcome.skipped:
         raise InputError(f"input {input_path}: not one file there could be denoised; see the warnings before this")

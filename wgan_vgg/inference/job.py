@@ -2,10 +2,13 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from data_prep.staging import is_disk_full
+from wgan_vgg.errors import InputError
 from wgan_vgg.image_files.format_registry import open_image
 from wgan_vgg.image_files.slices import Options, Slices
 from wgan_vgg.inference.preview import write_preview
@@ -18,6 +21,7 @@ class Job:
 
     Attributes:
       path, output, picture: the file, and where it and its preview are written.
+      name: of the output in its folder, the same however a call spells that folder.
       shown: whether its only slice is to be previewed.
       tries: how often it was begun.
       state: what tells whether the file has changed since.
@@ -28,6 +32,7 @@ class Job:
     path: Path
     output: Path
     picture: Path
+    name: str
     shown: bool
     tries: int = 0
     state: tuple[int, ...] = ()
@@ -46,6 +51,21 @@ class Job:
         """
         self.tries, self.state, self.measures = self.tries + 1, _state(self.path), []
         return open_image(self.path, options)
+
+    @contextlib.contextmanager
+    def translate_errors(self) -> Iterator[None]:
+        """Turns the system's errors at this file into a line that names it; a full disk is full for all files.
+
+        Raises:
+          InputError: an error of the system.
+        """
+        try:
+            yield
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            why = error.strerror or error
+            raise InputError(f"{self.path}: cannot be denoised ({why}); mend or remove it") from error
 
     def show(self, source: Slices, index: int, before: np.ndarray, after: np.ndarray) -> None:
         """Writes the picture of a slice in HU (height, width)."""

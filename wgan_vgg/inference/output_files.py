@@ -1,5 +1,6 @@
 """Where denoised files are written, and what must not be overwritten on the way."""
 
+import contextlib
 import itertools
 import logging
 import os
@@ -141,9 +142,11 @@ def is_up_to_date(source: Path, output: Path, folder: Path) -> bool:
     """Whether an output file in a claimed folder is newer than that claim and than its source."""
     if not output.is_file():
         return False
-    # The time of the source's last change in any respect: that of its content survives copying.
-    changed = max((folder / STATE).stat().st_mtime_ns, source.stat().st_ctime_ns)
-    return output.stat().st_mtime_ns >= changed
+    with contextlib.suppress(FileNotFoundError):  # a source that has gone is named when its turn comes
+        # The time of the source's last change in any respect: that of its content survives copying.
+        changed = max((folder / STATE).stat().st_mtime_ns, source.stat().st_ctime_ns)
+        return output.stat().st_mtime_ns >= changed
+    return False
 
 
 def middle_files(paths: list[Path]) -> set[Path]:

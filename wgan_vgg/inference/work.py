@@ -16,6 +16,7 @@ from wgan_vgg.errors import InputError, NotAnImage
 from wgan_vgg.image_files.slices import Options, Slices
 from wgan_vgg.inference.claims import Claims
 from wgan_vgg.inference.denoiser import Denoiser
+from wgan_vgg.inference.instances import Instances
 from wgan_vgg.inference.job import Job
 from wgan_vgg.inference.output_files import is_up_to_date
 from wgan_vgg.inference.settings import Outcome, Settings
@@ -59,14 +60,15 @@ class Work:
         self._summaries = Summaries(metadata.get("training_input") or {}, on_series or (lambda _: None), logger.warning)
         self._open: set[Job] = set()
         self._by_reason: Counter[tuple[Path, str]] = Counter()  # files by folder and by the reason why they were left
-        self._instances: dict[str, Path] = {}  # the first file of each SOPInstanceUID
+        self._instances = Instances()
         self._waiting: deque[Job] = deque()
         self._elsewhere: list[Job] = []  # files that other calls have claimed
         self.outcome = Outcome()
 
-    def run(self, jobs: Sequence[Job]) -> Outcome:
-        """Denoises files; what is half written when it ends, however it ends, is removed."""
+    def run(self, jobs: Sequence[Job], done: Sequence[Job]) -> Outcome:
+        """Denoises files, some others being done; what is half written when it ends, however it ends, is removed."""
         started = time.monotonic()
+        self._instances.finished(job.path for job in done)
         self._waiting.extend(jobs)
         try:
             while self._waiting:  # the last file may wait again
@@ -108,15 +110,16 @@ class Work:
             if not self._claim(job):
                 continue
             try:
-                source = job.open(self._options)
-                first = source.read(0)
-                self._denoiser.check_shape(str(job.path), first.shape)
-                self._check_instance(job, source)
-                self._begin(job, source)
-                for index in range(source.count):
-                    yield _Item(job, source, index, source.read(index) if index else first)
-                    if source.count > 1:
-                        self._progress(f"denoise {job.path.name}", index + 1, source.count)
+                with job.translate_errors():
+                    source = job.open(self._options)
+                    first = source.read(0)
+                    self._denoiser.check_shape(str(job.path), first.shape)
+                    self._check_instance(job, source)
+                    self._begin(job, source)
+                    for index in range(source.count):
+                        yield _Item(job, source, index, source.read(index) if index else first)
+                        if source.count > 1:
+                            self._progress(f"denoise {job.path.name}", index + 1, source.count)
             except InputError as error:
                 self._leave_out(job, error)
             if total > 1:
@@ -124,13 +127,20 @@ class Work:
 
     def _claim(self, job: Job) -> bool:
         """Whether this call is to denoise a file; one that another call has comes again later."""
-        if not self._claims.take(str(job.output)):
+        if not self._claims.take(job.name):
             self._elsewhere.append(job)
             return False
-        if self._claims.shared and self._folder and is_up_to_date(job.path, job.output, self._folder):
-            self._claims.release(str(job.output))
-            self.outcome.skipped += 1
+        if self._is_done_elsewhere(job):
+            self._claims.release(job.name)
             return False
+        return True
+
+    def _is_done_elsewhere(self, job: Job) -> bool:
+        """Whether another call has done a file, which then counts as skipped."""
+        if not (self._claims.shared and self._folder and is_up_to_date(job.path, job.output, self._folder)):
+            return False
+        self.outcome.skipped += 1
+        self._instances.finished([job.path])
         return True
 
     def _check_instance(self, job: Job, source: Slices) -> None:
@@ -139,7 +149,8 @@ class Work:
             return
         if not self._claims.take(source.instance_uid):
             raise InputError(f"{job.path}: has the SOPInstanceUID of a file of another call; remove one of them")
-        first = self._instances.setdefault(source.instance_uid, job.path)
+        self._elsewhere = [other for other in self._elsewhere if not self._is_done_elsewhere(other)]
+        first = self._instances.first(source.instance_uid, job.path)
         if first != job.path:
             raise InputError(f"{job.path}: has the SOPInstanceUID of {first}; remove one of them")
 
@@ -175,10 +186,14 @@ class Work:
         for (job, source, index, before), after, measured in zip(batch, denoised, measures, strict=True):
             if job.source is not source:
                 continue  # a later slice of the file could not be read
-            if not np.isfinite(after).all():
-                self._leave_out(job, InputError(f"{job.path}: slice {index} became NaN or infinite; check the model"))
+            try:
+                if not np.isfinite(after).all():
+                    raise InputError(f"{job.path}: slice {index} became NaN or infinite; check the model")
+                with job.translate_errors():
+                    source.write(index, after)
+            except InputError as error:
+                self._leave_out(job, error)
                 continue
-            source.write(index, after)
             job.measures.append(measured)
             if index == job.shown_index(source, preview=self._settings.preview):
                 job.show(source, index, before, after)
@@ -195,13 +210,14 @@ class Work:
         try:
             if job.changed():
                 raise InputError(f"{job.path}: changes while it is read; call again when it is whole")
-            source.finish()
+            with job.translate_errors():
+                source.finish()
         except InputError as error:
             self._leave_out(job, error)
             return
         job.source = None
         self._open.discard(job)
-        self._claims.release(str(job.output))
+        self._claims.release(job.name)
         self._summaries.add(source, job.measures)
         self.outcome.files += 1
         self.outcome.slices += source.count
@@ -228,4 +244,4 @@ class Work:
             self._claims.release(job.source.instance_uid)
         job.source = None
         self._open.discard(job)
-        self._claims.release(str(job.output))
+        self._claims.release(job.name)
