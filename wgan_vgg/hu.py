@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Images = TypeVar("Images", np.ndarray, "tf.Tensor")
 
+_PADDED_SHARE = 0.01  # of an image's pixels: more of one value are no measurements
 _RESCALED_WARNING = (
     "the model was trained on inputs that were min-max rescaled image by image, so its input has no HU: they are "
     "rescaled so here too, and the output's HU are only as good as the network's guess of the range"
@@ -113,6 +114,20 @@ class HuMapping(HuScale):
     def _turned(self, images: Images) -> Images:
         """From upright to the training's orientation, or back."""
         return _functions(images).transpose(images, (0, 2, 1, 3)) if self.transposed else images
+
+
+def padded(hu: np.ndarray) -> np.ndarray:
+    """Where images are no measurement though nothing says so: a plateau at the minimum, below all that scanners give.
+
+    Args:
+      hu: HU (batch, height, width), such as -3024 outside a circle.
+
+    Returns:
+      True where so, of that shape.
+    """
+    lowest = hu.min(axis=(1, 2), keepdims=True)
+    plateau = (hu == lowest) & (lowest < PADDING_HU)
+    return plateau & (plateau.mean(axis=(1, 2), keepdims=True) > _PADDED_SHARE)
 
 
 def _functions(images: Images) -> ModuleType:

@@ -11,7 +11,7 @@ import numpy as np
 from wgan_vgg import pretrained
 from wgan_vgg.errors import InputError, reason
 from wgan_vgg.extent import Extent
-from wgan_vgg.hu import HuMapping
+from wgan_vgg.hu import HuMapping, padded
 from wgan_vgg.image_files.read import read_hu
 from wgan_vgg.inference.settings import MEMORY, check_size
 from wgan_vgg.json_types import Metadata
@@ -33,11 +33,13 @@ def load(model: str | Path, weights: str = "raw", strength: float = 1.0) -> "Den
       strength: 1 gives what the network says, 0 the input, between them their mixture.
 
     Raises:
-      InputError: there is no such model, or the strength is not from 0 to 1.
+      InputError: there is no such model, weights are chosen of what is no run, or the strength is not from 0 to 1.
     """
     if not 0 <= strength <= 1:
         raise InputError(f"strength={strength:g}: must be from 0 (the input) to 1 (the network's output)")
     path = model_path(model)
+    if weights != "raw" and not RunDir(path).config.is_file():
+        raise InputError(f"weights={weights}: only a run has several, and model {model} is none; leave it out")
     denoiser = Denoiser.from_file(path) if path.is_file() else Denoiser.load(path, weights)
     return dataclasses.replace(denoiser, strength=float(strength))
 
@@ -153,7 +155,7 @@ class Denoiser:
         return 4 * self.extent.maps
 
     def __call__(self, hu: np.ndarray | str | Path, tile: int = 0) -> np.ndarray:
-        """Denoises slices, as many at once as fit MEMORY.
+        """Denoises slices, as many at once as fit MEMORY; padding, see hu.padded, stays what it was.
 
         Args:
           hu: (slices, height, width) or one slice (height, width) in HU, of any type of real numbers; upright, as
@@ -189,8 +191,13 @@ class Denoiser:
 
     def at_once(self, hu: np.ndarray, tile: int = 0) -> np.ndarray:
         """As a call, for finite float32 (slices, height, width), all at once: their memory is the caller's matter."""
-        denoised = self._denoised(hu, tile)
-        return denoised if self.strength == 1 else self.strength * denoised + (1 - self.strength) * hu
+        padding = padded(hu)
+        seen = np.where(padding, np.float32(self.mapping.padding_hu), hu) if padding.any() else hu
+        denoised = self._denoised(seen, tile)
+        if self.strength != 1:
+            denoised = self.strength * denoised + (1 - self.strength) * hu
+        denoised[padding] = hu[padding]
+        return denoised
 
     def _denoised(self, hu: np.ndarray, tile: int) -> np.ndarray:
         tile, overlap = self.extent.aligned(tile), self.extent.overlap

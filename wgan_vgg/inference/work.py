@@ -13,6 +13,7 @@ import numpy as np
 
 from data_prep.progress import Progress
 from wgan_vgg.errors import InputError, NotAnImage
+from wgan_vgg.hu import padded
 from wgan_vgg.image_files.slices import Options, Slices
 from wgan_vgg.inference.claims import Claims
 from wgan_vgg.inference.denoiser import Denoiser
@@ -179,7 +180,8 @@ class Work:
         hu = np.stack([item.hu for item in batch]) if len(batch) > 1 else batch[0].hu[np.newaxis]
         denoised = self._denoiser.at_once(np.repeat(hu, 2, axis=0) if paired else hu, self._tile(hu.shape))[: len(hu)]
         if self._denoiser.mapping.clip and not self._denoiser.mapping.rescaled:
-            self.outcome.clipped += int(np.count_nonzero(hu < self._range[0]) + np.count_nonzero(hu > self._range[1]))
+            beyond = ((hu < self._range[0]) | (hu > self._range[1])) & ~padded(hu)
+            self.outcome.clipped += int(np.count_nonzero(beyond))
         self.outcome.pixels += hu.size
         measures = [measure(*pair) for pair in zip(hu, denoised, strict=True)]
         self._compare(batch, measures)
