@@ -71,6 +71,8 @@ def translate_disk_errors(place: str, folder: Path) -> Iterator[None]:
 def locked(folder: Path, taken: str) -> Iterator[None]:
     """Keeps a folder for this process while the block runs; the lock goes with the process, however it ends.
 
+    On NFS, which keeps the locks of folders to one host, it holds among the processes of that host.
+
     Raises:
       InputError: another process has it; the message is `taken`.
     """

@@ -67,15 +67,17 @@ def job(values: flags.FlagValues) -> int:
         for name, entry in pretrained.index().items():
             print(f"{name}: {entry['about']}")
         return DONE
-    model, *paths = required(values, "model", "input", "output")
-    source, output = map(Path, paths)
+    model, source_text, output_text = required(values, "model", "input", "output")
+    source = Path(source_text)
     check_written(values, "json", ".json")
     hu_range = read_range(values, "hu_range")
     from wgan_vgg.files import write_json
+    from wgan_vgg.image_files.find import STATE
     from wgan_vgg.inference.denoise import Settings, denoise
     from wgan_vgg.inference.denoiser import load, model_path
-    from wgan_vgg.inference.output_files import STATE
+    from wgan_vgg.inference.output_files import output_path
 
+    output = output_path(output_text, source)
     if values.json and Path(values.json).resolve() == (output / STATE).resolve():
         raise InputError(f"--json={values.json}: is where the output folder notes its model; name another file")
 

@@ -81,3 +81,5 @@ def test_what_cannot_be_one_stack_is_refused(tmp_path):
         read_hu(tmp_path)
     with pytest.raises(InputError, match="no such file or folder"):
         wgan_vgg.load("generator-mse-lodopab")(tmp_path / "nothing")
+    with pytest.raises(InputError, match="out/: ends as a folder does, but the input is a file"):
+        wgan_vgg.denoise(tmp_path / "8.npy", f"{tmp_path}/out/")

@@ -159,6 +159,8 @@ def test_hu_beyond_the_training_range_are_counted(identity, tmp_path, caplog):
         (["--tile=-1"], "must be 0"),
         (["--input={root}/in/0.dcm", "--output={root}/in/0.dcm"], "lies in the input"),
         (["--input={root}/in/0.dcm", "--output={root}/in/1.dcm"], "exists already; add --overwrite"),
+        (["--input={root}/in/0.dcm", "--output={root}/x.png"], "x.png: would be of another kind, that of"),
+        (["--input={root}/in/0.dcm", "--output={root}/new/"], "new/: ends as a folder does"),
         (["--input={root}/notes.txt"], "not DICOM, NIfTI"),
         (["--input={root}/a.png", "--output={root}/b.png"], "--hu_range=LOW,HIGH"),
         (["--weights=average"], "was trained without"),

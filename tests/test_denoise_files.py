@@ -53,6 +53,17 @@ def test_an_archive_without_images_and_a_mask_are_no_images(tmp_path):
             NpySlices(tmp_path / name, Options())
 
 
+def test_a_slice_of_nothing_but_air_is_an_image(tmp_path, network):
+    air = np.full((1, 20, 20), -1000, np.int16)
+    np.save(tmp_path / "a.npy", air)
+    np.savez(tmp_path / "air.npz", image=air, spacing=np.ones(3))
+    np.savez(tmp_path / "scan.npz", image=hu_images(1, 20, 20), mask=0 * air)
+    assert NpySlices(tmp_path / "a.npy", Options()).read(0)[0, 0] == -1000
+    assert NpzSlices(tmp_path / "air.npz", Options()).read(0)[0, 0] == -1000
+    assert NpzSlices(tmp_path / "scan.npz", Options()).count == 1, "beside an image it is a mask of nothing"
+    assert denoise(Denoiser.load(network), tmp_path / "a.npy", tmp_path / "b.npy", Settings()).slices == 1
+
+
 def test_a_ct_image_of_eight_bits_is_no_label_map():
     """Even in a window of 256 grey values noise makes neighbours differ; labels lie in areas."""
     rng = np.random.default_rng(0)
@@ -154,6 +165,19 @@ def test_previews_of_a_finished_folder_are_made_and_say_what_they_are(script, ne
         "before | after, soft tissue window: level 40, width 400 HU",
         "not for diagnostic use",
     ]
+
+
+def test_previews_beside_denoised_files_are_no_images_of_theirs(script, network, tmp_path):
+    (tmp_path / "in" / "previews").mkdir(parents=True)
+    for name in ("a.npy", "previews/b.npy"):  # no folder of denoise: without denoise.json
+        np.save(tmp_path / "in" / name, hu_images(3, 40, 60))
+    flags = (f"--model_dir={network}", f"--output={tmp_path / 'out'}", "--preview")
+    assert script("denoise", *flags, f"--input={tmp_path / 'in'}")[0] == 0
+    assert len(list((tmp_path / "out" / "previews").rglob("*.png"))) == 2
+    (tmp_path / "out" / "previews" / "b.npy").unlink()
+    status, out, _ = script("denoise", f"--model_dir={network}", f"--input={tmp_path / 'out'}",
+                            f"--output={tmp_path / 'twice'}")  # fmt: skip
+    assert (status, "1 files, 3 slices" in out, "left out" in out) == (0, True, False)
 
 
 @pytest.mark.slow

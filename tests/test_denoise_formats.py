@@ -1,5 +1,7 @@
 """experiments.denoise on every kind of file: the same kind out; bad and hostile files."""
 
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
@@ -190,8 +192,11 @@ def test_pictures_keep_their_texts_and_compression_and_nifti_says_what_it_is(ide
         page = file.pages[0]
         assert (page.description, page.software) == ("series 7", "archive")
         assert page.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
-    descrip = bytes(nibabel.load(tmp_path / "b.nii").header["descrip"]).decode()
-    assert descrip.startswith("denoised, not for diagnostic use")
+    descrip = bytes(nibabel.load(tmp_path / "b.nii").header["descrip"]).rstrip(b"\0").decode()
+    assert descrip == f"denoised, not for diagnostic use; {denoiser.fingerprint[:45]}"  # 34 + 45 of 79
+    denoise(dataclasses.replace(denoiser, strength=0.6), tmp_path / "a.nii", tmp_path / "c.nii", Settings())
+    descrip = bytes(nibabel.load(tmp_path / "c.nii").header["descrip"]).rstrip(b"\0").decode()
+    assert descrip.startswith("denoised, not for diagnostic use; at strength 0.6; " + denoiser.fingerprint[:16])
 
 
 def test_every_row_of_a_large_slice_is_converted():

@@ -8,6 +8,7 @@ import pytest
 from deployed import identity_run
 from dicom_files import write_slice
 
+from wgan_vgg.image_files.dicom_io import _note_lossy
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
 
@@ -43,3 +44,28 @@ def test_long_texts_keep_their_end_and_oblong_pixels_have_a_mean_side(tmp_path, 
     assert len(after.DerivationDescription) == 1024
     assert after.DerivationDescription.endswith("not for diagnostic use")
     assert outcome.series[0].spacing_mm == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "said", "expected"),
+    [
+        ("90", None, (None, None)),  # lossless
+        ("91", None, ("01", "ISO_15444_1")),
+        ("91", "00", ("00", None)),  # reversible, as the file says
+        ("203", None, ("01", "ISO_15444_15")),
+        ("203", "00", ("00", None)),
+        ("81", "00", ("01", "ISO_14495_1")),  # near-lossless, whatever it says
+    ],
+)
+def test_what_was_lossy_is_said_with_the_ratio_over_all_frames(syntax, said, expected):
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = f"1.2.840.10008.1.2.4.{syntax}"
+    dataset.Rows, dataset.Columns, dataset.BitsAllocated, dataset.NumberOfFrames = 10, 10, 16, 3
+    dataset.PixelData = bytes(100)
+    if said:
+        dataset.LossyImageCompression = said
+    _note_lossy(dataset)
+    assert (dataset.get("LossyImageCompression"), dataset.get("LossyImageCompressionMethod")) == expected
+    if expected[1]:
+        assert dataset.LossyImageCompressionRatio == 6  # 3 * 10 * 10 * 2 bytes in 100

@@ -112,7 +112,14 @@ def test_a_frame_in_other_units_is_no_ct_image(tmp_path, frames):
 
 def test_what_frames_say_of_their_making_is_replaced(tmp_path):
     ids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4"}
-    path = write_enhanced(tmp_path / "a.dcm", np.full((2, 20, 26), 1000, np.uint16), [-1024, -1024], **ids)
+    part = {
+        "ConcatenationUID": "1.2.5",
+        "SOPInstanceUIDOfConcatenationSource": "1.2.6",
+        "InConcatenationNumber": 1,
+        "InConcatenationTotalNumber": 2,
+        "ConcatenationFrameOffsetNumber": 0,
+    }
+    path = write_enhanced(tmp_path / "a.dcm", np.full((2, 20, 26), 1000, np.uint16), [-1024, -1024], **ids, **part)
     dataset = pydicom.dcmread(path)
     for frame in dataset.PerFrameFunctionalGroupsSequence:
         frame.update(group("DerivationImageSequence", DerivationDescription="before"))
@@ -124,5 +131,6 @@ def test_what_frames_say_of_their_making_is_replaced(tmp_path):
     for frame in after.PerFrameFunctionalGroupsSequence:
         assert "DerivationImageSequence" not in frame
         assert list(frame.CTImageFrameTypeSequence[0].FrameType) == ["DERIVED", "PRIMARY", "VOLUME", "MAXIMUM"]
+    assert not set(part) & set(after.dir()), "of the original, which is in the evidence"
     (study,) = after.SourceImageEvidenceSequence
     assert (study.StudyInstanceUID, study.ReferencedSeriesSequence[0].SeriesInstanceUID) == ("1.2.3", "1.2.4")

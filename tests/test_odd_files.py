@@ -142,6 +142,66 @@ def test_a_nifti_header_of_nonsense(tmp_path, offset, content):
             read_hu(path)
 
 
+@pytest.mark.parametrize(
+    ("axes", "said"),
+    [
+        (np.diag([-1, -1, 1, 1]), None),  # left, posterior, superior
+        (np.diag([1, 1, -1, 1]), None),
+        (np.eye(4)[[0, 2, 1, 3]], "RSA"),  # the third axis runs to the front: coronal slices
+        (np.eye(4)[[1, 0, 2, 3]], "ARS"),  # axial ones that lie transposed
+        (None, None),  # not finite
+    ],
+)
+def test_nifti_slices_that_are_not_axial_are_told_and_read_as_they_lie(tmp_path, caplog, axes, said):
+    nibabel = pytest.importorskip("nibabel")
+    stored = hu_images(16, 18, 3).astype(np.int16)
+    nibabel.Nifti1Image(stored, np.eye(4) if axes is None else axes).to_filename(tmp_path / "a.nii")
+    if axes is None:
+        content = bytearray((tmp_path / "a.nii").read_bytes())
+        content[280:328] = np.full(12, np.nan, "<f4").tobytes()
+        (tmp_path / "a.nii").write_bytes(content)
+    np.testing.assert_array_equal(read_hu(tmp_path / "a.nii"), stored.transpose(2, 1, 0))
+    assert len(caplog.messages) == (said is not None)
+    assert f"a.nii: axes {said} by its affine" in caplog.text or said is None
+
+
+@pytest.mark.parametrize("metadata", [{"imagej": True}, {}])
+def test_a_tiff_with_several_pages_under_one_header_is_refused(tmp_path, metadata):
+    """It lost all of them but the first."""
+    stack = np.random.default_rng(0).integers(0, 65535, (3, 24, 24)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "whole.tif", stack, photometric="minisblack", **metadata)
+    assert read_hu(tmp_path / "whole.tif", (-1024, 3071)).shape == (3, 24, 24)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", truncate=True, **metadata)
+    with pytest.raises(InputError, match="several pages under the header of one; save each page with its own"):
+        read_hu(tmp_path / "a.tif", (-1024, 3071))
+
+
+def test_what_else_is_in_an_hdf5_file_is_named(identity, tmp_path, caplog):
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["data"] = np.random.default_rng(0).uniform(size=(2, 9, 9)).astype(np.float32)
+        file["data"].attrs["unit"], file["mask"], file.attrs["site"] = "1", np.zeros(3), "B"
+    denoise(Denoiser.load(identity), tmp_path / "a.hdf5", tmp_path / "b.hdf5", Settings())
+    assert "a.hdf5: only 'data' is denoised and written; left out: data.unit, mask" in caplog.text
+    with h5py.File(tmp_path / "b.hdf5") as file:
+        assert (list(file), dict(file.attrs)) == (["data"], {"site": "B"})
+
+
+def test_values_that_are_no_hu_are_told_a_way_out_that_the_format_has(tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    values = np.array([[[0.5003, 1000.7503]]], np.float32)
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["data"] = values
+    nibabel.Nifti1Image(1000 * values, np.eye(4)).to_filename(tmp_path / "a.nii")
+    np.save(tmp_path / "a.npy", 1000 * values)
+    for name, way_out in (
+        ("a.hdf5", "mend its scale or remove it"),
+        ("a.nii", "mend its scale or remove it"),
+        ("a.npy", "check --hu_range, or leave it out for HU"),
+    ):
+        with pytest.raises(InputError, match=rf"{name}: slice \d would have .* HU; {way_out}$"):
+            read_hu(tmp_path / name)
+
+
 @pytest.mark.parametrize("change", [('"layers"', '"layres"'), ('"hu"', '"uh"')])
 def test_a_file_of_another_version_is_one_line(tmp_path, change):
     safetensors = pytest.importorskip("safetensors")

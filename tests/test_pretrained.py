@@ -1,8 +1,6 @@
 """The models that ship with the package: loaded by name, checked, better than their input on real CT, documented."""
 
-import json
 import re
-import shutil
 import subprocess
 import sys
 
@@ -14,18 +12,13 @@ from dicom_files import write_series
 import wgan_vgg
 from data_prep.errors import InputError
 from wgan_vgg import pretrained
-from wgan_vgg.checkpoint_reader import load_generator
-from wgan_vgg.config import GeneratorConfig, for_model, override, preset
+from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.exporters.import_weights import import_generator
 from wgan_vgg.exporters.state_dict import set_state_dict, to_state_dict
-from wgan_vgg.files import read_json
 from wgan_vgg.inference import denoiser
 from wgan_vgg.models import build_generator, generator_of
-from wgan_vgg.reporting import example_figure, model_card
-from wgan_vgg.reporting.markdown import with_interval
-from wgan_vgg.reporting.model_card import publish
-from wgan_vgg.run_dir import RunDir
+from wgan_vgg.reporting import example_figure
 
 NAMES = list(pretrained.index())
 
@@ -72,6 +65,9 @@ def test_stacks_single_slices_and_strength(tmp_path):
             mixed(wrong)
     with pytest.raises(InputError, match="strength=2: must be from 0"):
         wgan_vgg.load(NAMES[0], strength=2)
+    for model in (NAMES[0], pretrained.find(NAMES[0])):
+        with pytest.raises(InputError, match=f"weights=best: only a run has several, and model {model} is none"):
+            wgan_vgg.load(model, "best")
     with pytest.raises(InputError, match=f"neither a SavedModel nor a run, and none of {NAMES[0]}"):
         wgan_vgg.load(tmp_path / "nothing")
 
@@ -168,81 +164,6 @@ def test_an_earlier_versions_file_opens():
     set_state_dict(other, generator_of(config), state, "old.safetensors")
     for ours, theirs in zip(other.get_weights(), generator.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-
-
-def test_a_cards_command_for_another_network_can_be_read_again():
-    changed = override(preset("lodopab"), {"generator.name": "red-cnn", "critic.name": "patch", "model": "wgan-vgg"})
-    flags = [flag.removeprefix("--set=") for flag in model_card._flags(changed)]
-    assert override(preset("lodopab"), {"model": "wgan-vgg"} | dict(flag.split("=") for flag in flags)) == changed
-    assert not any(" " in flag for flag in flags), "the shell would divide it"
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        {"optimizer.generator_lr": 1e-4, "optimizer.warmup_steps": None},  # the preset's
-        {"optimizer.generator_lr": 1e-3, "optimizer.warmup_steps": 100},
-        {"optimizer.generator_lr": 2e-3, "training.steps": 7},
-    ],
-)
-def test_a_cards_command_trains_the_same_again(values):
-    """Fails where what is printed makes the model's other values give way."""
-    trained = override(for_model(preset("lodopab"), "generator-mse"), values)
-    given = dict(flag.removeprefix("--set=").split("=") for flag in model_card._flags(trained))
-    assert for_model(override(preset("lodopab"), given), "generator-mse", given) == trained
-
-
-def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tmp_path, monkeypatch):
-    package = shutil.copytree(REPO / "wgan_vgg" / "pretrained", tmp_path / "pretrained")
-    monkeypatch.setattr(pretrained, "__file__", str(package / "__init__.py"))
-    monkeypatch.setattr(pretrained, "_FOLDER", package)
-    monkeypatch.setattr(pretrained, "_INDEX", package / "index.json")
-    run = RunDir(shutil.copytree(reproduction / "wgan-mse", tmp_path / "run"))
-    note = tmp_path / "note.md"
-    with pytest.raises(InputError, match="its validation split was not evaluated"):
-        publish(run, "mine", "A model.", note)
-    flags = (
-        f"--workdir={run.path}",
-        f"--data_dir={reproduction / 'data'}",
-        "--split=validation",
-        "--baselines=gaussian",
-    )
-    assert script("evaluate", *flags, "--vgg_weights=none")[0] == 0
-    with pytest.raises(InputError, match="no such file; describe the data"):
-        publish(run, "mine", "A model.", note)
-    note.write_bytes("Größe".encode("latin1"))
-    (package / "mine.safetensors").write_text("what shipped before")
-    with pytest.raises(InputError, match="not UTF-8 text"):
-        publish(run, "mine", "A model.", note)
-    assert (package / "mine.safetensors").read_text() == "what shipped before"
-    note.write_text("# Their data\n\nBlobs, CC0.\n")
-    with pytest.raises(InputError, match="evaluate it again with --best"):
-        publish(run, "mine", "A model.", note, weights="best")
-    path = publish(run, "mine", "A model.", note)
-    assert path == package / "mine.safetensors"
-    assert pretrained.find("mine", ".onnx") == package / "mine.onnx"
-    assert list(read_json(package / "index.json")) == [*NAMES, "mine"]
-    card = pretrained.card("mine")
-    assert card.startswith("# mine\n\nA model.\n")
-    assert "## Data\n\nBlobs, CC0.\n" in card, "the note's own heading is not taken over"
-    assert "12 steps of batch 4" in card
-    assert "\n    python -m experiments.train --preset=demo --model=wgan-mse --data_dir=RECORDS" in card
-    assert "takes values as they are, with HU = 4072 * value -1001." in card
-    assert "50 to 200 HU" in card
-    of_validation, _, of_test = card.partition("## Results: test")
-    for split, text in (("validation", of_validation), ("test", of_test)):
-        means = read_json(run.eval_json(split))["statistics"]["means"]["wgan-mse"]
-        assert with_interval(means["psnr"], 2) in text
-    assert "Results: test, 4 patients, 12 slices; nothing was chosen on it" in card
-    hu = np.random.default_rng(0).normal(0, 100, (1, 32, 32)).astype(np.float32)
-    ours, expected = wgan_vgg.load("mine")(hu), wgan_vgg.load(run.path)(hu)
-    np.testing.assert_allclose(ours, expected, atol=0.01)
-    assert load_generator(run).count_params() == 8 * 9 + 8 + 8 * 8 * 9 + 8 + 8 * 9 + 1
-    summary = json.loads(run.eval_json("test").read_text())
-    run.eval_json("test").write_text(json.dumps(summary | {"step": 3}))
-    with pytest.raises(InputError, match="evaluated at another step than 12"):
-        publish(run, "mine", "A model.", note)
 
 
 def test_the_figures_ssim_is_the_tables():

@@ -13,6 +13,7 @@ from wgan_vgg.evaluation.json_types import Summary
 from wgan_vgg.exporters.export import export as _export
 from wgan_vgg.inference.denoise import denoise as _denoise
 from wgan_vgg.inference.denoiser import load
+from wgan_vgg.inference.output_files import output_path
 from wgan_vgg.inference.settings import Outcome, Settings
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.json_types import EpochRow
@@ -136,7 +137,8 @@ def denoise(
       InputError: see inference.denoise.denoise.
     """
     denoiser = load(model, weights, strength)
-    return _denoise(denoiser, Path(path_in), Path(path_out), Settings(**settings))
+    source = Path(path_in)
+    return _denoise(denoiser, source, output_path(path_out, source), Settings(**settings))
 
 
 def _opened(data: DataSet | AnyPath) -> DataSet:

@@ -10,7 +10,7 @@ import numpy as np
 
 from data_prep import lodopab
 from data_prep.geometry import Geometry
-from data_prep.hdf5_slices import new_images, open_images
+from data_prep.hdf5_slices import DATASET, new_images, open_images
 from wgan_vgg.errors import InputError, NotAnImage, reason
 from wgan_vgg.image_files.label_maps import is_label_map, refuse_label_map
 from wgan_vgg.image_files.slices import Options, Slices, StoredScale, check_shape, check_size
@@ -74,7 +74,11 @@ class NpzSlices(Slices):
         super().__init__(path)
         self._arrays = _load_archive(path)
         stacks = {name: array for name, found in self._arrays.items() if (array := _as_stack(found)) is not None}
-        stacks = {name: stack for name, stack in stacks.items() if not is_label_map(stack)}
+        for constant in (True, False):  # an image that is nothing but air is one only where there is no other
+            found = {name: stack for name, stack in stacks.items() if not is_label_map(stack, if_constant=constant)}
+            if found:
+                break
+        stacks = found
         if not stacks:
             raise NotAnImage(f"{path}: no array of images; expected (slices, height, width) or (height, width)")
         shape = max((stack.shape for stack in stacks.values()), key=math.prod)
@@ -134,7 +138,14 @@ class Hdf5Slices(Slices):
             self._write(index, self._scale.to_stored(hu.T if self._transposed else hu))
 
     def _begin(self, partial: Path) -> None:
-        attributes = {name: str(value) for name, value in self._dataset.file.attrs.items()}
+        dataset, file = self._dataset, self._dataset.file
+        try:
+            attributes = {name: str(value) for name, value in file.attrs.items()}
+            lost = sorted({*file, *(f"{DATASET}.{name}" for name in dataset.attrs)} - {DATASET})
+        except Exception as error:  # as in open_images
+            raise InputError(f"{self.path}: not readable ({reason(error)}); copy it again") from error
+        if lost:
+            logger.warning("%s: only %r is denoised and written; left out: %s", self.path, DATASET, ", ".join(lost))
         self._write = self._stack.enter_context(new_images(partial, self._dataset.shape, attributes))
 
 

@@ -28,13 +28,18 @@ _LOSSY_METHODS = {
     **dict.fromkeys(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"), "ISO_10918_1"),
     "1.2.840.10008.1.2.4.81": "ISO_14495_1",
     "1.2.840.10008.1.2.4.91": "ISO_15444_1",
+    "1.2.840.10008.1.2.4.203": "ISO_15444_15",
 }
+_MAYBE_LOSSLESS = ("1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203")  # where the file says that it is
 # True of the old pixels or of the old file only: extremes, thumbnail, signatures, when and by what it was made.
 _OUTDATED = (
     *("SmallestImagePixelValue", "LargestImagePixelValue", "SmallestPixelValueInSeries", "LargestPixelValueInSeries"),
     *("IconImageSequence", "MACParametersSequence", "DigitalSignaturesSequence"),
     *("InstanceCreationDate", "InstanceCreationTime", "InstanceCreatorUID"),
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    # Of a multi-frame image that is a part of a larger one, C.7.6.16: what is derived of it is whole.
+    *("ConcatenationUID", "SOPInstanceUIDOfConcatenationSource", "ConcatenationFrameOffsetNumber"),
+    *("InConcatenationNumber", "InConcatenationTotalNumber"),
 )
 
 
@@ -123,9 +128,10 @@ def _note_lossy(dataset: "Dataset") -> None:
     """Says of pixels that were lossily compressed in the file read that they were, where it does not itself."""
     syntax = dataset.file_meta.TransferSyntaxUID
     method = _LOSSY_METHODS.get(str(syntax))
-    if method is None:
+    if method is None or (syntax in _MAYBE_LOSSLESS and dataset.get("LossyImageCompression") == "00"):
         return
-    ratio = dataset.Rows * dataset.Columns * dataset.BitsAllocated / 8 / max(1, len(dataset.PixelData))
+    pixels = dataset.Rows * dataset.Columns * int(dataset.get("NumberOfFrames") or 1)
+    ratio = pixels * dataset.BitsAllocated / 8 / max(1, len(dataset.PixelData))
     dataset.LossyImageCompression = "01"
     if not dataset.get("LossyImageCompressionMethod"):
         dataset.LossyImageCompressionMethod, dataset.LossyImageCompressionRatio = method, f"{ratio:.4g}"

@@ -9,6 +9,9 @@ from wgan_vgg.image_files.format_registry import format_of
 
 logger = logging.getLogger(__name__)
 
+STATE = "denoise.json"  # in a folder that denoise has written: what its files come from, and which they are
+PREVIEWS = "previews"  # beside it: pictures of them
+
 
 def find_images(path: Path) -> list[Path]:
     """An image file, or those of a folder at any depth, by name.
@@ -32,7 +35,7 @@ def find_images(path: Path) -> list[Path]:
 
 
 def _files(root: Path) -> list[Path]:
-    """All files at any depth, behind links too; but no folder twice."""
+    """All files at any depth, behind links too; but no folder twice, and no previews that denoise has made."""
 
     def refuse(error: OSError) -> None:
         raise InputError(f"input {error.filename}: cannot be read ({error.strerror})") from error
@@ -40,7 +43,7 @@ def _files(root: Path) -> list[Path]:
     files: list[Path] = []
     seen: set[tuple[int, int]] = set()
     for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
-        subfolders.sort()
+        subfolders[:] = sorted(name for name in subfolders if name != PREVIEWS or STATE not in names)
         status = Path(folder).stat()
         if (status.st_dev, status.st_ino) in seen:  # a link to where the walk has been
             subfolders.clear()

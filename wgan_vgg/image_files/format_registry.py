@@ -65,5 +65,10 @@ def format_of(path: Path) -> Format | None:
     for magic, open_file in _MAGIC_BYTES.items():
         if beginning.startswith(magic):
             return open_file
+    return named_format(path)
+
+
+def named_format(path: Path) -> Format | None:
+    """How to open a file with such an extension; None where it says nothing."""
     name = path.name.lower()
     return next((open_file for extension, open_file in _EXTENSIONS.items() if name.endswith(extension)), None)

@@ -12,12 +12,16 @@ MAX_LABELS = 256
 _ALIKE = 0.9  # of the neighbours
 
 
-def is_label_map(stack: Iterable[np.ndarray]) -> bool:
+def is_label_map(stack: Iterable[np.ndarray], *, if_constant: bool = False) -> bool:
     """Whether stored values, slice by slice (height, width), are labels or a mask rather than a CT image.
 
     They are if they are true and false; or whole numbers, at most 256 different ones, and of the neighbours in a row
     that are both something (not the first pixel's value, which is taken for the background) nine of ten are equal. CT
     has noise: even where it is rounded to 256 values, hardly half of its neighbours are equal.
+
+    Args:
+      stack: the slices.
+      if_constant: what they are if all their values are one, which may be air, or a mask of nothing.
     """
     found: set[float] = set()
     pairs = equal = 0
@@ -36,7 +40,7 @@ def is_label_map(stack: Iterable[np.ndarray]) -> bool:
             something = (block[:, 1:] != background) & (block[:, :-1] != background)
             pairs += int(np.count_nonzero(something))
             equal += int(np.count_nonzero(something & (block[:, 1:] == block[:, :-1])))
-    return equal >= _ALIKE * pairs
+    return if_constant if len(found) == 1 else equal >= _ALIKE * pairs
 
 
 def refuse_label_map(path: Path, stack: Iterable[np.ndarray]) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import io
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ import numpy as np
 from wgan_vgg.errors import InputError, module_of_extra, reason
 from wgan_vgg.image_files.label_maps import refuse_label_map
 from wgan_vgg.image_files.slices import Options, Slices, StoredScale, check_shape, check_size
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Image
@@ -41,6 +44,7 @@ class NiftiSlices(Slices):
         )
         self.spacing_mm = _spacing(self._image)
         self._fingerprint = options.fingerprint
+        _check_axes(self._image, path)
         self._scale = StoredScale(float(proxy.slope), float(proxy.inter), proxy.dtype, low, high)
 
     def read(self, index: int) -> np.ndarray:
@@ -66,12 +70,29 @@ class NiftiSlices(Slices):
         output = type(image)(self._denoised.reshape(image.shape), image.affine, image.header, dtype=self._scale.dtype)
         output.header.set_slope_inter(self._scale.slope, self._scale.intercept)
         output.header["cal_min"] = output.header["cal_max"] = 0  # the range to show: unknown now
-        output.header["descrip"] = f"denoised, not for diagnostic use; {self._fingerprint}"[:_DESCRIP_LENGTH]
+        model, _, how = self._fingerprint.partition(" ")  # the model's sha256 may be cut, what was done with it may not
+        texts = filter(None, ("denoised, not for diagnostic use", how, model))
+        output.header["descrip"] = "; ".join(texts)[:_DESCRIP_LENGTH]
         with contextlib.ExitStack() as stack:  # nibabel leaves a file open where a full disk ends the writing
             file: io.IOBase = stack.enter_context(partial.open("wb"))
             if partial.suffix.lower() == ".gz":
                 file = stack.enter_context(gzip.GzipFile("", "wb", 1, file, mtime=0))
             output.to_stream(file)
+
+
+def _check_axes(image: "Nifti1Image", path: Path) -> None:
+    """Warns of a volume whose slices, by its affine, are not axial or lie transposed; they are read as they lie."""
+    from nibabel import aff2axcodes
+
+    if not np.isfinite(image.affine).all():
+        return
+    across, _, along = axes = aff2axcodes(image.affine)
+    if None not in axes and (across not in ("L", "R") or along not in ("S", "I")):
+        logger.warning(
+            "%s: axes %s by its affine, expected left-right, front-back, head-foot: its slices are denoised as they "
+            "lie, which is not as the model knows them; reorient it",
+            *(path, "".join(axes)),
+        )
 
 
 def _spacing(image: "Nifti1Image") -> float | None:

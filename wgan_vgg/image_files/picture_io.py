@@ -89,6 +89,8 @@ class TiffSlices(_Picture):
                 raise InputError(f"{self.path}: {page.bitspersample} bits per pixel, expected 8, 16, 32 or 64")
             if any((each.shape, each.dtype) != (page.shape, page.dtype) for each in pages):
                 raise InputError(f"{self.path}: pages of several sizes or types; split it into several files")
+            if (file.is_imagej or file.is_shaped) and sum(one.size for one in file.series) > count * page.size:
+                raise InputError(f"{self.path}: several pages under the header of one; save each page with its own")
             check_shape(self.path, (count, *page.shape), page.dtype)  # before it is unpacked
             check_size(self.path, count * page.nbytes)
             self._kept: dict[str, Any] = {  # arguments of imwrite

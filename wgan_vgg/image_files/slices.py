@@ -108,20 +108,25 @@ class Slices:
 
 @dataclasses.dataclass(frozen=True)
 class StoredScale(HuScale):
-    """HU of a file's stored values, which are of `dtype`, whole ones rounded and kept in [low, high]."""
+    """HU of a file's stored values, which are of `dtype`, whole ones rounded and kept in [low, high].
+
+    `way_out` is said where they are no HU.
+    """
 
     dtype: np.dtype
     low: float = -np.inf
     high: float = np.inf
+    way_out: str = "mend its scale or remove it"
 
     @classmethod
     def of(cls, dtype: np.dtype, hu_range: tuple[float, float] | None) -> "StoredScale":
         """For values that are HU themselves, or, with a range, go from its ends: 0 and 1, or 0 and a type's highest."""
         low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-np.inf, np.inf)
+        way_out = "check --hu_range, or leave it out for HU"
         if hu_range is None:
-            return cls(1.0, 0.0, dtype, low, high)
+            return cls(1.0, 0.0, dtype, low, high, way_out)
         top = high if dtype.kind in "iu" else 1.0
-        return cls((hu_range[1] - hu_range[0]) / top, hu_range[0], dtype, low, high)
+        return cls((hu_range[1] - hu_range[0]) / top, hu_range[0], dtype, low, high, way_out)
 
     def read(self, stored: np.ndarray, name: str) -> np.ndarray:
         """float32 HU.
@@ -139,7 +144,7 @@ class StoredScale(HuScale):
             raise InputError(f"{name} has {wrong} NaN or infinite pixels; repair or remove it")
         low, high = float(hu.min()), float(hu.max())
         if max(-low, high) > _MOST_HU:
-            raise InputError(f"{name} would have {low:.4g} to {high:.4g} HU; check --hu_range, or leave it out for HU")
+            raise InputError(f"{name} would have {low:.4g} to {high:.4g} HU; {self.way_out}")
         return hu
 
     def to_stored(self, hu: np.ndarray) -> np.ndarray:

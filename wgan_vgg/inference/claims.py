@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wgan_vgg.errors import InputError
 from wgan_vgg.files import translate_errors
-from wgan_vgg.inference.output_files import STATE
+from wgan_vgg.image_files.find import STATE
 
 LOCK = f"{STATE}.lock"  # in an output folder, while calls write there
 CLAIMS = f"{STATE}.claims"  # the same in a shared one

@@ -10,13 +10,22 @@ from typing import Any
 
 from wgan_vgg.errors import InputError
 from wgan_vgg.files import read_json, write_json
-from wgan_vgg.image_files.find import find_images
+from wgan_vgg.image_files.find import PREVIEWS, STATE, find_images
+from wgan_vgg.image_files.format_registry import format_of, named_format
 from wgan_vgg.image_files.slices import PARTIAL
 
 logger = logging.getLogger(__name__)
 
-STATE = "denoise.json"  # in an output folder: what its files come from, and which they are
-PREVIEWS = "previews"
+
+def output_path(output: str | Path, input_path: Path) -> Path:
+    """Where to write; a text also says whether that is meant to be a folder.
+
+    Raises:
+      InputError: it is, but the input is a file.
+    """
+    if input_path.is_file() and str(output).endswith("/"):
+        raise InputError(f"output {output}: ends as a folder does, but the input is a file; name a file")
+    return Path(output)
 
 
 def map_outputs(input_path: Path, output: Path) -> dict[Path, Path]:
@@ -33,7 +42,8 @@ def check_output(input_path: Path, output: Path, *, overwrite: bool) -> None:
     """Refuses what would be lost.
 
     Raises:
-      InputError: the output is a file that is there, of the other sort, or lies in the input or around it.
+      InputError: the output is a file that is there, of the other sort, named as another kind of file, or lies in the
+        input or around it.
     """
     source, target = input_path.resolve(), output.resolve()
     if source == target or source in target.parents or (input_path.is_dir() and target in source.parents):
@@ -42,6 +52,9 @@ def check_output(input_path: Path, output: Path, *, overwrite: bool) -> None:
         raise InputError(f"output {output}: a folder, but the input is a file; name a file")
     if input_path.is_dir() and output.is_file():
         raise InputError(f"output {output}: a file, but the input is a folder; name a folder")
+    renamed = input_path.is_file() and output.suffix.lower() != input_path.suffix.lower()
+    if renamed and named_format(output) not in (None, format_of(input_path)):
+        raise InputError(f"output {output}: would be of another kind, that of {input_path}; give it that ending")
     if output.is_file() and not overwrite:
         raise InputError(f"output {output}: exists already; add --overwrite or choose another")
 

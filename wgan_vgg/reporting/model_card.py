@@ -1,7 +1,6 @@
 """A trained run's generator as one of the models that ship with the package: weights, card, entry in the index."""
 
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from wgan_vgg.config import Config, for_model, nested, preset
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.json_types import Summary
 from wgan_vgg.exporters.export import METADATA, export
-from wgan_vgg.files import read_json, write_json, write_text
+from wgan_vgg.files import read_json, write_bytes, write_json, write_text
 from wgan_vgg.json_types import Metadata
 from wgan_vgg.reporting.comparison_tables import quality_table
 from wgan_vgg.reporting.detail_tables import edges_table, fidelity_table
@@ -42,8 +41,11 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
       The weights' file.
 
     Raises:
-      InputError: an evaluation is missing or of another step, the note is, or tf2onnx is not installed.
+      InputError: a name with folders, an evaluation is missing or of another step, the note is, or tf2onnx is not
+        installed.
     """
+    if name in ("", "..") or Path(name).name != name or "\\" in name:
+        raise InputError(f"name={name}: must be a file's name without folders, as wgan_vgg.load takes it")
     evaluations = {split: _evaluation(run, split) for split in _SPLITS}
     doses = {photons: _evaluation(run, split) for split, photons in _dose_splits(evaluations["test"]).items()}
     if not data_note.is_file():
@@ -70,7 +72,7 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
         digests = {suffix: digest(file) for suffix, file in files.items()}
         entry = {"sha256": digests, "about": about, "best_baseline": baseline}
         for suffix, file in files.items():
-            shutil.copyfile(file, folder / f"{name}{suffix}")
+            write_bytes(folder / f"{name}{suffix}", file.read_bytes())
     write_text(folder / f"{name}.md", card)
     write_json(folder / "index.json", pretrained.index() | {name: entry})
     return folder / f"{name}.safetensors"
