@@ -165,8 +165,9 @@ def test_a_copy_of_an_instance_that_another_call_has_done_is_left_out(network, t
     wanted = {tmp_path / "in" / "b.dcm": f"{tmp_path / 'in' / 'b.dcm'}: has the SOPInstanceUID of "
               f"{tmp_path / 'in' / 'a.dcm'}; remove one of them"}  # fmt: skip
     assert (first.files, first.left_out) == (2, wanted)
-    again = denoise(Denoiser.load(network), tmp_path / "in", output, shared)
-    assert (again.files, again.skipped, again.left_out) == (0, 2, wanted)
+    for settings in (shared, Settings()):
+        again = denoise(Denoiser.load(network), tmp_path / "in", output, settings)
+        assert (again.files, again.skipped, again.left_out) == (0, 2, wanted)
     done = (output / "a.dcm").read_bytes()
     (output / "a.dcm").unlink()
     with holding(output, "a.dcm") as other:
