@@ -57,7 +57,7 @@ def test_the_official_count_whatever_its_padding_holds(tmp_path, monkeypatch, id
     write_part(tmp_path, "test", np.full((128, 4, 4), 0.1, np.float32), ids=ids)
     assert len(slices_of(tmp_path, "test")) == 97
     write_part(tmp_path, "test", np.full((128, 4, 4), 0.1, np.float32), ids=range(98))
-    with pytest.raises(InputError, match="98 ids, but the slices .* are 97"):
+    with pytest.raises(InputError, match=r"98 ids, but the slices .* are 97"):
         slices_of(tmp_path, "test")
 
 
