@@ -159,8 +159,7 @@ def _pixel_side(header: SliceHeader) -> float:
       InputError: they are not square, or of unknown or no size.
     """
     (rows, columns), spacing = header.shape, header.spacing
-    square = rows == columns and spacing is not None and np.isclose(spacing[0], spacing[1], rtol=1e-3)
-    if spacing is None or not square or min(spacing) <= 0:
+    if spacing is None or rows != columns or min(spacing) <= 0 or not np.isclose(spacing[0], spacing[1], rtol=1e-3):
         raise InputError(
             f"{header.path}: {rows} x {columns} pixels, PixelSpacing {spacing}; data.dose needs square "
             "slices with square pixels; remove the series"
