@@ -114,10 +114,10 @@ def _about_fidelity(evaluation: Evaluation) -> str:
         "Bias and standard deviation in squares of tissue without a step, less a quadratic surface. Texture: share of "
         f"the noise power at other frequencies than the normal dose's, 0 to 1, over patients, {noise}; a dash where "
         f"the squares are below {SMALLEST_SIDE} pixels, and of images that were given, where other rows have two "
-        "scans. NPS distance: of the noise-power spectra over all patients, strength and texture together: the sum of "
-        "their differences as a share of the normal dose's power, 1 without any noise. VGG distance: mean squared "
-        f"difference of features, {distance}. The report's own definitions, over batches of {batch}: {BATCH_PSNR}, of "
-        f"the batch's MSE; {GLOBAL_SSIM}, one window over the batch, C1 = .01 and C2 = .03."
+        "scans. NPS distance, with the same dashes: of the noise-power spectra over all patients, strength and texture "
+        "together, the sum of their differences as a share of the normal dose's power, 1 without any noise. VGG "
+        f"distance: mean squared difference of features, {distance}. The report's own definitions, over batches of "
+        f"{batch}: {BATCH_PSNR}, of the batch's MSE; {GLOBAL_SSIM}, one window over the batch, C1 = .01 and C2 = .03."
     )
 
 
