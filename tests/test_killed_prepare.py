@@ -98,6 +98,7 @@ from pathlib import Path
 import numpy as np
 from data_prep.tfrecords import Record, write_dataset
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a job in the background inherits ignores it
 image, made = np.zeros((4, 4), np.float32), []
 
 def make_record(number):
