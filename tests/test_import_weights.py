@@ -141,7 +141,7 @@ def test_an_export_loads_into_the_bare_sequential_and_saved_anew_keeps_its_kind(
     from safetensors.torch import load_file
 
     manifest = load_manifest(data_dir)
-    mapping = {name: manifest[name] for name in ("hu_slope", "hu_intercept")}
+    mapping = {name: manifest[name] for name in ("hu_slope", "hu_intercept", "transposed")}
     run = write_run(tmp_path / "run", mapping)
     state = load_file(export(run, tmp_path / "torch", "torch") / "generator.safetensors")
     network = torch_network(convolutions(seed=1))
