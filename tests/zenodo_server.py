@@ -107,8 +107,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()
         body = content[start:][:cut]
-        self.wfile.write(body)
+        # First: who has all that was asked for does not wait for this thread.
         self.zenodo.served[self.path.partition("?")[0].rpartition("/")[2]] += len(body)
+        self.wfile.write(body)
         if cut is not None and self.zenodo.resets:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
