@@ -38,6 +38,14 @@ def test_padding_is_a_plateau_at_the_minimum_below_all_measurements(value, pixel
     assert (found.sum(), found[0].flat[:expected].all(), found.shape) == (expected, True, hu.shape)
 
 
+@pytest.mark.parametrize("floor", [-1100, -1200, -1350])
+def test_noise_that_was_cut_off_is_none(floor):
+    """As by a picture's lung window, -1350 to 150 HU: air with the noise of a low dose."""
+    hu = np.random.default_rng(0).normal(-1000, 210, (2, 128, 128)).astype(np.float32)
+    assert np.mean(hu < floor) > 0.03
+    assert not padded(np.maximum(hu, floor)).any()
+
+
 @pytest.mark.parametrize("tile", [0, 8])
 @pytest.mark.parametrize("strength", [1.0, 0.5])
 def test_the_network_sees_air_there_and_the_output_keeps_what_was_there(tile, strength):

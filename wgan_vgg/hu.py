@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Images = TypeVar("Images", np.ndarray, "tf.Tensor")
 
 _PADDED_SHARE = 0.01  # of an image's pixels: more of one value are no measurements
+_PADDED_IN_RUNS = 0.9  # of those: fewer are noise that was cut off below
 _RESCALED_WARNING = (
     "the model was trained on inputs that were min-max rescaled image by image, so its input has no HU: they are "
     "rescaled so here too, and the output's HU are only as good as the network's guess of the range"
@@ -119,6 +120,9 @@ class HuMapping(HuScale):
 def padded(hu: np.ndarray) -> np.ndarray:
     """Where images are no measurement though nothing says so: a plateau at the minimum, below all that scanners give.
 
+    Noise that was cut off there, as by a picture's window, lies scattered: of padding nine pixels in ten have another
+    one beside them in their row.
+
     Args:
       hu: HU (batch, height, width), such as -3024 outside a circle.
 
@@ -127,7 +131,10 @@ def padded(hu: np.ndarray) -> np.ndarray:
     """
     lowest = hu.min(axis=(1, 2), keepdims=True)
     plateau = (hu == lowest) & (lowest < PADDING_HU)
-    return plateau & (plateau.mean(axis=(1, 2), keepdims=True) > _PADDED_SHARE)
+    share = plateau.mean(axis=(1, 2), keepdims=True)
+    beside = np.pad(plateau, ((0, 0), (0, 0), (1, 1)))
+    in_runs = plateau & (beside[..., :-2] | beside[..., 2:])
+    return plateau & (share > _PADDED_SHARE) & (in_runs.mean(axis=(1, 2), keepdims=True) >= _PADDED_IN_RUNS * share)
 
 
 def _functions(images: Images) -> ModuleType:

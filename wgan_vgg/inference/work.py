@@ -180,8 +180,8 @@ class Work:
         hu = np.stack([item.hu for item in batch]) if len(batch) > 1 else batch[0].hu[np.newaxis]
         denoised = self._denoiser.at_once(np.repeat(hu, 2, axis=0) if paired else hu, self._tile(hu.shape))[: len(hu)]
         if self._denoiser.mapping.clip and not self._denoiser.mapping.rescaled:
-            beyond = ((hu < self._range[0]) | (hu > self._range[1])) & ~padded(hu)
-            self.outcome.clipped += int(np.count_nonzero(beyond))
+            beyond = (hu < self._range[0]) | (hu > self._range[1])
+            self.outcome.clipped += int(np.count_nonzero(beyond & ~padded(hu))) if beyond.any() else 0
         self.outcome.pixels += hu.size
         measures = [measure(*pair) for pair in zip(hu, denoised, strict=True)]
         self._compare(batch, measures)
