@@ -1,5 +1,6 @@
 """Locks and claims in a denoised folder: whose they are, and when they end."""
 
+import errno
 import fcntl
 import subprocess
 import sys
@@ -66,6 +67,17 @@ def test_the_lock_is_on_a_file_which_the_last_one_out_removes(tmp_path, share):
         with pytest.raises(InputError, match="give all of them --share"), claims_in(tmp_path, share=False):
             pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_cannot_lock_keeps_no_lock_file(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(claims_module.fcntl, "flock", refuse)
+    with claims_in(tmp_path, share=False):
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match="its disk cannot lock"), claims_in(tmp_path, share=True):
+        pass
 
 
 def test_a_lock_on_a_file_that_was_just_removed_is_none(tmp_path, monkeypatch):

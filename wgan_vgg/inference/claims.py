@@ -82,6 +82,7 @@ def _lock_alone(folder: Path) -> int | None:
     try:
         lock = _lock(folder, fcntl.LOCK_EX)
     except OSError:
+        (folder / LOCK).unlink(missing_ok=True)
         return None
     if lock is None:
         raise InputError(f"output {folder}: another call writes there; wait, or give all of them --share")
