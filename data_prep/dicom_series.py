@@ -5,6 +5,7 @@ TCIA's LDCT-and-Projection-data (Moen et al., Med Phys 48, 902-911, 2021), INPUT
 series are distinguished by their SeriesDescription. A normal-dose series alone may also be the only one of its patient.
 """
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -155,8 +156,9 @@ def _is_dicom(path: Path) -> bool:
         return path.suffix.lower() in SUFFIXES
     if path.name == "DICOMDIR":  # says which files there are
         return False
-    with path.open("rb") as file:
+    with contextlib.suppress(OSError), path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
+    return True  # it is named where its header cannot be read either
 
 
 def _all_series(folder: Path, skipped: Skipped) -> list[tuple[str, list[Path]]]:

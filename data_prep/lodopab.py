@@ -192,7 +192,7 @@ def read_patient_ids(input_dir: Path, part: str) -> list[str] | None:
 def list_slices(input_dir: Path, part: str, files: Sequence[Path]) -> list[SliceRef]:
     """Every true slice of a part, in order; padding at the end of the last file is left out.
 
-    It is what is past the official count where all official files are there, else rows that are zero everywhere. The
+    It is what is past the official count where the last official file is there, else rows that are zero everywhere. The
     CSV file must name just as many slices, or more where the last file is full and others may follow it.
 
     Raises:
@@ -216,7 +216,7 @@ def list_slices(input_dir: Path, part: str, files: Sequence[Path]) -> list[Slice
         raise InputError(f"{input_dir}: part {part} lacks file {ground_truth_name(part, missing[0])}; copy it there")
     starts = np.cumsum([0, *rows[:-1]]).tolist() if whole else [SLICES_PER_FILE * number for number in numbers]
     # What the official padding holds is not documented.
-    official = whole and len(files) == OFFICIAL_FILES[part] and set(rows) == {SLICES_PER_FILE}
+    official = set(rows) == {SLICES_PER_FILE} and numbers[-1] == OFFICIAL_FILES[part] - 1
     count = OFFICIAL_SLICES[part] if official else starts[-1] + rows[-1] - padding
     ids = read_patient_ids(input_dir, part)
     if ids is not None:
@@ -224,7 +224,8 @@ def list_slices(input_dir: Path, part: str, files: Sequence[Path]) -> list[Slice
         if len(ids) < count or (len(ids) > count and not others_follow):
             raise InputError(
                 f"{input_dir / patient_ids_name(part)}: {len(ids)} ids, but the slices up to the last one of "
-                f"{files[-1].name} are {count} (zero rows after it are padding); copy the list and the files again"
+                f"{files[-1].name} are {count} (zero rows after it are padding, which has no ids); copy the list and "
+                "the files again"
             )
     return [
         SliceRef(part, path, number, row, start + row, ids[start + row] if ids else None)

@@ -1,6 +1,8 @@
 """Which series below a patient's folder are taken, of which files; and what is left out or refused."""
 
+import errno
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -83,6 +85,24 @@ def test_files_without_a_suffix_are_known_by_their_content(tmp_path: Path) -> No
     manifest = prepare(root, strict=True)
     assert len(manifest["input_files"]) == 3 * 2 * len(POSITIONS)
     assert len(records(root, "train")) == 2 * len(POSITIONS)
+
+
+def test_a_file_without_a_suffix_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_patients(tmp_path / "in", PATIENTS, tcia=True)
+    secret = next((root / "L0").rglob("*.IMA")).with_name("VERSION")
+    secret.write_text("1" * 200)
+    open_path = Path.open
+
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:
+        if path == secret:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open_path(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert prepare(root)["patients"]["train"]
+    assert any(f"skipped: {secret}" in message for message in caplog.messages)
 
 
 def test_one_series_may_lie_in_two_folders(tmp_path: Path) -> None:

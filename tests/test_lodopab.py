@@ -61,6 +61,14 @@ def test_the_official_count_whatever_its_padding_holds(tmp_path, monkeypatch, id
         slices_of(tmp_path, "test")
 
 
+def test_the_last_official_file_alone_has_the_official_padding(tmp_path, monkeypatch):
+    monkeypatch.setitem(lodopab.OFFICIAL_FILES, "test", 3)
+    monkeypatch.setitem(lodopab.OFFICIAL_SLICES, "test", 353)
+    write_part(tmp_path, "test", np.full((128, 4, 4), 0.1, np.float32), number=2, ids=range(353))
+    refs = slices_of(tmp_path, "test")
+    assert (refs[0].index, refs[-1].patient_id, len(refs)) == (256, "352", 97)
+
+
 def test_nan_is_named_with_file_and_slice(tmp_path):
     images = smooth_images(3, 8, 0)
     images[1, 2, 3] = np.nan
