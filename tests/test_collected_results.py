@@ -38,6 +38,20 @@ def test_intervals_are_of_the_settings_of_the_evaluation_not_of_the_run(place):
     assert results["evaluation"]["statistics"]["confidence"] == 0.8
 
 
+def test_noise_power_distance_of_several_seeds_is_their_mean_and_not_that_of_their_mean_spectrum(place):
+    for seed, value in ((0, 0.25), (1, 0.75)):
+        run = place.model("generator-mse", seed)
+        if seed:
+            shutil.copytree(place.model("generator-mse", 0).path, run.path)
+        methods = read_json(run.eval_json("test"))["methods"]
+        methods["generator-mse"]["noise_power_distance"] = value
+        change(run, methods=methods)
+    runs = {"generator-mse": find_runs(place.path, "test")["generator-mse"]}
+    methods = collect(runs, "test")["evaluation"]["methods"]
+    assert methods["generator-mse"]["noise_power_distance"] == 0.5
+    assert "noise_power_distance" in methods["noisy input"]
+
+
 def test_a_seed_that_is_not_evaluated_yet_is_left_out_and_said(place):
     shutil.copytree(place.model("generator-mse", 0).path, place.model("generator-mse", 1).path)
     shutil.copytree(place.model("wgan-mse", 0).path, place.model("wgan-mse", 1).path)

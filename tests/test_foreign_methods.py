@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from conftest import smooth_images, write_part
 
+from wgan_vgg.evaluation.noise_texture import noise_power_distance
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
 
@@ -58,6 +59,10 @@ def test_images_and_a_saved_model_of_one_method_get_the_same_rows(script, data_d
         for name, method in (("images", "half"), ("saved_model", "halver"))
     ]
     assert (power[0], power[1] is None) == (None, False), "given images cannot be scanned again, as the other rows are"
+    summary = json.loads(RunDir(tmp_path / "saved_model").eval_json("test").read_text())
+    for method in ("noisy input", "halver"):
+        expected = noise_power_distance(*(summary["noise_power"]["methods"][name] for name in ("normal dose", method)))
+        assert summary["methods"][method]["noise_power_distance"] == expected
     record = next(DataSet.open(data_dir).records("test").as_numpy_iterator())
     error = np.mean((record["low_dose"].astype(float) / 2 - record["normal_dose"]) ** 2)
     assert float(found[0][0]["psnr"]) == pytest.approx(-10 * np.log10(error), abs=1e-4)

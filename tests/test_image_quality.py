@@ -125,6 +125,10 @@ def test_noise_power_distance_sees_how_much_and_where():
     assert found == [0.0, 1.0, 1.0, 2.0]
     # The ring of frequency 4 has its power at 8 instead: what is missing, and the same over a ring twice as long.
     assert noise_texture.noise_power_distance(ring(2.0), ring(2.0, at=7)) == pytest.approx(1 + 2)
+    flat = {"frequency": np.arange(1, 9).tolist()}
+    truth, found = flat | {"power": [3] * 4 + [0] * 4}, flat | {"power": [3, 3, 3, 0, 6, 0, 0, 0]}
+    # 3 * 4 are missing and 6 * 5 too much, of 3 * (1 + 2 + 3 + 4); rings of one weight would give 9 of 12.
+    assert noise_texture.noise_power_distance(truth, found) == pytest.approx(1.4)
     assert noise_texture.noise_power_distance(ring(2.0, rings=7), ring(2.0, rings=7)) is None, "squares of 15 pixels"
     assert noise_texture.noise_power_distance(ring(0.0), ring(2.0)) is None
     assert noise_texture.noise_power_distance(ring(2.0), None) is None

@@ -31,7 +31,7 @@ from wgan_vgg.evaluation.json_types import (
 )
 from wgan_vgg.evaluation.methods import Method, image_name, image_names
 from wgan_vgg.evaluation.metrics import NOISY, TRUTH
-from wgan_vgg.evaluation.noise_texture import Spectra
+from wgan_vgg.evaluation.noise_texture import Spectra, noise_power_distance
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.references import evaluated_references
 from wgan_vgg.evaluation.samples import RULE, Samples, Slice
@@ -102,7 +102,12 @@ def evaluate(
     responses = references_found["responses"] | {name: one.responses for name, one in repeated.items()}
     patients = data.description["patients"][split]
     patient_values = {name: values["patients"] for name, values in evaluated.items()}
+    true_power = references_found["truth"]["noise_power"]
     noise_power = {name: values["noise_power"] for name, values in evaluated.items()}
+    means = {
+        name: values["means"] | {"noise_power_distance": noise_power_distance(true_power, noise_power[name])}
+        for name, values in evaluated.items()
+    }
     summary: Summary = {
         "model": method.name,
         "split": split,
@@ -120,7 +125,7 @@ def evaluate(
         "missing_baselines": references_found["missing"],
         "beside": list(references_found["methods"]),
         "truth": references_found["truth"]["means"],
-        "methods": {name: values["means"] for name, values in evaluated.items()},
+        "methods": means,
         "statistics": patient_statistics({n: [v] for n, v in patient_values.items()}, tuned, patients, config),
         "patient_values": patient_values,
         "repeats": scans.describe() if scans else None,
@@ -133,7 +138,7 @@ def evaluate(
         },
         "noise_power": {
             "unit": "HU^2 mm^2, cycles/mm" if data.pixel_mm is not None else "HU^2 pixel^2, cycles/pixel",
-            "methods": {TRUTH: references_found["truth"]["noise_power"], **noise_power},
+            "methods": {TRUTH: true_power, **noise_power},
         },
         "sample": _sample_metrics(samples.most_detailed, baseline, method.name, references_found["rows"]),
     }
