@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import smooth_images
 from scipy import ndimage
 
@@ -108,6 +109,25 @@ def test_a_grid_whose_end_is_the_best_is_widened_until_the_best_lies_inside():
     assert value == pytest.approx(5 - np.log(9 / 8) - np.log(0.25 / 0.2))
     assert len(seen) == len(set(seen)), "each point is looked at once"
     assert 16.0 in {a for a, *_ in seen}, "beyond the best one"
+
+
+def test_a_grid_grows_no_further_than_its_end():
+    seen = []
+    best, value = search(
+        lambda parameters: seen.append(parameters["a"]) or parameters["a"], {"a": (1.0, 2.0)}, {}, {"a": 10.0}
+    )
+    assert (best, value, seen) == ({"a": 8.0}, 8.0, [1.0, 2.0, 4.0, 8.0])
+
+
+def test_no_filter_grows_without_bound_on_an_input_that_is_no_noisy_copy_of_the_truth(data, monkeypatch):
+    # As of the notebook's: its rescaled images made the bilateral filter wider until a step of tuning took minutes.
+    truth = np.full((4, 32, 32, 1), 0.2, np.float32)
+    low_dose = (np.arange(4 * 32 * 32).reshape(truth.shape) % 7 / 7).astype(np.float32)
+    monkeypatch.setattr(DataSet, "first", lambda *_: (tf.constant(low_dose), tf.constant(truth)))
+    names = ("gaussian", "bilateral")
+    chosen = baselines.tune(data, names, CONFIG)
+    assert 6 < chosen["gaussian"]["parameters"]["sigma_pixels"] <= 10
+    assert 2.5 < chosen["bilateral"]["parameters"]["sigma_pixels"] <= 10
 
 
 def test_other_kinds_are_tried_at_the_best_point_and_searched_from_there():

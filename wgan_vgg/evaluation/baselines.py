@@ -144,7 +144,7 @@ def tune(
         for done, name in enumerate(names, start=1):
             baseline = BASELINES[name]
             axes, kinds = baseline.axes(config, noise), baseline.kinds(config)
-            parameters, psnr = search(functools.partial(quality, name), axes, kinds)
+            parameters, psnr = search(functools.partial(quality, name), axes, kinds, baseline.ends)
             best[name] = {"parameters": parameters, "psnr": psnr, "split": data.tuning_split}
             progress("tune baselines", done, len(names))
     return best
