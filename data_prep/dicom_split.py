@@ -50,9 +50,11 @@ def split_patients(
     else:
         validation = [folder for folder in train if {folder, *ids[folder]} & set(validation_patients)]
     train = [folder for folder in train if folder not in validation]
-    for name, folders in (("train", train), ("test", test)):
+    for name, folders, way_out in (("train", train, "fewer"), ("test", test, "some")):
         if not folders:
-            raise InputError(f"test_patients={','.join(test_patients)}: the {name} split is empty; {listed}")
+            raise InputError(
+                f"test_patients={','.join(test_patients)}: the {name} split is empty; name {way_out}, {listed}"
+            )
     split = {"train": train} | ({"validation": validation} if validation else {}) | {"test": test}
     for (name, first), (other, second) in itertools.combinations(split.items(), 2):
         for one, two in itertools.product(first, second):

@@ -66,8 +66,8 @@ def test_slices_of_several_shapes_need_patches(mayo: Path) -> None:
     ("arguments", "message"),
     [
         ({"test_patients": ["L9"]}, "mayo has L0, L1, L2"),
-        ({"test_patients": []}, "the test split is empty; "),
-        ({"test_patients": ["L0", "L1", "L2"]}, "the train split is empty; "),
+        ({"test_patients": []}, "the test split is empty; name some, "),
+        ({"test_patients": ["L0", "L1", "L2"]}, "the train split is empty; name fewer, "),
         ({"hu_window": (100.0, -100.0)}, "hu_window"),
         ({"max_air_fraction": 2.0}, "max_air_fraction=2.0"),
         ({"low_dose_folder": "full_3mm"}, "both 'full_3mm'"),
