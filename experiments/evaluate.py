@@ -131,7 +131,7 @@ def _named(models: Sequence[str]) -> dict[str, str]:
     """By name, what --models says: MODEL, whose name is its last part, or NAME=MODEL."""
     named: dict[str, str] = {}
     for text in models:
-        given, _, model = text.rpartition("=")
+        given, model = ("", text) if "=" not in text or Path(text).exists() else text.split("=", 1)
         name = given or Path(model).name
         if name in named:
             raise InputError(f"--models={','.join(models)}: two are called {name}; give NAME=MODEL")

@@ -117,6 +117,8 @@ def test_a_grid_grows_no_further_than_its_end():
         lambda parameters: seen.append(parameters["a"]) or parameters["a"], {"a": (1.0, 2.0)}, {}, {"a": 10.0}
     )
     assert (best, value, seen) == ({"a": 8.0}, 8.0, [1.0, 2.0, 4.0, 8.0])
+    best, _ = search(lambda parameters: parameters["a"], {"a": (2.0, 1.0)}, {}, {"a": 10.0})
+    assert best == {"a": 8.0}, "values in any order"
 
 
 def test_no_filter_grows_without_bound_on_an_input_that_is_no_noisy_copy_of_the_truth(data, monkeypatch):

@@ -115,6 +115,7 @@ def test_texture_distance_sees_where_the_power_is_and_not_how_much():
     half = along / 2 + across / 10  # half of its power where `along` has all
     assert noise_texture.texture_distance(along, half) == pytest.approx(0.5)
     assert noise_texture.texture_distance(white, 0 * white) is None
+    assert noise_texture.texture_distance(white, 1e-12 * white) is None, "what detrending leaves of a constant image"
 
 
 def test_noise_power_distance_sees_how_much_and_where():
@@ -194,6 +195,23 @@ def test_a_rescaled_image_has_no_hu():
     assert pooled["noise_power"] is None
     assert pooled["means"]["texture_distance"] == pytest.approx(0.0, abs=1e-9), "texture has no scale"
     assert values["psnr"] > 0
+
+
+def test_a_window_in_which_the_slice_is_constant_has_no_metrics():
+    # Of a slice of air both images are cut off at the window's end: equal there, and their PSNR was infinite.
+    config = EvaluationConfig(windows=("soft_tissue",))
+    truth = np.full((16, 16), 0.001)
+    values, pooled = measured_by(truth + 0.01, truth, config=config)
+    assert (values["psnr_soft_tissue"], values["ssim_soft_tissue"]) == (None, None)
+    assert pooled["means"]["psnr_soft_tissue"] is None
+
+
+def test_the_truth_itself_is_at_no_distance_from_its_texture():
+    # Noise that the normal dose has of its own counts in both.
+    truth = disc()
+    pooled = measured_by(truth, truth)[1]
+    assert pooled["means"]["texture_distance"] == 0
+    assert noise_texture.noise_power_distance(pooled["noise_power"], pooled["noise_power"]) == 0
 
 
 def test_an_image_with_nothing_flat_and_no_edge_still_has_a_psnr():

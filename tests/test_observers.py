@@ -121,16 +121,6 @@ def test_lesions_lie_in_their_squares_and_every_kind_comes():
     assert cut.shape == (sum(p.kind == 0 for p in [*places, *places[:2]]), side, side)
 
 
-def test_differences_of_two_scans_have_no_anatomy():
-    rng = np.random.default_rng(0)
-    anatomy = 200 * rng.normal(size=(50, 16, 16))
-    noise = rng.normal(0, SIGMA, (2, 50, 16, 16))
-    spectra = Spectra()
-    spectra.add("p", ((anatomy + noise[0]) - (anatomy + noise[1])) / np.sqrt(2))
-    power = spectra.radial(1.0)["power"]
-    np.testing.assert_allclose(power, SIGMA**2, rtol=0.15)
-
-
 def test_texture_of_small_squares_is_not_told():
     spectra = {side: Spectra() for side in (8, 16)}
     for side, one in spectra.items():
@@ -168,6 +158,23 @@ def test_gaussian_scans_have_the_records_noise():
     first, second = (scan(image, np.random.default_rng(seed)) for seed in (1, 2))
     assert np.std(first - image) == pytest.approx(np.sqrt(0.015), rel=0.05)
     assert np.std(first - second) == pytest.approx(np.sqrt(0.03), rel=0.05)
+
+
+def test_steady_counts_are_quantiles_of_one_draw_each():
+    mean = np.exp(np.random.default_rng(0).uniform(-9, 14, 20_000))
+    probability = np.random.default_rng(1).random(mean.shape)
+    probability[:4] = 0, 1e-12, 0.5, 1 - 1e-12
+    expected = scipy.stats.poisson.ppf(probability, mean)
+    np.testing.assert_array_equal(repeated_scans.poisson_quantile(probability, mean), np.maximum(expected, 0))
+
+
+def test_a_changed_mean_changes_no_other_count():
+    mean = np.full(5000, 30.0)
+    changed = np.where(np.arange(5000) == 7, 40.0, mean)
+    first, second = (repeated_scans.SteadyGenerator(np.random.PCG64(3)).poisson(part) for part in (mean, changed))
+    assert np.flatnonzero(first != second).tolist() == [7]
+    assert (first.mean(), first.var()) == (pytest.approx(30, rel=0.02), pytest.approx(30, rel=0.06))
+    assert repeated_scans.SteadyGenerator(np.random.PCG64(3)).poisson(30.0, 5000).tolist() == first.tolist()
 
 
 def test_poisson_scans_of_a_small_image_have_the_noise_of_a_whole_slice():

@@ -135,6 +135,8 @@ def test_models_are_compared_over_seeds_and_patients_and_not_with_one_seed():
     assert set(between["a"]) == {"b", "c"}
     one = {name: of_seeds[:1] for name, of_seeds in methods.items()}
     assert summarize(one, "noisy", {}, patients=8, **SETTINGS)["between_networks"] == {}
+    alone = {"noisy": methods["noisy"], "a": methods["a"]}
+    assert summarize(alone, "noisy", {}, patients=8, **SETTINGS)["between_networks"] == {}, "none to compare it with"
 
 
 UNEQUAL = (("noisy", [0.0]), ("a", [4.5, 5.5]), ("b", [4.0, 5.0, 90.0]), ("once", [7.0]))

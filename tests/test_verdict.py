@@ -52,6 +52,8 @@ def test_who_wins_in_psnr_may_not_in_ssim_and_rmse():
     assert " The same in SSIM and RMSE, but for a (RMSE), b (SSIM, RMSE)." in verdict(found)
     further |= {"ssim": {"tv": more | {"b": BEATS}}, "rmse_hu": {"tv": less}}
     assert " The same in SSIM and RMSE." in verdict(found)
+    further["rmse_hu"] = {"tv": dict.fromkeys("abc")}  # of a min-max rescaled input
+    assert "Beats every baseline: a, b. The same in SSIM. Loses" in verdict(found)
 
 
 def test_one_beaten_baseline_is_not_every_one():
@@ -97,6 +99,17 @@ def test_lesions_that_a_network_hides_are_named():
     assert verdict(found).endswith(
         "harder to see after a (4 mm, 40 HU); easier after b (4 mm, 40 HU); the rest are not distinguishable."
     )
+    for one in observed:
+        for found_by in one.values():
+            found_by.pop("b")
+    assert verdict(found).endswith(
+        "harder to see after a (4 mm, 40 HU); easier after none; the rest are not distinguishable; not known, for want "
+        "of another scan or of any trace: b (4 mm, 40 HU), b (8 mm, 40 HU)."
+    )
+    observed[1][CHO].pop("a")
+    assert "rest" not in verdict(found)
+    observed[0][CHO] |= {"b": seen(0.1, 0.5)}
+    observed[1][CHO] |= {"a": seen(-0.1, 0.1), "b": seen(-0.2, 0.0)}
     table = lesion_tables.detectability_table(found)
     assert "1.00* [0.50, 1.50] | 1.00 [0.50, 1.50]" in next(
         line for line in table.splitlines() if line.startswith("| a ")

@@ -44,12 +44,8 @@ class Accumulator:
         self._report.append((metrics.report_batch_psnr(truths, images), metrics.report_global_ssim(truths, images)))
         self._batch = []
 
-    def summary(self, repeated: noise_texture.Spectra | None = None) -> MethodSummary:
+    def summary(self) -> MethodSummary:
         """What JSON keeps of a method.
-
-        Args:
-          repeated: spectra of the differences of repeated scans, without any anatomy, where there are such; without a
-            patient for a method that cannot be given another scan, whose texture is then not defined.
 
         Returns:
           `means`: over images, of the per-patient metrics over patients, and over the report's batches (the last one
@@ -65,8 +61,7 @@ class Accumulator:
             name: {patient: _mean([row[name] for row in images]) for patient, images in self._images.items()}
             for name in per_image(self._config)
         }
-        spectra = self._spectra if repeated is None else repeated
-        distances = noise_texture.texture_distances(self._true_spectra.by_patient(), spectra.by_patient())
+        distances = noise_texture.texture_distances(self._true_spectra.by_patient(), self._spectra.by_patient())
         patients["texture_distance"] = {patient: distances.get(patient) for patient in self._images}
         means["texture_distance"] = _mean(list(patients["texture_distance"].values()))
         means |= dict(zip(("report_psnr", "report_ssim"), np.mean(self._report, axis=0).tolist(), strict=True))
@@ -74,7 +69,7 @@ class Accumulator:
             "means": means,
             "patients": patients,
             "edges": [profiles.rise(self._config.confidence) for profiles in self._profiles],
-            "noise_power": spectra.radial(self._scale.pixel_mm or 1.0) if self.in_hu else None,
+            "noise_power": self._spectra.radial(self._scale.pixel_mm or 1.0) if self.in_hu else None,
         }
 
 

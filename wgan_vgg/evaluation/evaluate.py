@@ -31,7 +31,7 @@ from wgan_vgg.evaluation.json_types import (
 )
 from wgan_vgg.evaluation.methods import Method, image_name, image_names
 from wgan_vgg.evaluation.metrics import NOISY, TRUTH
-from wgan_vgg.evaluation.noise_texture import Spectra, noise_power_distance
+from wgan_vgg.evaluation.noise_texture import noise_power_distance
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.references import evaluated_references
 from wgan_vgg.evaluation.samples import RULE, Samples, Slice
@@ -95,11 +95,10 @@ def evaluate(
         arrays: dict[str, Any] = samples.arrays()  # np.ndarray; numpy's keyword beside them is not
         if baseline:
             arrays["baseline"] = baselines.apply(baseline, tuned[baseline]["parameters"], arrays["low_dose"], pool)
-    repeated = {one.name: scans.evaluate(one.name, one.denoise) for one in (method, *beside) if scans and one.any_image}
-    spectra = {one.name: Spectra() for one in (method, *beside) if scans}  # of one that cannot be scanned again, none
-    spectra |= {name: one.spectra for name, one in repeated.items()}
-    evaluated = references_found["methods"] | evaluator.summaries(spectra)
-    responses = references_found["responses"] | {name: one.responses for name, one in repeated.items()}
+    evaluated = references_found["methods"] | evaluator.summaries()
+    responses = references_found["responses"] | {
+        one.name: scans.evaluate(one.name, one.denoise) for one in (method, *beside) if scans and one.any_image
+    }
     patients = data.description["patients"][split]
     patient_values = {name: values["patients"] for name, values in evaluated.items()}
     true_power = references_found["truth"]["noise_power"]

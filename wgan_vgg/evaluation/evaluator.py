@@ -11,7 +11,6 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.accumulator import Accumulator
 from wgan_vgg.evaluation.image_measures import Scale, Truth, measure
 from wgan_vgg.evaluation.json_types import MethodSummary, Place, Row
-from wgan_vgg.evaluation.noise_texture import Spectra
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
 from wgan_vgg.input_pipeline import DataSet
 
@@ -108,9 +107,9 @@ class Evaluator:
             for number, distance in zip(chosen, self._perceptual.distances(features, outputs[chosen]), strict=True)
         }
 
-    def summaries(self, repeated: Mapping[str, Spectra] | None = None) -> dict[str, MethodSummary]:
-        """See Accumulator.summary; by method. `repeated`: the spectra of those methods that saw repeated scans."""
-        return {name: one.summary((repeated or {}).get(name)) for name, one in self._accumulators.items()}
+    def summaries(self) -> dict[str, MethodSummary]:
+        """See Accumulator.summary; by method."""
+        return {name: one.summary() for name, one in self._accumulators.items()}
 
 
 def scale_of(data: DataSet) -> Scale:

@@ -20,7 +20,7 @@ def search(
 
     Args:
       quality: of a point; each is looked at once.
-      axes: the values of every parameter, rising; one alone stays as it is.
+      axes: the values of every parameter; one alone stays as it is.
       kinds: parameters whose values have no order; the grid begins with the first of each, the others are tried at
         the best point.
       ends: by axis, beyond which it does not grow upwards.
@@ -28,7 +28,7 @@ def search(
     Returns:
       The best point, the first one of equals, and its quality.
     """
-    grown, names = {name: list(values) for name, values in axes.items()}, (*axes, *kinds)
+    grown, names = {name: sorted(values) for name, values in axes.items()}, (*axes, *kinds)
     found: dict[tuple[float, ...], float] = {}
     new = list(itertools.product(*grown.values(), *(values[:1] for values in kinds.values())))
     for _ in range(1 + _MOST_STEPS):

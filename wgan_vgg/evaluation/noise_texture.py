@@ -11,6 +11,7 @@ import numpy as np
 
 from wgan_vgg.evaluation.json_types import NoisePower
 
+_ROUNDING = 1e-9  # of the truth's power: what detrending leaves of a constant image
 SMALLEST_SIDE = 16  # pixels: of a smaller square the detrending takes too many of the spectrum's few rings
 
 
@@ -90,13 +91,10 @@ def texture_distance(truth: np.ndarray, image: np.ndarray) -> float | None:
     Half the sum, over rings, of the absolute difference of the shares that two spectra (side, side) have there: 0
     where the noise differs in strength only. None where one of them has no noise at all.
     """
-    shares = []
-    for spectrum in (truth, image):
-        power = _ring_sums(spectrum)[0]
-        if not power.sum():
-            return None
-        shares.append(power / power.sum())
-    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+    wanted, found = (_ring_sums(spectrum)[0] for spectrum in (truth, image))
+    if not wanted.sum() or found.sum() <= _ROUNDING * wanted.sum():
+        return None
+    return float(np.abs(found / found.sum() - wanted / wanted.sum()).sum() / 2)
 
 
 def noise_power_distance(truth: NoisePower | None, image: NoisePower | None) -> float | None:

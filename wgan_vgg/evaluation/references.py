@@ -25,7 +25,7 @@ from wgan_vgg.evaluation.json_types import LesionResponses, MethodSummary, Row, 
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
-from wgan_vgg.evaluation.repeats import OnScans, Repeats
+from wgan_vgg.evaluation.repeats import VERSION, Repeats
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import ReferencesDir
@@ -89,7 +89,7 @@ def evaluated_references(
     )
     key = {**tuning_key, "split": split, "evaluation": nested.to_dict(config)}
     key["perceptual"] = perceptual and perceptual.identity
-    key["metrics"] = per_image(config)  # of an older version there are fewer
+    key |= {"metrics": per_image(config), "scans": VERSION}  # an older version's are others
     evaluated = _kept(
         folder.split(split),
         key,
@@ -110,7 +110,7 @@ def _evaluate_all(
     # What is made of a min-max rescaled input has no HU either.
     methods = dict.fromkeys((NOISY, *chosen), not data.config.rescale_low_dose)
     total, done = data.size(split), 0
-    repeated: dict[str, OnScans] = {}
+    responses: dict[str, list[LesionResponses | None]] = {}
     with workers() as pool:
         evaluator = Evaluator(data, config, perceptual, methods, pool)
         of_truth = Accumulator(scale_of(data), config, in_hu=True)
@@ -127,7 +127,7 @@ def _evaluate_all(
             done += len(batch.rows)
             progress("evaluate baselines", done, total)
         if repeats:
-            repeated = {name: repeats.evaluate(name, functools.partial(denoise, name)) for name in methods}
+            responses = {name: repeats.evaluate(name, functools.partial(denoise, name)) for name in methods}
     own = of_truth.summary()
     return {
         "truth": {
@@ -135,8 +135,8 @@ def _evaluate_all(
             "edges": own["edges"],
             "noise_power": own["noise_power"],
         },
-        "methods": evaluator.summaries({name: found.spectra for name, found in repeated.items()}),
-        "responses": {name: found.responses for name, found in repeated.items()},
+        "methods": evaluator.summaries(),
+        "responses": responses,
         "rows": evaluator.rows,
     }
 

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.repeated_scans import Scanner, scanner
+from data_prep.repeated_scans import Scanner, SteadyGenerator, scanner
 from wgan_vgg.config import EvaluationConfig, nested
 from wgan_vgg.errors import reason
-from wgan_vgg.evaluation import flat_regions, lesions, noise_texture, observers
+from wgan_vgg.evaluation import lesions, observers
 from wgan_vgg.evaluation.evaluator import Batch, batch_size, batches, check_finite, scale_of
-from wgan_vgg.evaluation.image_measures import Scale, find_regions
 from wgan_vgg.evaluation.json_types import Detectability, LesionResponses, Place, RepeatedScans
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.samples import spread_over_patients
@@ -29,19 +28,7 @@ logger = logging.getLogger(__name__)
 
 PLAIN, AGAIN, WITH_LESIONS = range(3)
 _STREAM = 6  # keys these scans' noise apart from the records' own
-
-
-@dataclasses.dataclass(frozen=True)
-class OnScans:
-    """A method's results on repeated scans.
-
-    Attributes:
-      spectra: of its noise.
-      responses: of each lesion, see observers.responses.
-    """
-
-    spectra: noise_texture.Spectra
-    responses: list[LesionResponses | None]
+VERSION = 2  # of how they are made, for what is kept of them. Before 2, Poisson counts with lesions had other noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +39,6 @@ class Repeats:
       rows: patient_id, slice_index and source of each image.
       places: of the lesions in each image.
       side: of the square around a lesion, in pixels.
-      regions: the flat squares of each image.
     """
 
     rows: list[Place]
@@ -60,12 +46,10 @@ class Repeats:
     scans: np.ndarray
     places: list[list[lesions.Place]]
     side: int
-    regions: list[list[flat_regions.Region]]
-    scale: Scale
     config: EvaluationConfig
 
-    def evaluate(self, name: str, denoise: Callable[[Batch], np.ndarray]) -> OnScans:
-        """A method's results on the scans.
+    def evaluate(self, name: str, denoise: Callable[[Batch], np.ndarray]) -> list[LesionResponses | None]:
+        """What observers see of each lesion in a method's images of the scans, see observers.responses.
 
         Raises:
           InputError: an image of it has NaN or infinite pixels.
@@ -73,12 +57,7 @@ class Repeats:
         denoised = np.stack([self._denoised(denoise, scans) for scans in self.scans])
         for images in denoised:
             check_finite(name, images, self.rows)
-        spectra = noise_texture.Spectra()
-        for row, regions, plain, again in zip(self.rows, self.regions, denoised[PLAIN], denoised[AGAIN], strict=True):
-            if regions:
-                noise = flat_regions.cut((plain - again) * (self.scale.slope / np.sqrt(2)), regions)
-                spectra.add(row["patient_id"], flat_regions.detrended(noise))
-        return OnScans(spectra, [self._responses(denoised, kind) for kind in self._kinds])
+        return [self._responses(denoised, kind) for kind in range(len(lesions.kinds(self.config)))]
 
     def describe(self) -> RepeatedScans:
         """What the tables say of the scans."""
@@ -93,10 +72,6 @@ class Repeats:
                 for number, kind in enumerate(lesions.kinds(self.config))
             ],
         }
-
-    @property
-    def _kinds(self) -> range:
-        return range(len(lesions.kinds(self.config)))
 
     def _responses(self, denoised: np.ndarray, kind: int) -> LesionResponses | None:
         present, absent, repeated = (
@@ -133,14 +108,13 @@ def scan_again(data: DataSet, split: str, config: EvaluationConfig, kept: Path) 
     places = [
         lesions.find_places(scale.to_hu(truth), config, side, number % count) for number, truth in enumerate(truths)
     ]
-    key = f"{data.fingerprint} {split} {nested.to_dict(config)}"
+    key = f"{VERSION} {data.fingerprint} {split} {nested.to_dict(config)}"
     stored = _stored(kept)
     if stored.get("key") != key:
         contrasts = _contrasts(config, side, pixel, scale.slope)
         stored = {"key": np.array(key), "scans": _scanned(scan, truths, places, contrasts, data)}
         write_via(kept, lambda file: np.savez(file, **stored), shared=True)
-    regions = [find_regions(scale.to_hu(truth), config) for truth in truths]
-    return Repeats(rows, truths, stored["scans"], places, side, regions, scale, config)
+    return Repeats(rows, truths, stored["scans"], places, side, config)
 
 
 def _stored(kept: Path) -> dict[str, Any]:
@@ -189,7 +163,7 @@ def _scanned(
         stream = np.random.SeedSequence(data.manifest["seed"], spawn_key=(_STREAM, noise, number))
         truth = truths[number]
         image = lesions.inserted(truth, places[number], contrasts) if kind == WITH_LESIONS else truth
-        return scan(image, np.random.default_rng(stream))
+        return scan(image, SteadyGenerator(np.random.PCG64(stream)))
 
     jobs = [(kind, number) for kind in (PLAIN, AGAIN, WITH_LESIONS) for number in range(len(truths))]
     with workers() as pool:

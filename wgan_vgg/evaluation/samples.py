@@ -1,12 +1,15 @@
 """The slices that figures and the report's page show; which they are does not depend on any method."""
 
 import dataclasses
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from data_prep.manifest import transposed
+from wgan_vgg.errors import InputError, reason
 from wgan_vgg.evaluation.evaluator import Batch
 from wgan_vgg.evaluation.json_types import Place
 from wgan_vgg.evaluation.metrics import gradient_energy
@@ -87,8 +90,11 @@ def load_samples(run: RunDir, split: str) -> dict[str, np.ndarray]:
 
     The images are upright, however the records lie.
     """
-    with np.load(run.eval_samples(split), allow_pickle=False) as stored:
-        arrays = dict(stored)
+    try:
+        with np.load(run.eval_samples(split), allow_pickle=False) as stored:
+            arrays = dict(stored)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{run.eval_samples(split)}: damaged ({reason(error)}); evaluate again") from error
     if transposed(read_json(run.eval_json(split))["data"]):
         arrays |= {name: arrays[name].swapaxes(1, 2) for name in (*_IMAGES, "baseline") if name in arrays}
     return arrays

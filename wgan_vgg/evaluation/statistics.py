@@ -183,7 +183,9 @@ def summarize(
             if metric in metrics
         },
         "against_best": tests(networks, "psnr", best) if best in baselines and not no_test else {},
-        "between_networks": {name: differences(several, name) for name in several} if resampled else {},
+        "between_networks": {name: differences(several, name) for name in several}
+        if resampled and len(several) > 1
+        else {},
     }
 
 

@@ -20,7 +20,8 @@ _FURTHER = (  # heading, metric, digits
 
 def detail_markdown(evaluation: Evaluation) -> str:
     """All tables here, each with what its figures mean."""
-    parts = [further_table(evaluation), _ABOUT_FURTHER]
+    weighed = "" if evaluation["statistics"]["patients"] is None else _OVER_IMAGES
+    parts = [further_table(evaluation), f"{weighed}{_ABOUT_FURTHER}"]
     if evaluation["windows"]:
         parts += [windows_table(evaluation), _about_windows(evaluation)]
     parts += [fidelity_table(evaluation), _about_fidelity(evaluation)]
@@ -87,9 +88,12 @@ def significant(value: float | None) -> str:
     return DASH if value is None else f"{value:.3g}"
 
 
-_ABOUT_FURTHER = (
+_OVER_IMAGES = (
     "Here and below, but for texture and edges, means over images: above, every patient counts alike, however many "
-    "images he has. Body: without the air and the couch around it, which are easy and up to half the image. dival's "
+    "images he has. "
+)
+_ABOUT_FURTHER = (
+    "Body: without the air and the couch around it, which are easy and up to half the image. dival's "
     "PSNR: the data range is the truth's own max - min, as in the LoDoPaB-CT challenge. MS-SSIM: SSIM at five scales "
     f"(Wang et al. 2003), of images from {SMALLEST_MULTISCALE}x{SMALLEST_MULTISCALE} pixels on. VIF: visual "
     "information fidelity, pixel domain (Sheikh and Bovik 2006): the share of the truth's information that is left."
@@ -97,24 +101,25 @@ _ABOUT_FURTHER = (
 
 
 def _about_edges(evaluation: Evaluation) -> str:
+    several = "" if evaluation["statistics"]["seeds"] == 1 else ", of several seeds none"
     counts = ", ".join(str(found["edges"]) for found in evaluation["edges"]["methods"][TRUTH])
     return (
         "Edge rise by the edge's contrast in the truth: pixels from 10 to 90 % of the mean profile across its steepest "
         f"isolated edges ({counts} of them), averaged along the edges, over images and patients; intervals: jackknife "
-        "over patients. Noise makes the truth's own weak edges look steeper, by 10 % where it is a fifth of the step."
+        f"over patients{several}. Noise makes the truth's own weak edges look steeper, by 10 % where it is a fifth of "
+        "the step."
     )
 
 
 def _about_fidelity(evaluation: Evaluation) -> str:
     distance = evaluation["perceptual"] or "not computed, no weights"
-    noise = "from differences of two scans" if evaluation["repeats"] else "anatomy in the squares included"
     batch = evaluation["report_batch_size"]
     return (
         "Bias and standard deviation in squares of tissue without a step, less a quadratic surface. Texture: share of "
-        f"the noise power at other frequencies than the normal dose's, 0 to 1, over patients, {noise}; a dash where "
-        f"the squares are below {SMALLEST_SIDE} pixels, and of images that were given, where other rows have two "
-        "scans. NPS distance, with the same dashes: of the noise-power spectra over all patients, strength and texture "
-        "together, the sum of their differences as a share of the normal dose's power, 1 without any noise. VGG "
+        "the noise power there at other frequencies than the normal dose's, 0 to 1, over patients; a dash where the "
+        f"squares are below {SMALLEST_SIDE} pixels, or an image has no noise. NPS distance: of the noise-power spectra "
+        "over all patients, strength and texture together, the sum of their differences as a share of the normal "
+        "dose's power, 1 without any noise. Both are of single images: the normal dose has noise of its own. VGG "
         f"distance: mean squared difference of features, {distance}. The report's own definitions, over batches of "
         f"{batch}: {BATCH_PSNR}, of the batch's MSE; {GLOBAL_SSIM}, one window over the batch, C1 = .01 and C2 = .03."
     )

@@ -41,23 +41,24 @@ def false_calls_table(evaluation: Evaluation) -> str:
 def detectability_verdict(evaluation: Evaluation) -> str:
     """In words: which networks lose lesions that could be seen in the noisy input, and which show them better."""
     lesions = evaluated_lesions(evaluation)
-    worse: list[str] = []
-    better: list[str] = []
     networks = [name for name in evaluation["methods"] if name not in (NOISY, *evaluation["baselines"])]
+    if not (lesions and networks):
+        return ""
+    worse, better, same, unknown = (list[str]() for _ in range(4))
     for name in networks:
         for text, one in lesions:
             found = one[CHO].get(name)
-            if found and found["above_reference"]["high"] < 0:
-                worse.append(f"{name} ({text})")
-            if found and found["above_reference"]["low"] > 0:
-                better.append(f"{name} ({text})")
-    if not (lesions and networks):
-        return ""
-    return (
-        "Lesions inserted, channelized Hotelling observer against the noisy input: "
-        f"harder to see after {', '.join(worse) or 'none'}; easier after {', '.join(better) or 'none'}; "
-        "the rest are not distinguishable."
-    )
+            if found is None:
+                kind = unknown
+            elif found["above_reference"]["high"] < 0:
+                kind = worse
+            else:
+                kind = better if found["above_reference"]["low"] > 0 else same
+            kind.append(f"{name} ({text})")
+    said = [f"harder to see after {', '.join(worse) or 'none'}", f"easier after {', '.join(better) or 'none'}"]
+    said += ["the rest are not distinguishable"] if same else []
+    said += [f"not known, for want of another scan or of any trace: {', '.join(unknown)}"] if unknown else []
+    return f"Lesions inserted, channelized Hotelling observer against the noisy input: {'; '.join(said)}."
 
 
 def lesion_name(lesion: Lesion) -> str:

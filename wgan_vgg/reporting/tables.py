@@ -95,7 +95,8 @@ def sections(results: Results) -> dict[str, str]:
     if len(results["seeds"]) > 1:
         parts[SEEDS] = [
             seeds_table(results),
-            "PSNR in dB and SSIM, means over the images. Figures of slices, losses and training show the first seed.",
+            "PSNR in dB and SSIM, means over the images. Table 2, distributions and figures of slices, losses and "
+            "training show the first seed.",
         ]
     return {heading: "\n\n".join(body) for heading, body in parts.items()}
 

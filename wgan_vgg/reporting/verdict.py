@@ -50,12 +50,14 @@ def _further(compared: Mapping[str, Mapping[str, Mapping[str, Estimate | None]]]
             return all(one is not None and one["high"] is not None and one["high"] < 0 for one in ends)
         return all(one is not None and one["low"] is not None and one["low"] > 0 for one in ends)
 
-    if not (winners and compared):
+    # Of a min-max rescaled input no baseline has an RMSE in HU.
+    known = [metric for metric, found in compared.items() if any(any(one.values()) for one in found.values())]
+    if not (winners and known):
         return ""
     labels = {"ssim": "SSIM", "rmse_hu": "RMSE"}
-    missed = {one: [labels[metric] for metric in compared if not beats(one, metric)] for one in winners}
+    missed = {one: [labels[metric] for metric in known if not beats(one, metric)] for one in winners}
     but = ", ".join(f"{network} ({', '.join(metrics)})" for network, metrics in missed.items() if metrics)
-    return f" The same in {' and '.join(labels[metric] for metric in compared)}{f', but for {but}' if but else ''}."
+    return f" The same in {' and '.join(labels[metric] for metric in known)}{f', but for {but}' if but else ''}."
 
 
 def _outcome(differences: Mapping[str, Estimate | None]) -> str:
