@@ -75,6 +75,11 @@ def by_files(candidates: Splits, counts: Mapping[str, int]) -> Splits:
         "train": [ref for ref in train if ref.path in full - test_files],
         "test": [ref for ref in test if ref.path in test_files],
     }
+    if not chosen["train"] and full:
+        raise InputError(
+            f"data.num_test={num_test}: the train split is empty, since all full files that it may take "
+            f"({len(full & test_files)}) are tested on; give a smaller one"
+        )
     if "validation" in candidates:
         others = {ref.path for refs in chosen.values() for ref in refs}
         chosen["validation"] = [ref for ref in candidates["validation"] if ref.path not in others]

@@ -150,6 +150,8 @@ def read_overrides(values: flags.FlagValues, forbidden_section: str = "") -> dic
             raise InputError(f"--set={text}: expected section.field=value")
         given.append((key.strip(), value.strip()))
     for key, value in given:
+        if key in ("model", "preset"):
+            raise InputError(f"--set={key}={value}: give it as a flag, --{key}={value}, or with --models")
         if key in overrides:
             raise InputError(f"{key}: given twice, as {overrides[key]} and {value}")
         if forbidden_section and key.startswith(forbidden_section + "."):

@@ -81,6 +81,22 @@ def test_override_parses_text_as_the_fields_type():
     assert changed.vgg.weights == "random"
 
 
+def test_a_preset_with_a_model_has_that_models_own_values():
+    # The command line's models had them, those of Python's users had not.
+    found = config.preset("lodopab", {"model": "generator-mse"}).optimizer
+    assert (found.generator_lr, found.warmup_steps) == (1e-3, 50)
+    found = config.preset("lodopab", {"model": "generator-mse", "optimizer.generator_lr": 1e-4}).optimizer
+    assert (found.generator_lr, found.warmup_steps) == (1e-4, None), "all of them, or none"
+    assert config.preset("report", {"model": "unpaired-kl"}).loss.content_weight == 10.0
+    assert config.preset("lodopab", {"model": "wgan-vgg"}).optimizer.generator_lr == 1e-4
+
+
+@pytest.mark.parametrize("text", ["none", "None", ""])
+def test_a_text_that_may_be_none_can_be_unset(text):
+    assert config.preset("demo").training.init_from == "generator-mse"
+    assert config.preset("demo", {"training.init_from": text}).training.init_from is None
+
+
 def test_overriding_one_spelling_clears_the_other():
     changed = config.override(config.preset("original"), {"training.epochs": "2"})
     assert (changed.training.epochs, changed.training.steps) == (2, None)

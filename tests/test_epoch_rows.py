@@ -73,6 +73,9 @@ def test_a_run_resumes_on_its_own_records_and_a_cosine_is_not_lengthened(tmp_pat
     write_json(run.config, {"config": nested.to_dict(short), "data": {"fingerprint": "a"}})
     with pytest.raises(InputError, match="other records than the run began with"):
         check_same_config(run, short, "b")
+    with pytest.raises(InputError, match=r"training\.eval_images: 64 -> 8"):
+        # The best row would be chosen among rows of different images.
+        check_same_config(run, config.override(short, {"training.eval_images": 8}), "a")
     if schedule == "constant":
         check_same_config(run, longer, "a")
     else:

@@ -13,7 +13,7 @@ from training_batches import batches, flat
 from benchmark.feed import write_random_records
 from data_prep.errors import InputError
 from wgan_vgg import input_pipeline
-from wgan_vgg.config import Config, InputConfig
+from wgan_vgg.config import Config, InputConfig, override
 from wgan_vgg.crops import flip_pairs
 from wgan_vgg.input_pipeline import DataSet
 
@@ -144,6 +144,15 @@ def test_records_without_a_validation_split_open_and_are_tuned_on_training(data_
     fitted = Config().fitting(old.splits)
     assert (fitted.training.monitored_splits, fitted.training.best_metric) == (("train",), "train/psnr")
     assert DataSet.open(data_dir).tuning_split == "validation"
+
+
+def test_a_best_metric_of_a_split_that_is_there_but_not_watched_is_refused():
+    # It was replaced by training's without a word.
+    watched = {"training.monitored_splits": "train,validation"}
+    given = override(Config(), watched | {"training.best_metric": "test/psnr"})
+    with pytest.raises(InputError, match=r"test is not monitored; give .*monitored_splits=train,validation,test"):
+        given.fitting(("train", "validation", "test"))
+    assert given.fitting(("train", "validation")).training.best_metric == "train/psnr", "no such split"
 
 
 def test_patches_per_image_are_other_patches_of_each_image(data_dir):

@@ -232,3 +232,15 @@ def test_where_records_are_given_no_source_is(script, data_dir, tmp_path, more):
     status, out, err = script("reproduce", *flags, f"--data_dir={data_dir}", f"--workdir={tmp_path / 'out'}", more)
     assert (status, out, err.count("\n")) == (2, "", 1), err
     assert f"not used with --data_dir={data_dir}; drop one" in err
+
+
+def test_a_model_that_diverges_costs_no_other_its_report(script, hdf5_dir, tmp_path):
+    flags = chain(hdf5_dir, tmp_path, "--models=wgan,generator-mse", "--critic_lr=1e30")
+    status, out, err = script("reproduce", *[flag for flag in flags if flag != "--init_from=generator-mse"])
+    assert (status, out) == (3, ""), err
+    last = err.splitlines()[-1]
+    assert last.startswith("error: wgan: step 1: ")
+    assert "last good checkpoint" in last
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert list(results["models"]) == ["wgan", "generator-mse"]
+    assert "| generator-mse " in (tmp_path / "results.md").read_text()

@@ -70,6 +70,12 @@ def test_the_notebooks_selection_by_files_leaks():
     assert len(splits.leaking_patients(chosen)) == 60
 
 
+def test_no_file_is_left_to_train_on():
+    test = references([f"t{i % 60}" for i in range(2 * 128)], "test")
+    with pytest.raises(InputError, match=r"data.num_test=640: the train split is empty, .*\(2\).* give a smaller one"):
+        splits.by_files({"train": test, "test": test}, {"train": 0, "test": 640})
+
+
 def test_empty_split():
     with pytest.raises(InputError, match="train split is empty"):
         by_patients(references(["1"] * 3), references(["1"] * 3, "test"))

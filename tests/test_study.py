@@ -9,10 +9,11 @@ from training_runs import TINY, files_with_times
 from data_prep.errors import InputError
 from wgan_vgg import config
 from wgan_vgg.config import nested
+from wgan_vgg.errors import Diverged
 from wgan_vgg.files import read_json
 from wgan_vgg.reporting import study_tables
-from wgan_vgg.reproduction import protocols
-from wgan_vgg.run_dir import StudyDir
+from wgan_vgg.reproduction import protocols, run_relatives, run_study
+from wgan_vgg.run_dir import RunDir, StudyDir
 
 # Written out, not taken from the table that is tested.
 CHANGES = {
@@ -92,6 +93,10 @@ def test_the_first_row_is_the_presets_own_but_for_what_all_have_in_common():
 def test_phantoms_of_ones_own_are_kept():
     own = config.override(config.preset("demo"), {"phantoms.train_patients": 40})
     assert protocols.variant_configs("protocol", own, "phantoms")["report"].phantoms == own.phantoms
+    counts = protocols.variant_configs("protocol", config.preset("report"), "phantoms")["report"].data
+    assert (counts.num_train, counts.num_test) == (128, 128), "of two test files one is left to train on"
+    fewer = config.preset("report", {"data.num_test": 7})
+    assert protocols.variant_configs("protocol", fewer, "phantoms")["report"].data.num_test == 7
     usual = protocols.variant_configs("protocol", config.preset("demo"), "phantoms")["report"].phantoms
     assert usual.test_patients * usual.min_slices >= 2 * 128, "two whole files"
     assert usual.train_patients * usual.min_slices >= 128
@@ -216,3 +221,20 @@ def test_what_the_tables_say_of_a_row():
     assert cells[9:12] == ["+1.00 [0.00, 2.00]", "128 / 22", "2 of 22"]
     metrics = study_tables.metric_table(results)
     assert [line.split("|")[3].strip() for line in metrics.splitlines()[2:]] == ["34.00", "35.00", "0.9000", "0.9900"]
+
+
+@pytest.mark.parametrize("module", [run_study, run_relatives])
+def test_a_row_that_diverges_before_its_first_checkpoint_says_why(module, monkeypatch, tmp_path):
+    # As in critic warm-up: what was wrong was said to be a checkpoint that cannot be read.
+    def diverges(*_):
+        raise Diverged("critic warm-up: real_score is nan")
+
+    run = RunDir(tmp_path)
+    if module is run_study:
+        monkeypatch.setattr(run_study, "train_and_evaluate", diverges)
+        arguments = (config.preset("demo"), None, run, None, None)
+    else:
+        monkeypatch.setattr(run_relatives, "train", diverges)
+        arguments = (config.preset("demo"), None, run, None)
+    with pytest.raises(Diverged, match="real_score is nan"):
+        (module._train_and_evaluate if module is run_study else module._train)(*arguments)

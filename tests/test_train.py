@@ -230,6 +230,7 @@ def test_two_processes_end_bit_equal(data_dir, tmp_path):
         (["--set=optimizer.generator_lr"], "expected section.field=value"),
         (["--set=data.noise_std=0.1"], "the records decide it"),
         (["--epochs=1", "--set=training.epochs=2"], "given twice"),
+        (["--set=model=wgan"], "--set=model=wgan: give it as a flag, --model=wgan"),
         (["--epochz=1"], "Unknown command line flag 'epochz'"),
         (["--data_dir=/nowhere"], "no such folder"),
         (["--data_dir="], "--data_dir is required"),

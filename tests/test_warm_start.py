@@ -17,7 +17,7 @@ from wgan_vgg.config import CriticConfig
 from wgan_vgg.exporters.state_dict import to_state_dict, write_safetensors
 from wgan_vgg.models import build_critic, build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.training import initialization, trainer
+from wgan_vgg.training import initialization, trainer, warm_start
 from wgan_vgg.training.checkpoints import keep_best
 from wgan_vgg.training.state import create_state
 from wgan_vgg.training.warm_start import find_source
@@ -187,3 +187,12 @@ def test_the_best_weights_of_a_run_are_taken_though_newer_ones_are_there(tmp_pat
     assert source.description["step"] == 7
     np.testing.assert_array_equal(source.generator[0], load_generator(run, "best").get_weights()[0])
     assert not np.array_equal(source.generator[0], newer.get_weights()[0])
+
+
+def test_best_weights_that_are_the_runs_own_beginning_are_named(trained, monkeypatch, caplog):
+    settings = small_config("wgan-mse").generator
+    warm_start.find_source(str(trained), settings)
+    assert "of step 0" not in caplog.text
+    monkeypatch.setattr(warm_start, "saved_step", lambda *_: 0)
+    warm_start.find_source(str(trained), settings)
+    assert f"training.init_from={trained}: its best weights are those that it began with, of step 0" in caplog.text

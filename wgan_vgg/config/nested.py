@@ -90,6 +90,8 @@ def _converted(key: str, value: object, expected: object) -> object:
     """`value`, or the text of one, as the field's declared type."""
     options = typing.get_args(expected) if isinstance(expected, types.UnionType) else (expected,)
     parsed = value
+    if isinstance(value, str) and {str, types.NoneType} <= {*options} and value.lower() in ("", "none"):
+        return None
     if isinstance(value, str) and str not in options:
         try:
             parsed = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(value.lower(), value))

@@ -176,12 +176,15 @@ def for_model(config: Config, name: str, given: Collection[str] = ()) -> Config:
 def preset(name: str, overrides: Mapping[str, object] | None = None) -> Config:
     """The preset of that name, perhaps with "section.field" keys overridden, such as {"training.steps": 100}.
 
+    With a "model" among them it has that model's own values, too, see for_model.
+
     Raises:
       InputError: no such preset, or see override.
     """
     if name not in PRESETS:
         raise InputError(f"preset={name!r}: unknown; take one of {', '.join(PRESETS)}")
-    return override(PRESETS[name], overrides) if overrides else PRESETS[name]
+    config = override(PRESETS[name], overrides or {})
+    return for_model(config, config.model, overrides) if overrides and "model" in overrides else config
 
 
 def override(config: Config, values: Mapping[str, object]) -> Config:

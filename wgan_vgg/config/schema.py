@@ -95,7 +95,7 @@ class Config:
         """This config for data with these splits only: without a validation split, training is watched alone.
 
         Raises:
-          InputError: none of the monitored splits is there.
+          InputError: none of the monitored splits is there, or the best metric's is and is not monitored.
         """
         training = self.training
         kept = tuple(split for split in training.monitored_splits if split in splits)
@@ -105,6 +105,11 @@ class Config:
                 "take some of these"
             )
         split, metric = training.best_metric.split("/")
+        if split in splits and split not in kept:
+            raise InputError(
+                f"training.best_metric={training.best_metric}: {split} is not monitored; give "
+                f"--set=training.monitored_splits={','.join([*kept, split])}, or another metric"
+            )
         best = training.best_metric if split in kept else f"{kept[0]}/{metric}"
         return dataclasses.replace(
             self, training=dataclasses.replace(training, monitored_splits=kept, best_metric=best)

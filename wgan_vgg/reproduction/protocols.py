@@ -7,6 +7,8 @@ report's text or from good practice.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from data_prep.config import DataConfig
+from data_prep.lodopab import SLICES_PER_FILE
 from wgan_vgg.config import Config, PhantomConfig, override
 from wgan_vgg.errors import InputError
 
@@ -86,7 +88,7 @@ def variant_configs(study: str, config: Config, source: str) -> dict[str, Config
     if study not in STUDIES:
         raise InputError(f"study={study}: unknown; take one of {', '.join(STUDIES)}")
     own_phantoms = source == "phantoms" and config.phantoms == PhantomConfig()
-    base = override(config, COMMON | (PHANTOMS if own_phantoms else {}))
+    base = override(config, COMMON | (PHANTOMS | _of_phantoms(config.data) if own_phantoms else {}))
     changes_noise = any(
         key.startswith("data.noise") for variant in STUDIES[study].values() for key in variant.overrides
     )
@@ -107,6 +109,13 @@ def variant_configs(study: str, config: Config, source: str) -> dict[str, Config
                 "--preset=report or demo"
             )
     return configs
+
+
+def _of_phantoms(data: DataConfig) -> dict[str, object]:
+    """One file to train on and one to test on, unless there are other counts than a preset's."""
+    counts = {"data.num_train": data.num_train, "data.num_test": data.num_test}
+    of_report = {"data.num_train": DataConfig().num_train, "data.num_test": DataConfig().num_test}
+    return dict.fromkeys(counts, SLICES_PER_FILE) if counts == of_report else {}
 
 
 def applied(variant: Variant, config: Config) -> dict[str, object]:

@@ -38,7 +38,8 @@ RELATIVES = {
 
 
 # What rows differ in, or `with_steps` decides.
-_DECIDED = {"training.init_from", "training.steps", "training.epochs", "training.evaluation_steps"}
+_DECIDED = {"training.init_from", "training.steps", "training.epochs"}
+_DECIDED |= {"training.evaluation_steps", "training.evaluation_epochs"}
 _DECIDED |= {key for row in RELATIVES.values() for key in row.overrides}
 
 

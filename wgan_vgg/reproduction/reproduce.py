@@ -11,7 +11,7 @@ from pathlib import Path
 from data_prep.progress import Progress, prefixed, silent
 from wgan_vgg.checkpoint_reader import newest_step
 from wgan_vgg.config import MODELS, Config, for_model, nested, override
-from wgan_vgg.errors import InputError
+from wgan_vgg.errors import Diverged, InputError
 from wgan_vgg.evaluation import baselines, methods
 from wgan_vgg.evaluation.evaluate import evaluate
 from wgan_vgg.exporters.export import export_saved_model, exported_step
@@ -63,6 +63,7 @@ def reproduce(
 
     Raises:
       InputError: whatever is wrong with the arguments, the data or `workdir`.
+      Diverged: a training has, see train; raised at the end, when all else is done.
     """
     place = ReproductionDir(workdir)
     check_seeds(seeds)
@@ -93,12 +94,19 @@ def reproduce(
         check_sizes(model_config, data.image_shape)
         check_batches(model_config, data)
     runs = {name: [place.model(name, repetition) for repetition in range(seeds)] for name in configs}
+    diverged: list[str] = []
     # Seed by seed, so that what is there after a while is one whole comparison.
     for repetition in range(seeds):
         for name, of_seeds in configs.items():
             run, model_config = runs[name][repetition], of_seeds[repetition]
             told = prefixed(progress, f"seed {model_config.seed}") if seeds > 1 else progress
-            train_and_evaluate(model_config, data, run, place.references, told)
+            try:
+                train_and_evaluate(model_config, data, run, place.references, told)
+            except Diverged as error:  # the others are wanted all the same, beside its last good checkpoint
+                if newest_step(run) is None:
+                    raise
+                diverged.append(f"{name}: {error}")
+                evaluate_run(model_config, data, run, run, place.references, told)
             for weights, folder in run.exports(averaged=bool(model_config.training.ema_decay)).items():
                 if exported_step(folder) != newest_step(run):
                     export_saved_model(run, folder, overwrite=True, weights=weights)
@@ -107,6 +115,8 @@ def reproduce(
     if not (whole and read_json(place.results_json) == results):
         write_report(place, runs, results, SPLIT)
         write_json(place.results_json, results)  # last: it says that the rest is there
+    if diverged:
+        raise Diverged(f"{'; '.join(diverged)}; the report in {workdir} has its last good checkpoint")
     return results
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.progress import Progress, prefixed, silent
+from wgan_vgg.checkpoint_reader import newest_step
 from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import Diverged, InputError
 from wgan_vgg.evaluation import methods
@@ -122,6 +123,8 @@ def _train(config: Config, data: DataSet, run: RunDir, progress: Progress) -> st
     try:
         return "collapsed" if train(config, data, run.path, progress)["collapsed"] else ""
     except Diverged as error:
+        if newest_step(run) is None:  # as in critic warm-up: there is nothing to evaluate
+            raise
         return f"diverged: {error}"
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from data_prep.progress import Progress, prefixed, silent
+from wgan_vgg.checkpoint_reader import newest_step
 from wgan_vgg.config import Config
 from wgan_vgg.errors import Diverged
 from wgan_vgg.files import read_json, write_json, write_text
@@ -116,6 +117,8 @@ def _train_and_evaluate(
     try:
         last = train_and_evaluate(config, data, run, references, progress)
     except Diverged as error:
+        if newest_step(run) is None:  # as in critic warm-up: there is nothing to evaluate
+            raise
         evaluate_run(config, data, run, run, references, progress)
         return "diverged", str(error)
     return "collapsed" if last["collapsed"] else "done", None

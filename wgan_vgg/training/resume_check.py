@@ -28,7 +28,6 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
         "input.memory_gb:",
         "training.evaluation_",
         "training.monitored_splits",
-        "training.eval_images",
     ]
     if new["optimizer"]["schedule"] != "cosine":  # there the rates depend on the length
         free += ["training.epochs:", "training.steps:"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from wgan_vgg.models import build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
 from wgan_vgg.tensor_files import read_tensors
 from wgan_vgg.training.state import TrainState
+
+logger = logging.getLogger(__name__)
 
 Weights = list[np.ndarray]
 
@@ -54,6 +57,8 @@ def find_source(init_from: str, config: GeneratorConfig) -> Source:
     step, weights = saved_step(run, "best"), "best"
     if step is None:  # none, or damaged
         step, weights = saved_step(run, "raw"), "raw"
+    if step == 0:
+        logger.warning("training.init_from=%s: its best weights are those that it began with, of step 0", init_from)
     generator = load_generator(run, weights).get_weights()
     return Source(generator, {"source": init_from, "step": step, "sha256": _digest(generator)}, run)
 
