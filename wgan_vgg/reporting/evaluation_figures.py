@@ -37,8 +37,7 @@ def noise_power(results: Results, folder: Path) -> str | None:
     ax.set_ylabel(f"noise power ({power_unit.replace('^2', '²')})")
     ax.grid(alpha=0.3)
     legend_above(figure, 3)
-    scans = ", of differences of two scans but for the normal dose" if evaluation["repeats"] else ""
-    text = f"radial mean of the noise-power spectrum in squares of tissue without a step{scans}"
+    text = "radial mean of the noise-power spectrum in squares of tissue without a step"
     return save_figure(figure, folder, "noise_power", f"{text}\n{results['caption']}")
 
 
