@@ -99,3 +99,19 @@ def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tm
     run.eval_json("test").write_text(json.dumps(summary | {"step": 3}))
     with pytest.raises(InputError, match="evaluated at another step than 12"):
         publish(run, "mine", "A model.", note)
+    # Measured again, as after a change of the evaluation.
+    measured = RunDir(tmp_path / "measured")
+    for split in ("validation", "test"):
+        flags = ("--models=mine", f"--data_dir={reproduction / 'data'}", f"--output_dir={measured.path}")
+        assert script("evaluate", *flags, f"--split={split}", "--baselines=tv", "--vgg_weights=none")[0] == 0
+    status, out, err = script("publish", "--name=mine", f"--results={measured.path}")
+    assert (status, out) == (0, f"wrote {package / 'mine.md'}\n"), err
+    again, heading = pretrained.card("mine"), "## Results: validation"
+    assert again.partition(heading)[0] == card.partition(heading)[0], "nothing else changes"
+    assert "| gaussian " in card.partition(heading)[2]
+    for part in again.partition(heading)[2].split("## Results: test"):
+        assert ("| tv " in part, "| gaussian " in part, "| mine " in part) == (True, False, True)
+    status, _, err = script("publish", f"--name={NAMES[0]}", f"--results={measured.path}")
+    assert (status, f"of mine; evaluate with --models={NAMES[0]}" in err) == (2, True)
+    status, _, err = script("publish", "--name=mine", f"--results={measured.path}", f"--workdir={run.path}")
+    assert (status, "--workdir: not used with --results" in err) == (2, True)

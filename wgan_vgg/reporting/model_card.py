@@ -4,6 +4,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from data_prep.digests import digest
 from data_prep.hu import HuScale
@@ -24,6 +25,7 @@ from wgan_vgg.reporting.verdict import verdict
 from wgan_vgg.run_dir import RunDir
 
 _SPLITS = ("validation", "test")
+_RESULTS = f"## Results: {_SPLITS[0]}"  # where a card's results begin
 _TEMPLATES = TEMPLATES.overlay(autoescape=False)  # Markdown
 
 
@@ -46,8 +48,7 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
     """
     if name in ("", "..") or Path(name).name != name or "\\" in name:
         raise InputError(f"name={name}: must be a file's name without folders, as wgan_vgg.load takes it")
-    evaluations = {split: _evaluation(run, split) for split in _SPLITS}
-    doses = {photons: _evaluation(run, split) for split, photons in _dose_splits(evaluations["test"]).items()}
+    evaluations, doses = _evaluations(run)
     if not data_note.is_file():
         raise InputError(f"data_note {data_note}: no such file; describe the data and their licences in one")
     try:
@@ -78,6 +79,30 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
     return folder / f"{name}.safetensors"
 
 
+def replace_results(name: str, results: RunDir) -> Path:
+    """Puts other results into the card of a model that ships, as after a change of the evaluation.
+
+    Args:
+      name: of the model.
+      results: evaluations of it, by this name, of the validation and the test split.
+
+    Returns:
+      The card's file.
+
+    Raises:
+      InputError: no such model, or an evaluation is missing or of another one.
+    """
+    card = pretrained.card(name)
+    evaluations, doses = _evaluations(results)
+    for evaluation in (*evaluations.values(), *doses.values()):
+        if evaluation["model"] != name:
+            raise InputError(f"results {results.path}: of {evaluation['model']}; evaluate with --models={name}")
+    rendered = _TEMPLATES.get_template("model_results.md").render(_results(evaluations, doses))
+    path = Path(pretrained.__file__).parent / f"{name}.md"
+    write_text(path, card[: card.index(_RESULTS)] + rendered)
+    return path
+
+
 def _step(evaluation: Summary, weights: str) -> int | None:
     """The step at which these weights were evaluated, None where they were not."""
     return (
@@ -88,6 +113,21 @@ def _step(evaluation: Summary, weights: str) -> int | None:
 def _dose_splits(test: Summary) -> dict[str, float]:
     """The photons of every test split in rising order, of data of several doses; else none."""
     return dict(sorted(test["data"].get("test_photons", {}).items(), key=lambda item: item[1]))
+
+
+def _evaluations(run: RunDir) -> tuple[dict[str, Summary], dict[float, Summary]]:
+    """Those of _SPLITS, and of data of several doses those of each one's test split by its photons."""
+    found = {split: _evaluation(run, split) for split in _SPLITS}
+    return found, {photons: _evaluation(run, split) for split, photons in _dose_splits(found["test"]).items()}
+
+
+def _results(evaluations: Mapping[str, Summary], doses: Mapping[float, Summary]) -> dict[str, Any]:
+    """What the template of a card's results takes."""
+    return {
+        "evaluations": evaluations,
+        "tables": {"validation": _tables(evaluations["validation"], {}), "test": _tables(evaluations["test"], doses)},
+        "photons": list(doses),
+    }
 
 
 def _evaluation(run: RunDir, split: str) -> Summary:
@@ -116,9 +156,7 @@ def _card(
         data_note=re.sub(r"\A# .*\n", "", data_note).strip(),  # the card has a heading for it
         training=_training(run),
         commands=_commands(run.load_config()),
-        evaluations=evaluations,
-        tables={"validation": _tables(evaluations["validation"], {}), "test": _tables(evaluations["test"], doses)},
-        photons=list(doses),
+        **_results(evaluations, doses),
     )
 
 
