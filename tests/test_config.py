@@ -125,6 +125,8 @@ def test_overriding_one_spelling_clears_the_other():
         ({"critic.filters": (0, 4)}, "one or more values, each at least 1"),
         ({"critic.filters": ""}, "one or more values, each at least 1"),
         ({"optimizer.critic_betas": ""}, "optimizer.critic_betas='': expected tuple"),
+        ({"optimizer.warmup_epochs": "1e308"}, r"warmup_epochs=1e\+308: must be in"),
+        ({"training.checkpoint_epochs": "1e999"}, "checkpoint_epochs=inf: must be in"),
         ({"training.batch_size": ""}, "training.batch_size='': expected int"),
     ],
 )

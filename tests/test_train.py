@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import REPO
-from training_runs import checkpoint_digest, tiny, without_times
+from training_runs import checkpoint_digest, files_with_times, tiny, without_times
 
 from wgan_vgg import config
 from wgan_vgg.checkpoint_reader import checkpoint_prefixes, load_generator
@@ -97,6 +97,18 @@ def dead_seed(low_dose):
         if float(tf.reduce_mean(generator(low_dose))) < 0.1 * float(tf.reduce_mean(low_dose)):
             return settings
     raise AssertionError("no dead start in 100 seeds")
+
+
+def test_checkpoints_without_a_config_are_not_taken_for_a_new_run(script, data_dir, tmp_path):
+    # An old run's weights went on under any rate.
+    arguments = tiny("generator-mse", data_dir, tmp_path)
+    assert script("train", *arguments)[0] == 0
+    RunDir(tmp_path).config.unlink()
+    before = files_with_times(tmp_path)
+    status, out, err = script("train", *arguments, "--generator_lr=0.5")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "has checkpoints and no config.json" in err
+    assert files_with_times(tmp_path) == before
 
 
 def test_the_init_guard_brings_a_black_generator_to_life():

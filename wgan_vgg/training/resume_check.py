@@ -39,7 +39,8 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
     if found:
         raise InputError(
             f"workdir {run.path}: holds a run with another config ({'; '.join(found)}); take another workdir, or the "
-            "same values (only a longer training, but for a cosine schedule's, the evaluation or input.memory_gb may differ)"
+            "same values (only the evaluation, input.memory_gb and, but for a cosine schedule, a longer training may "
+            "differ)"
         )
 
 

@@ -104,6 +104,11 @@ def train(
     with own.locked(), data.translate_shard_errors(), _translate_worker_errors(strategy, run), _temporary(own, run):
         if run.config.exists():
             check_same_config(run, config, data.fingerprint)
+        elif own is run and newest_step(run) is not None:
+            raise InputError(
+                f"workdir {run.path}: has checkpoints and no config.json, so nobody knows of what; put it back, or "
+                "take another workdir"
+            )
         rows = run.rows()
         if rows and has_ended(rows[-1], total) and _is_saved(run, rows[-1]["step"]):
             if own is run:
