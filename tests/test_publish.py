@@ -102,7 +102,7 @@ def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tm
     # Measured again, as after a change of the evaluation.
     measured = RunDir(tmp_path / "measured")
     for split in ("validation", "test"):
-        flags = ("--models=mine", f"--data_dir={reproduction / 'data'}", f"--output_dir={measured.path}")
+        flags = (f"--models={NAMES[0]},mine", f"--data_dir={reproduction / 'data'}", f"--output_dir={measured.path}")
         assert script("evaluate", *flags, f"--split={split}", "--baselines=tv", "--vgg_weights=none")[0] == 0
     status, out, err = script("publish", "--name=mine", f"--results={measured.path}")
     assert (status, out) == (0, f"wrote {package / 'mine.md'}\n"), err
@@ -110,8 +110,16 @@ def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tm
     assert again.partition(heading)[0] == card.partition(heading)[0], "nothing else changes"
     assert "| gaussian " in card.partition(heading)[2]
     for part in again.partition(heading)[2].split("## Results: test"):
-        assert ("| tv " in part, "| gaussian " in part, "| mine " in part) == (True, False, True)
-    status, _, err = script("publish", f"--name={NAMES[0]}", f"--results={measured.path}")
-    assert (status, f"of mine; evaluate with --models={NAMES[0]}" in err) == (2, True)
+        seen = [f"| {row} " in part for row in ("tv", "gaussian", "mine", NAMES[0])]
+        assert seen == [True, False, True, False], "the other model is left out"
+    alone = RunDir(tmp_path / "alone")
+    flags = ("--models=mine", f"--data_dir={reproduction / 'data'}", f"--output_dir={alone.path}", "--baselines=tv")
+    assert script("evaluate", *flags, "--split=test", "--vgg_weights=none")[0] == 0
+    of_two = read_json(measured.eval_json("test"))
+    picked, expected = model_card._alone(of_two, "mine"), read_json(alone.eval_json("test"))
+    for key in ("methods", "statistics", "detectability", "edges"):
+        assert json.loads(json.dumps(picked[key])) == expected[key], key
+    status, _, err = script("publish", f"--name={NAMES[1]}", f"--results={measured.path}")
+    assert (status, f"was evaluated for {NAMES[0]}, mine, not for {NAMES[1]}" in err) == (2, True)
     status, _, err = script("publish", "--name=mine", f"--results={measured.path}", f"--workdir={run.path}")
     assert (status, "--workdir: not used with --results" in err) == (2, True)

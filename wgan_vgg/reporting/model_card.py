@@ -9,9 +9,11 @@ from typing import Any
 from data_prep.digests import digest
 from data_prep.hu import HuScale
 from wgan_vgg import pretrained
-from wgan_vgg.config import Config, for_model, nested, preset
+from wgan_vgg.config import Config, for_model, nested, override, preset
 from wgan_vgg.errors import InputError
+from wgan_vgg.evaluation.evaluate import lesion_statistics, patient_statistics
 from wgan_vgg.evaluation.json_types import Summary
+from wgan_vgg.evaluation.metrics import TRUTH
 from wgan_vgg.exporters.export import METADATA, export
 from wgan_vgg.files import read_json, write_bytes, write_json, write_text
 from wgan_vgg.json_types import Metadata
@@ -84,7 +86,8 @@ def replace_results(name: str, results: RunDir) -> Path:
 
     Args:
       name: of the model.
-      results: evaluations of it, by this name, of the validation and the test split.
+      results: evaluations of it, by this name, of the validation and the test split; other models beside it are left
+        out.
 
     Returns:
       The card's file.
@@ -94,13 +97,35 @@ def replace_results(name: str, results: RunDir) -> Path:
     """
     card = pretrained.card(name)
     evaluations, doses = _evaluations(results)
-    for evaluation in (*evaluations.values(), *doses.values()):
-        if evaluation["model"] != name:
-            raise InputError(f"results {results.path}: of {evaluation['model']}; evaluate with --models={name}")
+    evaluations = {split: _alone(one, name) for split, one in evaluations.items()}
+    doses = {photons: _alone(one, name) for photons, one in doses.items()}
     rendered = _TEMPLATES.get_template("model_results.md").render(_results(evaluations, doses))
     path = Path(pretrained.__file__).parent / f"{name}.md"
     write_text(path, card[: card.index(_RESULTS)] + rendered)
     return path
+
+
+def _alone(evaluation: Summary, name: str) -> Summary:
+    """An evaluation of several models as if one of them had been evaluated alone, beside the same baselines.
+
+    Raises:
+      InputError: it is not among them.
+    """
+    if name not in evaluation["methods"]:
+        there = ", ".join(other for other in evaluation["methods"] if other not in evaluation["beside"])
+        raise InputError(f"results: the {evaluation['split']} split was evaluated for {there}, not for {name}")
+    names = (*evaluation["beside"], name)
+    config = override(Config(), {f"evaluation.{key}": value for key, value in evaluation["settings"].items()})
+    values = {one: [evaluation["patient_values"][one]] for one in names}
+    responses = {one: [found] for one, found in evaluation["responses"].items() if one in names}
+    edges = {one: rises for one, rises in evaluation["edges"]["methods"].items() if one in (TRUTH, *names)}
+    return evaluation | {
+        "model": name,
+        "methods": {one: evaluation["methods"][one] for one in names},
+        "statistics": patient_statistics(values, evaluation["baselines"], evaluation["patients"], config),
+        "detectability": lesion_statistics(responses, config),
+        "edges": evaluation["edges"] | {"methods": edges},
+    }
 
 
 def _step(evaluation: Summary, weights: str) -> int | None:
