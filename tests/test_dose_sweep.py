@@ -21,7 +21,7 @@ from wgan_vgg.evaluation import baselines
 from wgan_vgg.evaluation.observers import CHO
 from wgan_vgg.inference.summary import mismatch
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.reporting import model_card
+from wgan_vgg.reporting import card_results
 from wgan_vgg.reporting.results import collect
 from wgan_vgg.reproduction.data_stage import prepare_data
 from wgan_vgg.reproduction.reproduce import evaluate_run
@@ -220,8 +220,8 @@ def test_a_run_is_judged_and_reported_at_every_dose(script, bodies, tmp_path):
     assert (status, "\n| PSNR dB " in out, str(run.eval_csv("test_64")) in out) == (0, True, True), err
     summaries = {photons: json.loads(run.eval_json(split).read_text()) for split, photons in data.test_photons.items()}
     doses = {photons: summaries[photons] for photons in (1.0, 4.0, 64.0)}
-    assert model_card._dose_splits(summaries[4.0]) == {"test_1": 1.0, "test": 4.0, "test_64": 64.0}
-    on_the_card = model_card._tables(summaries[4.0], doses)
+    assert card_results._dose_splits(summaries[4.0]) == {"test_1": 1.0, "test": 4.0, "test_64": 64.0}
+    on_the_card = card_results._tables(summaries[4.0], doses)
     assert (
         on_the_card.index("| PSNR dB ")
         < on_the_card.index("\n\nAt 4 photons:\n\n")

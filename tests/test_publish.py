@@ -13,7 +13,7 @@ from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import for_model, override, preset
 from wgan_vgg.files import read_json
-from wgan_vgg.reporting import model_card
+from wgan_vgg.reporting import card_results, model_card
 from wgan_vgg.reporting.markdown import with_interval
 from wgan_vgg.reporting.model_card import publish
 from wgan_vgg.run_dir import RunDir
@@ -106,6 +106,8 @@ def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tm
         assert script("evaluate", *flags, f"--split={split}", "--baselines=tv", "--vgg_weights=none")[0] == 0
     status, out, err = script("publish", "--name=mine", f"--results={measured.path}")
     assert (status, out) == (0, f"wrote {package / 'mine.md'}\n"), err
+    command = "python -m experiments.evaluate --models=mine --data_dir=RECORDS --split=test --output_dir=EVALUATED"
+    assert f"\n    {command} --vgg_weights=none --set=evaluation.baselines=tv\n" in pretrained.card("mine")
     again, heading = pretrained.card("mine"), "## Results: validation"
     assert again.partition(heading)[0] == card.partition(heading)[0], "nothing else changes"
     assert "| gaussian " in card.partition(heading)[2]
@@ -116,7 +118,7 @@ def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tm
     flags = ("--models=mine", f"--data_dir={reproduction / 'data'}", f"--output_dir={alone.path}", "--baselines=tv")
     assert script("evaluate", *flags, "--split=test", "--vgg_weights=none")[0] == 0
     of_two = read_json(measured.eval_json("test"))
-    picked, expected = model_card._alone(of_two, "mine"), read_json(alone.eval_json("test"))
+    picked, expected = card_results.alone(of_two, "mine"), read_json(alone.eval_json("test"))
     for key in ("methods", "statistics", "detectability", "edges"):
         assert json.loads(json.dumps(picked[key])) == expected[key], key
     status, _, err = script("publish", f"--name={NAMES[1]}", f"--results={measured.path}")

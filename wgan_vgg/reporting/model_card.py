@@ -4,30 +4,22 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from data_prep.digests import digest
 from data_prep.hu import HuScale
 from wgan_vgg import pretrained
-from wgan_vgg.config import Config, for_model, nested, override, preset
+from wgan_vgg.config import Config, for_model, nested, preset
 from wgan_vgg.errors import InputError
-from wgan_vgg.evaluation.evaluate import lesion_statistics, patient_statistics
 from wgan_vgg.evaluation.json_types import Summary
-from wgan_vgg.evaluation.metrics import TRUTH
 from wgan_vgg.exporters.export import METADATA, export
 from wgan_vgg.files import read_json, write_bytes, write_json, write_text
 from wgan_vgg.json_types import Metadata
-from wgan_vgg.reporting.comparison_tables import quality_table
-from wgan_vgg.reporting.detail_tables import edges_table, fidelity_table
-from wgan_vgg.reporting.dose_tables import dose_markdown, of_dose
-from wgan_vgg.reporting.lesion_tables import detectability_table
+from wgan_vgg.reporting.card_results import SPLITS, alone, as_text, evaluations_of, results_of
 from wgan_vgg.reporting.markdown import duration
 from wgan_vgg.reporting.report_page import TEMPLATES
-from wgan_vgg.reporting.verdict import verdict
 from wgan_vgg.run_dir import RunDir
 
-_SPLITS = ("validation", "test")
-_RESULTS = f"## Results: {_SPLITS[0]}"  # where a card's results begin
+_RESULTS = f"## Results: {SPLITS[0]}"  # where a card's results begin
 _TEMPLATES = TEMPLATES.overlay(autoescape=False)  # Markdown
 
 
@@ -50,7 +42,7 @@ def publish(run: RunDir, name: str, about: str, data_note: Path, *, weights: str
     """
     if name in ("", "..") or Path(name).name != name or "\\" in name:
         raise InputError(f"name={name}: must be a file's name without folders, as wgan_vgg.load takes it")
-    evaluations, doses = _evaluations(run)
+    evaluations, doses = evaluations_of(run)
     if not data_note.is_file():
         raise InputError(f"data_note {data_note}: no such file; describe the data and their licences in one")
     try:
@@ -96,36 +88,13 @@ def replace_results(name: str, results: RunDir) -> Path:
       InputError: no such model, or an evaluation is missing or of another one.
     """
     card = pretrained.card(name)
-    evaluations, doses = _evaluations(results)
-    evaluations = {split: _alone(one, name) for split, one in evaluations.items()}
-    doses = {photons: _alone(one, name) for photons, one in doses.items()}
-    rendered = _TEMPLATES.get_template("model_results.md").render(_results(evaluations, doses))
+    evaluations, doses = evaluations_of(results)
+    evaluations = {split: alone(one, name) for split, one in evaluations.items()}
+    doses = {photons: alone(one, name) for photons, one in doses.items()}
+    rendered = _TEMPLATES.get_template("model_results.md").render(results_of(name, evaluations, doses))
     path = Path(pretrained.__file__).parent / f"{name}.md"
     write_text(path, card[: card.index(_RESULTS)] + rendered)
     return path
-
-
-def _alone(evaluation: Summary, name: str) -> Summary:
-    """An evaluation of several models as if one of them had been evaluated alone, beside the same baselines.
-
-    Raises:
-      InputError: it is not among them.
-    """
-    if name not in evaluation["methods"]:
-        there = ", ".join(other for other in evaluation["methods"] if other not in evaluation["beside"])
-        raise InputError(f"results: the {evaluation['split']} split was evaluated for {there}, not for {name}")
-    names = (*evaluation["beside"], name)
-    config = override(Config(), {f"evaluation.{key}": value for key, value in evaluation["settings"].items()})
-    values = {one: [evaluation["patient_values"][one]] for one in names}
-    responses = {one: [found] for one, found in evaluation["responses"].items() if one in names}
-    edges = {one: rises for one, rises in evaluation["edges"]["methods"].items() if one in (TRUTH, *names)}
-    return evaluation | {
-        "model": name,
-        "methods": {one: evaluation["methods"][one] for one in names},
-        "statistics": patient_statistics(values, evaluation["baselines"], evaluation["patients"], config),
-        "detectability": lesion_statistics(responses, config),
-        "edges": evaluation["edges"] | {"methods": edges},
-    }
 
 
 def _step(evaluation: Summary, weights: str) -> int | None:
@@ -133,34 +102,6 @@ def _step(evaluation: Summary, weights: str) -> int | None:
     return (
         evaluation["step"] if weights == "raw" else evaluation.get("steps", {}).get(f"{evaluation['model']}-{weights}")
     )
-
-
-def _dose_splits(test: Summary) -> dict[str, float]:
-    """The photons of every test split in rising order, of data of several doses; else none."""
-    return dict(sorted(test["data"].get("test_photons", {}).items(), key=lambda item: item[1]))
-
-
-def _evaluations(run: RunDir) -> tuple[dict[str, Summary], dict[float, Summary]]:
-    """Those of _SPLITS, and of data of several doses those of each one's test split by its photons."""
-    found = {split: _evaluation(run, split) for split in _SPLITS}
-    return found, {photons: _evaluation(run, split) for split, photons in _dose_splits(found["test"]).items()}
-
-
-def _results(evaluations: Mapping[str, Summary], doses: Mapping[float, Summary]) -> dict[str, Any]:
-    """What the template of a card's results takes."""
-    return {
-        "evaluations": evaluations,
-        "tables": {"validation": _tables(evaluations["validation"], {}), "test": _tables(evaluations["test"], doses)},
-        "photons": list(doses),
-    }
-
-
-def _evaluation(run: RunDir, split: str) -> Summary:
-    path = run.eval_json(split)
-    if not path.is_file():
-        raise InputError(f"workdir {run.path}: its {split} split was not evaluated; do so with experiments.evaluate")
-    summary: Summary = read_json(path)
-    return summary
 
 
 def _card(
@@ -181,20 +122,8 @@ def _card(
         data_note=re.sub(r"\A# .*\n", "", data_note).strip(),  # the card has a heading for it
         training=_training(run),
         commands=_commands(run.load_config()),
-        **_results(evaluations, doses),
+        **results_of(name, evaluations, doses),
     )
-
-
-def _tables(evaluation: Summary, doses: Mapping[float, Summary]) -> str:
-    """Of a split; of the test split of data of several doses first every dose by its photons, then the one it has."""
-    parts = []
-    if doses:
-        photons = next(photons for photons, one in doses.items() if one["split"] == evaluation["split"])
-        parts = [dose_markdown([of_dose(*one) for one in doses.items()]), f"At {photons:,.0f} photons:"]
-    parts += [verdict(evaluation), quality_table(evaluation), fidelity_table(evaluation), edges_table(evaluation)]
-    if evaluation["repeats"] and any(evaluation["detectability"]):
-        parts.append(detectability_table(evaluation))
-    return "\n\n".join(parts)
 
 
 def _training(run: RunDir) -> str:
@@ -231,7 +160,7 @@ def _flags(config: Config, *, of_data: bool = False) -> list[str]:
     known = of_model if as_own else of_preset
     changed = {key: value for key, value in values.items() if known[key] != value or (key in own and not as_own)}
     return [
-        f"--set={key}={_as_text(value)}"
+        f"--set={key}={as_text(value)}"
         for key, value in changed.items()
         if key.startswith("data.") == of_data
         and not key.startswith(("model", "evaluation."))
@@ -239,9 +168,3 @@ def _flags(config: Config, *, of_data: bool = False) -> list[str]:
             value is None and key.startswith(("generator.", "critic."))
         )  # a setting that the network does not have
     ]
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ",".join(_as_text(one) for one in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
