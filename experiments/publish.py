@@ -30,7 +30,7 @@ def define(values: flags.FlagValues) -> None:
 def job(values: flags.FlagValues) -> None:
     """Publishes, and says where."""
     if values.results:
-        for other in ("workdir", "about", "data_note"):
+        for other in ("workdir", "about", "data_note", "weights"):
             if values[other].present:
                 raise InputError(f"--{other}: not used with --results, which changes a card's results alone; drop one")
         (name,) = required(values, "name")

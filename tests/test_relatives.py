@@ -8,6 +8,7 @@ from training_runs import TINY, files_with_times
 from wgan_vgg import config
 from wgan_vgg.config import MODELS, nested
 from wgan_vgg.config.networks import GENERATORS
+from wgan_vgg.evaluation import repeats
 from wgan_vgg.evaluation.methods import Method
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.reporting.relatives_tables import costs_table
@@ -167,17 +168,23 @@ def test_row_seconds_without_that_study_is_refused(script, tmp_path):
 
 
 def test_rows_that_trained_on_are_evaluated_again(tmp_path, monkeypatch):
-    steps, seen = {"plain-cnn": 100}, []
+    steps, versions, seen = {}, {}, []
     monkeypatch.setattr(run_relatives, "_method", lambda name, _: Method(name, lambda batch: batch, steps[name]))
 
     def evaluate(method, results, *_, **__):
         seen.append(method.step)
         settings = nested.to_dict(config.preset("demo").evaluation)
-        write_json(results.eval_json("test"), {"settings": settings, "steps": {method.name: method.step}})
+        summary = {**versions, "settings": settings, "steps": {method.name: method.step}}
+        write_json(results.eval_json("test"), summary)
 
     monkeypatch.setattr(run_relatives, "evaluate", evaluate)
     place = RelativesDir(tmp_path)
     place.evaluation(0).create()
-    for steps["plain-cnn"] in (100, 100, 200, 200):
+    for steps["plain-cnn"], versions["version"] in (
+        (100, 1),
+        (100, repeats.VERSION),
+        (100, repeats.VERSION),
+        (200, repeats.VERSION),
+    ):
         run_relatives._evaluate(config.preset("demo"), ["plain-cnn"], None, place, 0, lambda *_: None)
-    assert seen == [100, 200]
+    assert seen == [100, 100, 200], "an earlier version's is made anew, too"

@@ -226,8 +226,7 @@ def test_a_rescaled_input_has_no_hu(script, hdf5_dir, tmp_path):
         (None, ["--split=validation"], "its validation split was not evaluated"),
         (None, ["--workdir="], "--workdir is required"),
         (lambda run: shutil.rmtree(run.evaluations), [], "was not evaluated; evaluate it with experiments.evaluate"),
-        (lambda run: without(run, "data"), [], "of an older version; evaluate it again"),
-        (lambda run: without(run, "edges"), [], "of an older version; evaluate it again"),
+        (lambda run: without(run, "version"), [], "of an older version; evaluate it again"),
     ],
 )
 def test_mistakes_are_one_line(script, reproduction, tmp_path, change, flags, message):

@@ -15,6 +15,7 @@ from training_runs import TINY, files_with_times, without_times
 
 from data_prep import lodopab
 from wgan_vgg import config
+from wgan_vgg.evaluation import repeats
 from wgan_vgg.reproduction import reproduce
 from wgan_vgg.run_dir import RunDir
 
@@ -239,8 +240,22 @@ def test_a_model_that_diverges_costs_no_other_its_report(script, hdf5_dir, tmp_p
     status, out, err = script("reproduce", *[flag for flag in flags if flag != "--init_from=generator-mse"])
     assert (status, out) == (3, ""), err
     last = err.splitlines()[-1]
-    assert last.startswith("error: wgan: step 1: ")
+    assert last.startswith("error: wgan (seed 0): step 1: ")
     assert "last good checkpoint" in last
     results = json.loads((tmp_path / "results.json").read_text())
     assert list(results["models"]) == ["wgan", "generator-mse"]
-    assert "| generator-mse " in (tmp_path / "results.md").read_text()
+    markdown = (tmp_path / "results.md").read_text()
+    assert "| generator-mse " in markdown
+    assert (
+        "wgan: its training has not ended, by a stop or because it diverged; its last row is of step 0 of 12"
+        in markdown
+    )
+    assert "generator-mse: its training has not ended" not in markdown
+    before = files_with_times(tmp_path / "generator-mse")
+    assert script("reproduce", *flags)[0] == 3
+    assert files_with_times(tmp_path / "generator-mse") == before
+    # What an earlier version's evaluation says is not put beside this one's.
+    evaluated = RunDir(tmp_path / "generator-mse").eval_json("test")
+    evaluated.write_text(json.dumps(json.loads(evaluated.read_text()) | {"version": 1}))
+    assert script("reproduce", *flags)[0] == 3
+    assert json.loads(evaluated.read_text())["version"] == repeats.VERSION

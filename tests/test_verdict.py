@@ -103,8 +103,8 @@ def test_lesions_that_a_network_hides_are_named():
         for found_by in one.values():
             found_by.pop("b")
     assert verdict(found).endswith(
-        "harder to see after a (4 mm, 40 HU); easier after none; the rest are not distinguishable; not known, for want "
-        "of another scan or of any trace: b (4 mm, 40 HU), b (8 mm, 40 HU)."
+        "harder to see after a (4 mm, 40 HU); easier after none; the rest are not distinguishable; not known, the "
+        "method having no second scan or leaving no lesion in its images: b (4 mm, 40 HU), b (8 mm, 40 HU)."
     )
     observed[1][CHO].pop("a")
     assert "rest" not in verdict(found)

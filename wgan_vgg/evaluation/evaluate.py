@@ -108,6 +108,7 @@ def evaluate(
         for name, values in evaluated.items()
     }
     summary: Summary = {
+        "version": repeats.VERSION,
         "model": method.name,
         "split": split,
         "step": method.step,

@@ -190,6 +190,7 @@ class Evaluation(TypedDict):
 class Summary(Evaluation):
     """All of eval/<split>.json."""
 
+    version: int  # see repeats.VERSION; of earlier versions none
     model: str
     split: str
     step: int | None

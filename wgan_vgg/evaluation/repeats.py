@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 
 PLAIN, AGAIN, WITH_LESIONS = range(3)
 _STREAM = 6  # keys these scans' noise apart from the records' own
-VERSION = 2  # of how they are made, for what is kept of them. Before 2, Poisson counts with lesions had other noise
+# Of how they are made, and what is measured in them, for what is kept. Before 2 Poisson counts with lesions had other
+# noise, and noise power was that of the difference of two scans.
+VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)

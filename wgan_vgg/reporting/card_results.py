@@ -1,5 +1,6 @@
 """What a model card says of a model's results, and the command that measures them."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,11 +70,13 @@ def _command(name: str, evaluation: Summary) -> str:
     """What measures a model by its name."""
     known, settings = nested.flatten(Config()), nested.flatten(_config(evaluation))
     changed = [key for key in known if settings[key] != known[key] and key != "evaluation.perceptual"]  # see weights
-    weights = "none" if evaluation["perceptual"] is None else "random" if "random" in evaluation["perceptual"] else ""
+    described = evaluation["perceptual"] or "none"
+    known_weights = {"none": "none", "random VGG19": "random", "ImageNet": "imagenet"}
+    weights = next((given for start, given in known_weights.items() if described.startswith(start)), "FILE")
     words = ["python -m experiments.evaluate", f"--models={name}", "--data_dir=RECORDS"]
     words += [f"--split={evaluation['split']}", "--output_dir=EVALUATED"]
-    words += [f"--vgg_weights={weights}"] if weights else []
-    return " ".join([*words, *(f"--set={key}={as_text(settings[key])}" for key in changed)])
+    words += [f"--vgg_weights={weights}", *(shlex.quote(f"--set={key}={as_text(settings[key])}") for key in changed)]
+    return " ".join(words)
 
 
 def _config(evaluation: Summary) -> Config:

@@ -57,7 +57,11 @@ def detectability_verdict(evaluation: Evaluation) -> str:
             kind.append(f"{name} ({text})")
     said = [f"harder to see after {', '.join(worse) or 'none'}", f"easier after {', '.join(better) or 'none'}"]
     said += ["the rest are not distinguishable"] if same else []
-    said += [f"not known, for want of another scan or of any trace: {', '.join(unknown)}"] if unknown else []
+    said += (
+        [f"not known, the method having no second scan or leaving no lesion in its images: {', '.join(unknown)}"]
+        if unknown
+        else []
+    )
     return f"Lesions inserted, channelized Hotelling observer against the noisy input: {'; '.join(said)}."
 
 

@@ -11,8 +11,8 @@ from wgan_vgg.config import MODELS, Config, nested
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.json_types import EvaluatedData, Row, Score, Summary
 from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.repeats import VERSION
 from wgan_vgg.files import read_json
-from wgan_vgg.json_types import EpochRow
 from wgan_vgg.models import vgg
 from wgan_vgg.reporting import dose_tables, tables
 from wgan_vgg.reporting.combined import combined
@@ -20,6 +20,7 @@ from wgan_vgg.reporting.json_types import Dose, ModelOutcome, Results, Runs, See
 from wgan_vgg.reporting.provenance import provenance_line
 from wgan_vgg.reporting.verdict import verdict
 from wgan_vgg.run_dir import ReproductionDir, RunDir
+from wgan_vgg.training.rows import has_ended
 
 NEGLIGIBLE_SHARE = 0.01  # of the generator's gradient: such a term is there by name only
 _IDENTITY = ("patient_id", "slice_index", "source", "method")
@@ -127,7 +128,7 @@ def _check_alike(runs: Runs, summaries: Summaries, split: str, first: Summary) -
     """Raises InputError unless all evaluations are of this version, and of the data and settings of the first one."""
     for name, of_seeds in summaries.items():
         for run, summary in zip(runs[name], of_seeds, strict=True):
-            if not {"data", "responses", "beside", "edges"} <= set(summary):
+            if summary.get("version") != VERSION:
                 raise InputError(f"{run.eval_json(split)}: of an older version; evaluate it again")
             if _compared(summary) != _compared(first):
                 raise InputError(
@@ -184,7 +185,7 @@ def _warnings(runs: Runs, summaries: Summaries, data: EvaluatedData) -> list[str
             )
         for run, summary in zip(of_seeds, summaries[name], strict=True):
             of_seed = f"{name} (seed {run.load_config().seed})" if len(of_seeds) > 1 else name
-            warnings += _warnings_of_run(of_seed, run.rows(), summary["step"])
+            warnings += _warnings_of_run(of_seed, run, summary["step"])
     return warnings
 
 
@@ -198,10 +199,16 @@ def _not_drawn(summaries: Summaries) -> list[str]:
     return warnings
 
 
-def _warnings_of_run(name: str, rows: Sequence[EpochRow], step: int | None) -> list[str]:
-    if not rows:
+def _warnings_of_run(name: str, run: RunDir, step: int | None) -> list[str]:
+    if not (rows := run.rows()):
         return []
     warnings, last = [], rows[-1]
+    total = run.load_config().total_steps(run.stored()["data"]["images"]["train"])
+    if not has_ended(last, total):
+        warnings.append(
+            f"{name}: its training has not ended, by a stop or because it diverged; its last row is of step "
+            f"{last['step']:,} of {total:,}"
+        )
     if step != last["step"]:
         warnings.append(f"{name} was evaluated at step {step}, and trained up to {last['step']} since")
     for term, share in (last.get("gradient_shares") or {}).items():

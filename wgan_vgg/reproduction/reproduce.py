@@ -14,6 +14,7 @@ from wgan_vgg.config import MODELS, Config, for_model, nested, override
 from wgan_vgg.errors import Diverged, InputError
 from wgan_vgg.evaluation import baselines, methods
 from wgan_vgg.evaluation.evaluate import evaluate
+from wgan_vgg.evaluation.repeats import VERSION
 from wgan_vgg.exporters.export import export_saved_model, exported_step
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet
@@ -63,7 +64,8 @@ def reproduce(
 
     Raises:
       InputError: whatever is wrong with the arguments, the data or `workdir`.
-      Diverged: a training has, see train; raised at the end, when all else is done.
+      Diverged: a training has, see train; raised at the end, when all else is done, and at once where it has no
+        checkpoint yet, as in critic warm-up.
     """
     place = ReproductionDir(workdir)
     check_seeds(seeds)
@@ -105,7 +107,7 @@ def reproduce(
             except Diverged as error:  # the others are wanted all the same, beside its last good checkpoint
                 if newest_step(run) is None:
                     raise
-                diverged.append(f"{name}: {error}")
+                diverged.append(f"{name} (seed {model_config.seed}): {error}")
                 evaluate_run(model_config, data, run, run, place.references, told)
             for weights, folder in run.exports(averaged=bool(model_config.training.ema_decay)).items():
                 if exported_step(folder) != newest_step(run):
@@ -116,7 +118,7 @@ def reproduce(
         write_report(place, runs, results, SPLIT)
         write_json(place.results_json, results)  # last: it says that the rest is there
     if diverged:
-        raise Diverged(f"{'; '.join(diverged)}; the report in {workdir} has its last good checkpoint")
+        raise Diverged(f"{'; '.join(diverged)}; the report in {workdir} has the last good checkpoint")
     return results
 
 
@@ -176,6 +178,7 @@ def _is_evaluated(run: RunDir, results: RunDir, config: Config, split: str) -> b
         return False
     summary = read_json(results.eval_json(split))
     wanted = {
+        "version": VERSION,
         "step": newest_step(run),
         "settings": nested.to_dict(config.evaluation),
         "missing_baselines": baselines.missing(config.evaluation.baselines),

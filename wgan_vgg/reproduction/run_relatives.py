@@ -11,6 +11,7 @@ from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import Diverged, InputError
 from wgan_vgg.evaluation import methods
 from wgan_vgg.evaluation.evaluate import evaluate
+from wgan_vgg.evaluation.repeats import VERSION
 from wgan_vgg.files import read_json, write_json, write_text
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.models import vgg
@@ -138,7 +139,8 @@ def _evaluate(
         summary = read_json(results.eval_json(SPLIT))
         steps = {one.name: one.step for one in (method, *beside)}
         if (
-            summary["settings"] == nested.to_dict(config.evaluation)
+            summary.get("version") == VERSION
+            and summary["settings"] == nested.to_dict(config.evaluation)
             and steps.items() <= summary.get("steps", {}).items()
         ):
             return

@@ -39,8 +39,8 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
     if found:
         raise InputError(
             f"workdir {run.path}: holds a run with another config ({'; '.join(found)}); take another workdir, or the "
-            "same values (only the evaluation, input.memory_gb and, but for a cosine schedule, a longer training may "
-            "differ)"
+            "same values (only evaluation.*, when and on which splits training is evaluated, input.memory_gb and, "
+            "except under a cosine schedule, a longer training may differ)"
         )
 
 
