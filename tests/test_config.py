@@ -91,6 +91,13 @@ def test_a_preset_with_a_model_has_that_models_own_values():
     assert config.preset("lodopab", {"model": "wgan-vgg"}).optimizer.generator_lr == 1e-4
 
 
+@pytest.mark.parametrize("text", ["1e308", "1e999"])
+def test_more_epochs_than_any_training_has_are_refused(text):
+    endless = config.preset("report", {"training.checkpoint_epochs": text})
+    with pytest.raises(InputError, match=r"training\.checkpoint_epochs=.*: must be at most 1,000,000"):
+        endless.in_steps("training.checkpoint_", 6272)
+
+
 @pytest.mark.parametrize("text", ["none", "None", ""])
 def test_a_text_that_may_be_none_can_be_unset(text):
     assert config.preset("demo").training.init_from == "generator-mse"
@@ -125,8 +132,6 @@ def test_overriding_one_spelling_clears_the_other():
         ({"critic.filters": (0, 4)}, "one or more values, each at least 1"),
         ({"critic.filters": ""}, "one or more values, each at least 1"),
         ({"optimizer.critic_betas": ""}, "optimizer.critic_betas='': expected tuple"),
-        ({"optimizer.warmup_epochs": "1e308"}, r"warmup_epochs=1e\+308: must be in"),
-        ({"training.checkpoint_epochs": "1e999"}, "checkpoint_epochs=inf: must be in"),
         ({"training.batch_size": ""}, "training.batch_size='': expected int"),
     ],
 )

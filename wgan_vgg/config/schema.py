@@ -9,6 +9,7 @@ from wgan_vgg.config import durations, nested, sections
 from wgan_vgg.config.models import MODELS, ModelSpec
 from wgan_vgg.errors import InputError
 
+MOST_EPOCHS = 1_000_000  # far beyond any training, and finite as steps
 MIN_EVALUATION_STEPS = 200  # between two evaluations, where an epoch is shorter and the config names no interval
 
 
@@ -68,8 +69,13 @@ class Config:
 
         Returns:
           At least 1, or None where neither key is set.
+
+        Raises:
+          InputError: more epochs than MOST_EPOCHS.
         """
         steps, epochs = (nested.get(self, name + unit) for unit in ("steps", "epochs"))
+        if epochs is not None and epochs > MOST_EPOCHS:
+            raise InputError(f"{name}epochs={epochs:g}: must be at most {MOST_EPOCHS:,}")
         return steps if epochs is None else max(1, round(epochs * self.steps_per_epoch(num_train)))
 
     def steps_per_epoch(self, num_train: int) -> int:

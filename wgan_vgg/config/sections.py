@@ -19,7 +19,6 @@ from wgan_vgg.config.networks import CRITICS, GENERATORS, complete
 
 SPLITS = ("train", "validation", "test")  # of records; also the names of LoDoPaB's parts
 BEST_METRICS = tuple(f"{split}/{metric}" for split in SPLITS for metric in ("psnr", "ssim", "mse"))
-MOST_EPOCHS = 1_000_000  # far beyond any training, and finite as steps
 VGG_LAYERS = tuple(
     f"block{block}_{layer}"
     for block, convolutions in enumerate((2, 2, 4, 4, 4), start=1)
@@ -127,10 +126,10 @@ class OptimizerConfig:
     # Or "cosine" (to 0 at the run's end), "step" (times decay_factor, repeatedly)
     schedule: str = setting("constant", choices=("constant", "cosine", "step"))
     decay_steps: int | None = setting(None, at_least=1)  # between two drops of "step"
-    decay_epochs: float | None = setting(None, above=0, at_most=MOST_EPOCHS)
+    decay_epochs: float | None = setting(None, above=0)
     decay_factor: float = setting(0.5, above=0, at_most=1)
     warmup_steps: int | None = setting(None, at_least=1)  # the rates rise linearly from 0
-    warmup_epochs: float | None = setting(None, above=0, at_most=MOST_EPOCHS)
+    warmup_epochs: float | None = setting(None, above=0)
 
 
 @dataclass(frozen=True)
@@ -138,9 +137,7 @@ class TrainingConfig:
     """Length and order of the training. Of NAME_steps and NAME_epochs one at most is set; of the length exactly one."""
 
     batch_size: int = setting(32, at_least=1)  # report 6.2; over all replicas together
-    epochs: int | None = setting(
-        100, at_least=1, at_most=MOST_EPOCHS
-    )  # report 6.2; an epoch is one pass of generator updates over the data
+    epochs: int | None = setting(100, at_least=1)  # report 6.2; an epoch is one pass of generator updates over the data
     steps: int | None = setting(None, at_least=1)  # generator updates
     # Begin with the weights of a run, of a file or "pretrained:NAME"; in a reproduction also of one of its own models.
     init_from: str | None = None
@@ -148,7 +145,7 @@ class TrainingConfig:
     fresh_critic_batches: bool = True  # paper, Algorithm 1; False: all on the generator's batch (notebook)
     # Between two evaluations; by default an epoch or MIN_EVALUATION_STEPS
     evaluation_steps: int | None = setting(None, at_least=1)
-    evaluation_epochs: float | None = setting(None, above=0, at_most=MOST_EPOCHS)
+    evaluation_epochs: float | None = setting(None, above=0)
     # What each evaluation looks at
     monitored_splits: tuple[str, ...] = setting(("train", "validation"), choices=SPLITS)
     eval_images: int = setting(16, at_least=1)  # of each of them, spread evenly over it
@@ -159,17 +156,17 @@ class TrainingConfig:
     collapse_steps: int | None = setting(
         50, at_least=1
     )  # so is one whose output was all zero for this many consecutive steps
-    collapse_epochs: float | None = setting(None, above=0, at_most=MOST_EPOCHS)
+    collapse_epochs: float | None = setting(None, above=0)
     critic_warmup_steps: int | None = setting(None, at_least=1)  # critic updates before the first step (report 5.3)
-    critic_warmup_epochs: float | None = setting(None, above=0, at_most=MOST_EPOCHS)
+    critic_warmup_epochs: float | None = setting(None, above=0)
     # Between two checkpoints, besides the one at each evaluation
     checkpoint_steps: int | None = setting(None, at_least=1)
-    checkpoint_epochs: float | None = setting(None, above=0, at_most=MOST_EPOCHS)
+    checkpoint_epochs: float | None = setting(None, above=0)
     # By which the best checkpoint is chosen; on test it would flatter the result
     best_metric: str = setting("validation/psnr", choices=BEST_METRICS)
     # The run ends when best_metric has not improved for so long
     early_stopping_steps: int | None = setting(None, at_least=1)
-    early_stopping_epochs: float | None = setting(None, above=0, at_most=MOST_EPOCHS)
+    early_stopping_epochs: float | None = setting(None, above=0)
     # Of a moving average of the generator's weights, kept beside them; 0: none
     ema_decay: float = setting(0.0, at_least=0, below=1)
     # Of the convolutions; with "bfloat16" or "float16" weights, losses, norms and Adam stay float32
