@@ -34,7 +34,7 @@ def evaluation(patients=8, rescaled=False, windows=(), **changes):
     )
     means = {
         name: {metric: tests["means"][name][metric]["mean"] for metric in METRICS}
-        | {"report_psnr": 20.0, "report_ssim": 0.5}
+        | {"report_psnr": 20.0, "report_ssim": 0.5, "noise_power_distance": 0.25}
         | {f"{metric}_{window}": 0.25 for metric in ("psnr", "ssim") for window in windows}
         for name in values
     }
@@ -144,8 +144,7 @@ def test_noise_power_distance_has_three_digits_or_a_dash():
     found["methods"]["tv"]["noise_power_distance"] = 1.40123
     found["methods"]["wgan"]["noise_power_distance"] = None
     table = detail_tables.fidelity_table(found)
-    # wgan-vgg's evaluation is by an older version, which had none.
-    assert [row(table, name)[5] for name in ("normal dose", "tv", "wgan", "wgan-vgg")] == ["0", "1.4", "–", "–"]
+    assert [row(table, name)[5] for name in ("normal dose", "tv", "wgan", "wgan-vgg")] == ["0", "1.4", "–", "0.25"]
 
 
 def test_missing_baselines_say_what_to_install():

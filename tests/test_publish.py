@@ -99,6 +99,9 @@ def test_publishing_a_run_writes_weights_card_and_index(script, reproduction, tm
     run.eval_json("test").write_text(json.dumps(summary | {"step": 3}))
     with pytest.raises(InputError, match="evaluated at another step than 12"):
         publish(run, "mine", "A model.", note)
+    run.eval_json("test").write_text(json.dumps(summary | {"version": 1}))
+    with pytest.raises(InputError, match=r"test\.json: of an older version; evaluate it again"):
+        publish(run, "mine", "A model.", note)
     # Measured again, as after a change of the evaluation.
     measured = RunDir(tmp_path / "measured")
     for split in ("validation", "test"):

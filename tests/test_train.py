@@ -1,4 +1,4 @@
-"""Whole trainings through the script's own main: what a run leaves, resuming, the guard, collapse, refusals."""
+"""Whole trainings through the script's own main: what a run leaves, the guard, collapse, refusals."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import REPO
-from training_runs import checkpoint_digest, files_with_times, tiny, without_times
+from training_runs import checkpoint_digest, tiny, without_times
 
 from wgan_vgg import config
 from wgan_vgg.checkpoint_reader import checkpoint_prefixes, load_generator
@@ -50,28 +50,6 @@ def test_repeating_a_finished_run_does_nothing_and_a_longer_one_resumes(script, 
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_damaged_checkpoint_falls_back_and_says_so(script, data_dir, tmp_path, caplog):
-    assert script("train", *tiny("wgan-mse", data_dir, tmp_path))[0] == 0
-    whole = RunDir(tmp_path).rows()
-    newest = checkpoint_prefixes(tmp_path / "checkpoints")[-1]
-    data = newest.with_name(newest.name + ".data-00000-of-00001")
-    data.write_bytes(data.read_bytes()[:1000])
-    assert script("train", *tiny("wgan-mse", data_dir, tmp_path))[0] == 0
-    assert "falling back" in caplog.text
-    assert newest.with_name(f"damaged-{newest.name}.index").exists()
-    assert without_times(RunDir(tmp_path).rows()) == without_times(whole)
-
-
-def test_no_readable_checkpoint_is_never_a_silent_new_start(script, data_dir, tmp_path):
-    assert script("train", *tiny("generator-mse", data_dir, tmp_path))[0] == 0
-    RunDir(tmp_path).write_rows(RunDir(tmp_path).rows()[:-1])
-    for index in (tmp_path / "checkpoints").glob("*.index"):
-        index.unlink()
-    status, _, err = script("train", *tiny("generator-mse", data_dir, tmp_path))
-    assert status == 2
-    assert "no checkpoint there can be read" in err
-
-
 def test_workdir_of_another_config_is_refused_by_key(script, data_dir, tmp_path):
     assert script("train", *tiny("generator-mse", data_dir, tmp_path))[0] == 0
     before = (tmp_path / "config.json").read_text()
@@ -97,18 +75,6 @@ def dead_seed(low_dose):
         if float(tf.reduce_mean(generator(low_dose))) < 0.1 * float(tf.reduce_mean(low_dose)):
             return settings
     raise AssertionError("no dead start in 100 seeds")
-
-
-def test_checkpoints_without_a_config_are_not_taken_for_a_new_run(script, data_dir, tmp_path):
-    # An old run's weights went on under any rate.
-    arguments = tiny("generator-mse", data_dir, tmp_path)
-    assert script("train", *arguments)[0] == 0
-    RunDir(tmp_path).config.unlink()
-    before = files_with_times(tmp_path)
-    status, out, err = script("train", *arguments, "--generator_lr=0.5")
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert "has checkpoints and no config.json" in err
-    assert files_with_times(tmp_path) == before
 
 
 def test_the_init_guard_brings_a_black_generator_to_life():
@@ -151,19 +117,6 @@ def test_nan_stops_the_run_before_anything_is_saved(script, data_dir, tmp_path):
     assert "step 7: mse (training) is nan; the last good checkpoint is step 6" in err
     assert [path.name for path in checkpoint_prefixes(tmp_path / "checkpoints")] == before
     assert (tmp_path / "metrics.jsonl").read_text() == rows
-
-
-def test_killed_while_the_first_checkpoint_was_written_it_begins_again(script, data_dir, tmp_path):
-    arguments = tiny("generator-mse", data_dir, tmp_path, "--epochs=1")
-    assert script("train", *arguments)[0] == 0
-    whole = RunDir(tmp_path).rows()
-    for index in (tmp_path / "checkpoints").glob("*.index"):
-        index.unlink()
-    RunDir(tmp_path).write_rows(whole[:1])
-    (tmp_path / "checkpoints" / "partial").mkdir()
-    (tmp_path / "checkpoints" / "partial" / "step-000000000.index").write_text("half")
-    assert script("train", *arguments)[0] == 0
-    assert without_times(RunDir(tmp_path).rows()) == without_times(whole)
 
 
 def test_a_dead_generator_is_named_and_ends_the_run(script, data_dir, tmp_path):

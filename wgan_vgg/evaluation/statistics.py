@@ -70,9 +70,8 @@ def mean_of_all(values: Sequence[Score]) -> Score:
 
 
 def means_of_all(of_seeds: Sequence[Means]) -> dict[str, Score]:
-    """Each metric's mean_of_all over the seeds; one that an older version's evaluation lacks is left out."""
-    common = [name for name in of_seeds[0] if all(name in means for means in of_seeds)]
-    return {name: mean_of_all([means[name] for means in of_seeds]) for name in common}
+    """Each metric's mean_of_all over the seeds."""
+    return {name: mean_of_all([means[name] for means in of_seeds]) for name in of_seeds[0]}
 
 
 def paired_p_value(first: PatientScores, second: PatientScores) -> float | None:

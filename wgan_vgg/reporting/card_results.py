@@ -9,6 +9,7 @@ from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.evaluate import lesion_statistics, patient_statistics
 from wgan_vgg.evaluation.json_types import Summary
 from wgan_vgg.evaluation.metrics import TRUTH
+from wgan_vgg.evaluation.repeats import VERSION
 from wgan_vgg.files import read_json
 from wgan_vgg.reporting.comparison_tables import quality_table
 from wgan_vgg.reporting.detail_tables import edges_table, fidelity_table
@@ -92,8 +93,10 @@ def _dose_splits(test: Summary) -> dict[str, float]:
 def _evaluation(run: RunDir, split: str) -> Summary:
     path = run.eval_json(split)
     if not path.is_file():
-        raise InputError(f"workdir {run.path}: its {split} split was not evaluated; do so with experiments.evaluate")
+        raise InputError(f"{run.path}: its {split} split was not evaluated; do so with experiments.evaluate")
     summary: Summary = read_json(path)
+    if summary.get("version") != VERSION:
+        raise InputError(f"{path}: of an older version; evaluate it again")
     return summary
 
 

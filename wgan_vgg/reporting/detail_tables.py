@@ -46,7 +46,7 @@ def fidelity_table(evaluation: Evaluation) -> str:
         bias = DASH if means["bias_hu"] is None else f"{means['bias_hu']:+.1f}"
         rows.append(
             [name, bias, number(means["std_hu"], 1), number(means["texture_distance"], 3)]
-            + [significant(means.get("noise_power_distance")), significant(means["perceptual"])]  # older: without
+            + [significant(means["noise_power_distance"]), significant(means["perceptual"])]
             + [number(means["report_psnr"], 3), number(means["report_ssim"], 4)]
         )
     return markdown_table(header, rows)
