@@ -8,7 +8,7 @@ from training_runs import TINY, files_with_times
 from wgan_vgg import config
 from wgan_vgg.config import MODELS, nested
 from wgan_vgg.config.networks import GENERATORS
-from wgan_vgg.evaluation import json_types
+from wgan_vgg.evaluation import repeats
 from wgan_vgg.evaluation.methods import Method
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.reporting.relatives_tables import costs_table
@@ -182,9 +182,9 @@ def test_rows_that_trained_on_are_evaluated_again(tmp_path, monkeypatch):
     place.evaluation(0).create()
     for steps["plain-cnn"], versions["version"] in (
         (100, 1),
-        (100, json_types.VERSION),
-        (100, json_types.VERSION),
-        (200, json_types.VERSION),
+        (100, repeats.VERSION),
+        (100, repeats.VERSION),
+        (200, repeats.VERSION),
     ):
         run_relatives._evaluate(config.preset("demo"), ["plain-cnn"], None, place, 0, lambda *_: None)
     assert seen == [100, 100, 200], "an earlier version's is made anew, too"

@@ -83,7 +83,7 @@ def test_what_an_earlier_version_kept_is_made_anew(bodies, tmp_path, monkeypatch
     data, config = DataSet.open(bodies), dataclasses.replace(CONFIG, **FEW)
     kept = tmp_path / "scans.npz"
     with monkeypatch.context() as earlier:
-        earlier.setattr(repeats, "_VERSION", 1)
+        earlier.setattr(repeats, "VERSION", 1)
         repeats.scan_again(data, "test", config, kept)
     made = kept.stat().st_mtime_ns
     repeats.scan_again(data, "test", config, kept)

@@ -12,7 +12,7 @@ from conftest import REPO
 from test_reproduce import chain
 from training_runs import files_with_times, without_times
 
-from wgan_vgg.evaluation import json_types
+from wgan_vgg.evaluation import repeats
 from wgan_vgg.run_dir import RunDir
 
 
@@ -50,7 +50,7 @@ def test_a_model_that_diverges_costs_no_other_its_report(script, hdf5_dir, tmp_p
     evaluated = RunDir(tmp_path / "generator-mse").eval_json("test")
     evaluated.write_text(json.dumps(json.loads(evaluated.read_text()) | {"version": 1}))
     assert script("reproduce", *flags)[0] == 3
-    assert json.loads(evaluated.read_text())["version"] == json_types.VERSION
+    assert json.loads(evaluated.read_text())["version"] == repeats.VERSION
 
 
 def kill_once(command, condition):

@@ -9,7 +9,6 @@ from scipy.special import erf
 
 from wgan_vgg import config
 from wgan_vgg.evaluation import sharpness
-from wgan_vgg.evaluation.edges import Crossed, cross, find_edges
 
 ALL = (1e-6,)  # one class for every contrast
 CONTRASTS = (50.0, 200.0, 400.0)  # HU
@@ -32,27 +31,23 @@ def discs(sigma, contrasts, seed=0, radius=20):
     return image
 
 
-def found(image, edges):
-    profiles = sharpness.Profiles()
-    profiles.add("p", cross(image, [edges])[0])
-    return profiles.rise(0.95)
-
-
 def found_rise(image, edges):
-    return found(image, edges)["mean"]
+    profiles = sharpness.Profiles()
+    profiles.add("p", sharpness.profiles(image, [edges])[0])
+    return profiles.rise(0.95)["mean"]
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.5, np.pi / 2, 4.0])
 @pytest.mark.parametrize("sigma", [1.0, 1.5])
 def test_rise_of_a_gaussian_edge(sigma, angle):
     image = step_edge(sigma, angle)
-    (edges,) = find_edges(image, contrasts=ALL, count=8, reach=5)
+    (edges,) = sharpness.find_edges(image, contrasts=ALL, count=8, reach=5)
     assert len(edges) >= 3
     assert found_rise(image, edges) == pytest.approx(2.563 * sigma, rel=0.02)
 
 
 def test_rise_is_measured_at_the_truths_edges():
-    (edges,) = find_edges(step_edge(0.8), contrasts=ALL, count=8, reach=6)
+    (edges,) = sharpness.find_edges(step_edge(0.8), contrasts=ALL, count=8, reach=6)
     blurred = step_edge(1.6)
     assert found_rise(blurred, edges) == pytest.approx(2.563 * 1.6, rel=0.02)
     # Another scale and offset change nothing; an image without the edge has no rise.
@@ -64,14 +59,14 @@ def test_rise_is_measured_at_the_truths_edges():
 def test_profiles_are_centred_between_pixels():
     # Centred on whole pixels, the mean profile of this edge would be 5 % wider.
     image = step_edge(0.8, angle=0.78)
-    (edges,) = find_edges(image, contrasts=ALL, count=12, reach=4)
+    (edges,) = sharpness.find_edges(image, contrasts=ALL, count=12, reach=4)
     assert len(edges) >= 5
     assert found_rise(image, edges) == pytest.approx(2.563 * 0.8, rel=0.02)
 
 
 def test_edges_are_sorted_by_their_contrast_and_keep_their_distance():
     image = discs(1.0, (100.0, 300.0, 800.0))
-    classes = find_edges(image, contrasts=CONTRASTS, count=16, reach=5)
+    classes = sharpness.find_edges(image, contrasts=CONTRASTS, count=16, reach=5)
     for edges, contrast in zip(classes, (100.0, 300.0, 800.0), strict=True):
         assert len(edges) == 16
         np.testing.assert_allclose(edges.high - edges.low, contrast, rtol=0.03)
@@ -79,9 +74,9 @@ def test_edges_are_sorted_by_their_contrast_and_keep_their_distance():
         distance = np.abs(middle[:, None] - middle).max(axis=-1) + 99 * np.eye(16)
         assert distance.min() > 4, "5 pixels less the shifts to where the truth is half way"
     # The steepest sixteen of all would be those of 800 HU.
-    weaker = find_edges(image, contrasts=(50.0, 200.0), count=16, reach=5)[0]
+    weaker = sharpness.find_edges(image, contrasts=(50.0, 200.0), count=16, reach=5)[0]
     np.testing.assert_allclose(weaker.high - weaker.low, 100, rtol=0.03)
-    assert [len(edges) for edges in find_edges(image, contrasts=(900.0,), count=16, reach=5)] == [0]
+    assert [len(edges) for edges in sharpness.find_edges(image, contrasts=(900.0,), count=16, reach=5)] == [0]
 
 
 def measured(truth_noise, count, blur, noise):
@@ -91,9 +86,9 @@ def measured(truth_noise, count, blur, noise):
     for number in range(count):
         truth = discs(1.2, (100.0, 800.0), seed=number) + rng.normal(0, truth_noise, (256, 256))
         image = discs(blur, (100.0, 800.0), seed=number) + rng.normal(0, noise, (256, 256))
-        classes = find_edges(truth, contrasts=(50.0, 400.0), count=16, reach=6)
+        classes = sharpness.find_edges(truth, contrasts=(50.0, 400.0), count=16, reach=6)
         for collected, shown in ((own, truth), (other, image)):
-            for one, profiles in zip(collected, cross(shown, classes), strict=True):
+            for one, profiles in zip(collected, sharpness.profiles(shown, classes), strict=True):
                 one.add(f"patient {number % 4}", profiles)
     return [[one.rise(0.95) for one in collected] for collected in (own, other)]
 
@@ -112,7 +107,7 @@ def test_weak_edges_in_noise_have_their_own_blur():
 
 def test_a_denoiser_that_blurs_weak_edges_alone_is_seen_to():
     truth = discs(1.0, (100.0, 800.0))
-    classes = find_edges(truth, contrasts=(50.0, 400.0), count=16, reach=6)
+    classes = sharpness.find_edges(truth, contrasts=(50.0, 400.0), count=16, reach=6)
     # Bilateral in kind: what differs by less than 300 HU is averaged.
     image = np.where(ndimage.maximum_filter(truth, 15) > 300, truth, ndimage.gaussian_filter(truth, 1.5))
     weak, strong = (found_rise(image, edges) for edges in classes)
@@ -122,92 +117,42 @@ def test_a_denoiser_that_blurs_weak_edges_alone_is_seen_to():
 
 def test_a_profile_is_averaged_along_its_edge():
     image = np.random.default_rng(0).normal(0, 1, (64, 64))
-    (edges,) = find_edges(step_edge(1.0), contrasts=(0.3,), count=8, reach=5)
+    (edges,) = sharpness.find_edges(step_edge(1.0), contrasts=(0.3,), count=8, reach=5)
     # Of single lines it would be 1.
-    spread = np.std(cross(image, [edges])[0].profiles)
+    spread = np.std(sharpness.profiles(image, [edges])[0])
     assert spread == pytest.approx(1 / np.sqrt(7), rel=0.25)
-
-
-def test_an_edge_beside_the_truths_is_as_sharp_in_its_own_place():
-    # By turns .8 pixels further out and further in, so that their mean at the truth's place is wide.
-    truths = [discs(1.0, (100.0,), seed=number) for number in range(6)]
-    images = [discs(1.0, (100.0,), seed=number, radius=20 + (-1) ** number * 0.8) for number in range(6)]
-    profiles = sharpness.Profiles()
-    for truth, image in zip(truths, images, strict=True):
-        profiles.add("p", cross(image, find_edges(truth, contrasts=(50.0,), count=16, reach=6))[0])
-    rise = profiles.rise(0.95)
-    assert rise["mean"] == pytest.approx(2.563 * np.hypot(1.0, 0.8), rel=0.04)
-    assert rise["in_place"]["mean"] == pytest.approx(2.563 * 1.0, rel=0.03)
-    assert rise["displacement"] == pytest.approx(0.8, rel=0.03)
-
-
-def test_places_are_counted_up_the_edge_to_two_pixels():
-    # Discs are bright: up the edge is inwards.
-    (edges,) = find_edges(discs(1.0, (100.0,)), contrasts=(50.0,), count=16, reach=6)
-    (crossed,) = cross(discs(1.0, (100.0,), radius=18.5), [edges])
-    np.testing.assert_allclose(crossed.shifts, 1.5, atol=0.05)
-    middle = crossed.in_place.shape[1] // 2
-    np.testing.assert_allclose(crossed.in_place[:, middle], 50, atol=1)
-    assert crossed.profiles[:, middle].max() < 15, "there it has not risen yet"
-    (crossed,) = cross(discs(1.0, (100.0,), radius=17.5), [edges])
-    assert (len(crossed.profiles), len(crossed.in_place), len(crossed.shifts)) == (16, 0, 0)
-
-
-def test_a_blurred_edge_is_blurred_in_its_own_place():
-    (edges,) = find_edges(discs(1.0, (100.0,)), contrasts=(50.0,), count=16, reach=6)
-    noise = np.random.default_rng(2).normal(0, 12, (256, 256))
-    rise = found(discs(1.8, (100.0,)) + noise, edges)
-    assert rise["in_place"]["mean"] == pytest.approx(2.563 * 1.8, rel=0.08)
-    assert 0.1 < rise["displacement"] < 0.5, "the noise's part"
-
-
-def test_where_noise_decides_there_is_no_place():
-    (edges,) = find_edges(discs(1.0, (100.0,)), contrasts=(50.0,), count=16, reach=6)
-    noise = ndimage.gaussian_filter(np.random.default_rng(2).normal(0, 1, (256, 256)), 1)
-    image = discs(1.0, (100.0,)) + 60 * noise / noise.std()
-    rise = found(image, edges)
-    assert rise["mean"] is not None
-    assert (rise["in_place"]["mean"], rise["displacement"]) == (None, None)
-    # Noise of the same kind that is small beside the step is no hindrance.
-    rise = found(10 * discs(1.0, (100.0,)) + 60 * noise / noise.std(), edges)
-    assert rise["in_place"]["mean"] == pytest.approx(2.563 * 1.0, rel=0.05)
 
 
 def test_patients_weigh_alike_and_the_interval_is_the_jackknifes():
     x = np.arange(-20, 21) / 4
     one, two, three = (0.5 + 0.5 * erf(x / (sigma * np.sqrt(2))) for sigma in (1.0, 1.5, 1.2))
-
-    def crossed(profiles, in_place, shifts):
-        return Crossed(np.reshape(profiles, (-1, 41)), np.reshape(in_place, (-1, 41)), np.array(shifts))
-
     profiles = sharpness.Profiles()
-    profiles.add("a", crossed([one] * 9, [two] * 8, [0.1] * 8))
-    profiles.add("b", crossed(two, three, [-0.5]))
-    profiles.add("c", crossed([], [], []))  # has no such edge
-    profiles.add("d", crossed(three, one, [0.7]))
+    profiles.add("a", np.stack([one] * 9))
+    profiles.add("b", two[None])
+    profiles.add("c", np.zeros((0, 41)))  # has no such edge
+    profiles.add("d", three[None])
     found = profiles.rise(0.95)
     assert found["edges"] == 11
-    assert found["mean"] == found["in_place"]["mean"] == pytest.approx(sharpness.rise((one + two + three) / 3))
+    assert found["mean"] == pytest.approx(sharpness.rise((one + two + three) / 3))
     others = [sharpness.rise(pair / 2) for pair in (two + three, one + three, one + two)]
     error = np.sqrt(2 / 3 * np.sum((others - np.mean(others)) ** 2))
-    for estimate in (found, found["in_place"]):
-        assert estimate["high"] - estimate["mean"] == pytest.approx(4.3027 * error, rel=1e-3)  # Student's t, 2 degrees
-    assert found["displacement"] == pytest.approx(0.5), "the root of the mean of .01, .25 and .49"
+    assert found["high"] - found["mean"] == pytest.approx(4.3027 * error, rel=1e-3)  # Student's t of two degrees
 
 
 def test_an_image_without_edges_has_none():
-    (edges,) = find_edges(np.full((32, 32), 0.3), contrasts=ALL, count=4, reach=5)
+    (edges,) = sharpness.find_edges(np.full((32, 32), 0.3), contrasts=ALL, count=4, reach=5)
     assert len(edges) == 0
     profiles = sharpness.Profiles()
-    profiles.add("p", cross(np.zeros((32, 32)), [edges])[0])
-    nothing = {"mean": None, "low": None, "high": None}
-    assert profiles.rise(0.95) == {**nothing, "in_place": nothing, "displacement": None, "edges": 0}
-    assert len(find_edges(np.zeros((12, 12)), contrasts=ALL, count=4, reach=5)[0]) == 0, "no room"
+    profiles.add("p", sharpness.profiles(np.zeros((32, 32)), [edges])[0])
+    assert profiles.rise(0.95) == {"mean": None, "low": None, "high": None, "edges": 0}
+    assert len(sharpness.find_edges(np.zeros((12, 12)), contrasts=ALL, count=4, reach=5)[0]) == 0, "no room"
 
 
 def test_edges_are_looked_for_where_asked():
     left = np.arange(256) < 128
-    (edges,) = find_edges(discs(1.0, (100.0,)), contrasts=(50.0,), count=99, reach=5, within=np.tile(left, (256, 1)))
+    (edges,) = sharpness.find_edges(
+        discs(1.0, (100.0,)), contrasts=(50.0,), count=99, reach=5, within=np.tile(left, (256, 1))
+    )
     assert len(edges) > 20
     assert edges.columns[:, :, edges.columns.shape[2] // 2].max() < 128 + 5
 
@@ -221,7 +166,7 @@ def test_classes_must_rise():
 
 def test_a_blurred_edge_is_found():
     # .4 / hypot(2, 2.4) > .36 / hypot(2, 2.5), but below .36 / 2, what a sharp edge would need.
-    (edges,) = find_edges(step_edge(2.4), contrasts=(0.36,), count=8, reach=5)
+    (edges,) = sharpness.find_edges(step_edge(2.4), contrasts=(0.36,), count=8, reach=5)
     assert len(edges) >= 3
 
 
@@ -230,4 +175,4 @@ def test_a_rim_is_no_step():
     image = np.zeros((64, 64))
     image[:, 32:] = 0.5
     image[:, 32:35] = 1.0
-    assert len(find_edges(image, contrasts=(0.3,), count=8, reach=5)[0]) == 0
+    assert len(sharpness.find_edges(image, contrasts=(0.3,), count=8, reach=5)[0]) == 0

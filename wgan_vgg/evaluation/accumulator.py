@@ -32,8 +32,8 @@ class Accumulator:
         if measured.noise is not None:
             self._true_spectra.add(patient, flat_regions.detrended(flat_regions.cut(truth.hu, truth.regions)))
             self._spectra.add(patient, measured.noise)
-        for collected, crossed in zip(self._profiles, measured.crossed, strict=True):
-            collected.add(patient, crossed)
+        for collected, profiles in zip(self._profiles, measured.profiles, strict=True):
+            collected.add(patient, profiles)
         self._images.setdefault(patient, []).append(measured.values)
         self._batch.append((truth.image, image))
         if len(self._batch) == self._config.report_batch_size:

@@ -19,7 +19,6 @@ from wgan_vgg.evaluation import baselines, metrics, perceptual, repeats, statist
 from wgan_vgg.evaluation.evaluator import Batch, Evaluator, batches
 from wgan_vgg.evaluation.image_measures import per_image
 from wgan_vgg.evaluation.json_types import (
-    VERSION,
     Detectability,
     EvaluatedData,
     LesionResponses,
@@ -109,7 +108,7 @@ def evaluate(
         for name, values in evaluated.items()
     }
     summary: Summary = {
-        "version": VERSION,
+        "version": repeats.VERSION,
         "model": method.name,
         "split": split,
         "step": method.step,

@@ -9,9 +9,8 @@ from scipy import ndimage
 
 from data_prep.hu import HuScale
 from wgan_vgg.config import EvaluationConfig
-from wgan_vgg.evaluation import edges, flat_regions, information_fidelity, metrics, structural_similarity
+from wgan_vgg.evaluation import flat_regions, information_fidelity, metrics, sharpness, structural_similarity
 from wgan_vgg.evaluation.body import body_mask
-from wgan_vgg.evaluation.edges import Crossed
 
 IN_HU = ("rmse_hu", "bias_hu", "std_hu", "rmse_hu_body")
 
@@ -41,7 +40,7 @@ class Truth:
         self.hu = scale.to_hu(image)
         self.body = body_mask(self.hu)
         self.regions = find_regions(self.hu, config)
-        self.edges = edges.find_edges(
+        self.edges = sharpness.find_edges(
             image,
             contrasts=[contrast / scale.slope for contrast in config.edge_contrasts_hu],
             count=config.edges,
@@ -94,12 +93,12 @@ class Measured:
 
     Attributes:
       noise: squares (regions, side, side) of flat tissue in HU, detrended; None where nothing is flat.
-      crossed: its edges, for each class of contrast.
+      profiles: across edges, (edges, samples) for each class of contrast.
     """
 
     values: dict[str, float | None]
     noise: np.ndarray | None
-    crossed: list[Crossed]
+    profiles: list[np.ndarray]
 
 
 def find_regions(truth_hu: np.ndarray, config: EvaluationConfig) -> list[flat_regions.Region]:
@@ -132,7 +131,7 @@ def measure(truth: Truth, image: np.ndarray, *, in_hu: bool, perceptual: float |
     return Measured(
         values,
         noise if noise is None else flat_regions.detrended(noise),
-        edges.cross(image, truth.edges),
+        sharpness.profiles(image, truth.edges),
     )
 
 
@@ -143,7 +142,7 @@ def measure_truth(truth: Truth) -> Measured:
     if noise is not None:
         values["std_hu"] = flat_regions.standard_deviation(noise)
         noise = flat_regions.detrended(noise)
-    return Measured(values, noise, edges.cross(truth.image, truth.edges))
+    return Measured(values, noise, sharpness.profiles(truth.image, truth.edges))
 
 
 def _in_hu(truth: Truth, image: np.ndarray) -> dict[str, float]:

@@ -5,10 +5,6 @@ from typing import Any, NotRequired, TypedDict
 
 from data_prep.json_types import DataSummary, Unknown
 
-# Of what an evaluation says. Before 2 Poisson counts with lesions had other noise, and noise power was that of the
-# difference of two scans; before 3 edges were measured in the truth's place alone.
-VERSION = 3
-
 Score = float | None  # None where it is not defined
 Means = Mapping[str, Score]  # by metric
 Row = dict[str, Any]  # of the CSV: the keys of Place, `method`, and a Score for each of image_measures.per_image
@@ -42,8 +38,6 @@ class Bounded(TypedDict):
 class Rise(Estimate):
     """An edge rise in pixels, see sharpness.Profiles.rise."""
 
-    in_place: Estimate
-    displacement: Score
     edges: int
 
 
@@ -196,7 +190,7 @@ class Evaluation(TypedDict):
 class Summary(Evaluation):
     """All of eval/<split>.json."""
 
-    version: int  # see VERSION; of earlier versions none
+    version: int  # see repeats.VERSION; of earlier versions none
     model: str
     split: str
     step: int | None

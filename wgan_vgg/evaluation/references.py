@@ -21,11 +21,11 @@ from wgan_vgg.evaluation import baselines
 from wgan_vgg.evaluation.accumulator import Accumulator
 from wgan_vgg.evaluation.evaluator import Batch, Evaluator, batches, scale_of
 from wgan_vgg.evaluation.image_measures import measure_truth, per_image
-from wgan_vgg.evaluation.json_types import VERSION, LesionResponses, MethodSummary, Row, TruthSummary, Tuned
+from wgan_vgg.evaluation.json_types import LesionResponses, MethodSummary, Row, TruthSummary, Tuned
 from wgan_vgg.evaluation.metrics import NOISY
 from wgan_vgg.evaluation.parallel import workers
 from wgan_vgg.evaluation.perceptual import PerceptualDistance
-from wgan_vgg.evaluation.repeats import Repeats
+from wgan_vgg.evaluation.repeats import VERSION, Repeats
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import ReferencesDir
@@ -89,7 +89,7 @@ def evaluated_references(
     )
     key = {**tuning_key, "split": split, "evaluation": nested.to_dict(config)}
     key["perceptual"] = perceptual and perceptual.identity
-    key |= {"metrics": per_image(config), "version": VERSION}  # an older version's are others
+    key |= {"metrics": per_image(config), "scans": VERSION}  # an older version's are others
     evaluated = _kept(
         folder.split(split),
         key,

@@ -7,11 +7,12 @@ from typing import Any
 from wgan_vgg.config import Config, nested, override
 from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation.evaluate import lesion_statistics, patient_statistics
-from wgan_vgg.evaluation.json_types import VERSION, Summary
+from wgan_vgg.evaluation.json_types import Summary
 from wgan_vgg.evaluation.metrics import TRUTH
+from wgan_vgg.evaluation.repeats import VERSION
 from wgan_vgg.files import read_json
 from wgan_vgg.reporting.comparison_tables import quality_table
-from wgan_vgg.reporting.detail_tables import edges_table, fidelity_table, in_place_table
+from wgan_vgg.reporting.detail_tables import edges_table, fidelity_table
 from wgan_vgg.reporting.dose_tables import dose_markdown, of_dose
 from wgan_vgg.reporting.lesion_tables import detectability_table
 from wgan_vgg.reporting.verdict import verdict
@@ -105,8 +106,7 @@ def _tables(evaluation: Summary, doses: Mapping[float, Summary]) -> str:
     if doses:
         photons = next(photons for photons, one in doses.items() if one["split"] == evaluation["split"])
         parts = [dose_markdown([of_dose(*one) for one in doses.items()]), f"At {photons:,.0f} photons:"]
-    parts += [verdict(evaluation), quality_table(evaluation), fidelity_table(evaluation)]
-    parts += [edges_table(evaluation), in_place_table(evaluation)]
+    parts += [verdict(evaluation), quality_table(evaluation), fidelity_table(evaluation), edges_table(evaluation)]
     if evaluation["repeats"] and any(evaluation["detectability"]):
         parts.append(detectability_table(evaluation))
     return "\n\n".join(parts)

@@ -6,7 +6,7 @@ import numpy as np
 
 from wgan_vgg.config import Config
 from wgan_vgg.evaluation.evaluate import lesion_statistics, patient_statistics
-from wgan_vgg.evaluation.json_types import Estimate, Evaluation, NoisePower, Rise, Summary
+from wgan_vgg.evaluation.json_types import Evaluation, NoisePower, Rise, Summary
 from wgan_vgg.evaluation.statistics import averaged, mean_of_all, means_of_all
 from wgan_vgg.reporting.json_types import Summaries
 
@@ -78,18 +78,10 @@ def _edges(of_seeds: Sequence[list[Rise]]) -> list[Rise]:
     """The rise for each class of contrast; of several seeds the mean, without an interval."""
     if len(of_seeds) == 1:
         return of_seeds[0]
-
-    def mean(found: Sequence[Estimate]) -> Estimate:
-        return {"mean": mean_of_all([one["mean"] for one in found]), "low": None, "high": None}
-
+    means = [mean_of_all([found["mean"] for found in of_class]) for of_class in zip(*of_seeds, strict=True)]
     return [
-        {
-            **mean(of_class),
-            "in_place": mean([found["in_place"] for found in of_class]),
-            "displacement": mean_of_all([found["displacement"] for found in of_class]),
-            "edges": of_class[0]["edges"],
-        }
-        for of_class in zip(*of_seeds, strict=True)
+        {"mean": mean, "low": None, "high": None, "edges": found["edges"]}
+        for found, mean in zip(of_seeds[0], means, strict=True)
     ]
 
 

@@ -25,8 +25,7 @@ def detail_markdown(evaluation: Evaluation) -> str:
     if evaluation["windows"]:
         parts += [windows_table(evaluation), _about_windows(evaluation)]
     parts += [fidelity_table(evaluation), _about_fidelity(evaluation)]
-    parts += [edges_table(evaluation), _about_edges(evaluation), in_place_table(evaluation), _ABOUT_PLACES]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, edges_table(evaluation), _about_edges(evaluation)])
 
 
 def further_table(evaluation: Evaluation) -> str:
@@ -73,27 +72,15 @@ def windows_table(evaluation: Evaluation) -> str:
 
 def edges_table(evaluation: Evaluation) -> str:
     """Edge rise in pixels for each class of contrast, with intervals."""
+    starts = [f"{start:g}" for start in evaluation["edges"]["contrasts_hu"]]
+    classes = [
+        *(f"{low} to {high} HU" for low, high in itertools.pairwise(starts)),
+        f"above {starts[-1]} HU",
+    ]
     return markdown_table(
-        ["", *_contrasts(evaluation)],
+        ["", *classes],
         [[name, *(with_interval(one, 2) for one in found)] for name, found in evaluation["edges"]["methods"].items()],
     )
-
-
-def in_place_table(evaluation: Evaluation) -> str:
-    """The same where each image itself has its edges, and how far beside the truth's they lie."""
-    header = ["in the image's own place"]
-    for contrast in _contrasts(evaluation):
-        header += [contrast, "displaced by"]
-    rows = [
-        [name] + [cell for one in found for cell in (with_interval(one["in_place"], 2), number(one["displacement"], 2))]
-        for name, found in evaluation["edges"]["methods"].items()
-    ]
-    return markdown_table(header, rows)
-
-
-def _contrasts(evaluation: Evaluation) -> list[str]:
-    starts = [f"{start:g}" for start in evaluation["edges"]["contrasts_hu"]]
-    return [*(f"{low} to {high} HU" for low, high in itertools.pairwise(starts)), f"above {starts[-1]} HU"]
 
 
 def significant(value: float | None) -> str:
@@ -110,13 +97,6 @@ _ABOUT_FURTHER = (
     "PSNR: the data range is the truth's own max - min, as in the LoDoPaB-CT challenge. MS-SSIM: SSIM at five scales "
     f"(Wang et al. 2003), of images from {SMALLEST_MULTISCALE}x{SMALLEST_MULTISCALE} pixels on. VIF: visual "
     "information fidelity, pixel domain (Sheikh and Bovik 2006): the share of the truth's information that is left."
-)
-
-_ABOUT_PLACES = (
-    "An edge that the noise hides is also displaced, and the mean profile at the truth's place is wide however sharp "
-    "each image is. So here each profile is centred where the image itself is half way, if that is within 2 pixels; "
-    "displaced by: root mean square, in pixels. A dash: noise decides where that is (single profiles' ends scatter by "
-    "over 15 % of the step). At a scatter of 10 % noise can make the rise look 4 % shorter, at 15 % by 12 %."
 )
 
 

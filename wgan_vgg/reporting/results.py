@@ -9,8 +9,9 @@ from data_prep.json_types import UNKNOWN
 from data_prep.noise_models import NOISES
 from wgan_vgg.config import MODELS, Config, nested
 from wgan_vgg.errors import InputError
-from wgan_vgg.evaluation.json_types import VERSION, EvaluatedData, Row, Score, Summary
+from wgan_vgg.evaluation.json_types import EvaluatedData, Row, Score, Summary
 from wgan_vgg.evaluation.metrics import NOISY
+from wgan_vgg.evaluation.repeats import VERSION
 from wgan_vgg.files import read_json
 from wgan_vgg.models import vgg
 from wgan_vgg.reporting import dose_tables, tables

@@ -14,7 +14,7 @@ from wgan_vgg.config import MODELS, Config, for_model, nested, override
 from wgan_vgg.errors import Diverged, InputError
 from wgan_vgg.evaluation import baselines, methods
 from wgan_vgg.evaluation.evaluate import evaluate
-from wgan_vgg.evaluation.json_types import VERSION
+from wgan_vgg.evaluation.repeats import VERSION
 from wgan_vgg.exporters.export import export_saved_model, exported_step
 from wgan_vgg.files import read_json, write_json
 from wgan_vgg.input_pipeline import DataSet

@@ -11,7 +11,7 @@ from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import Diverged, InputError
 from wgan_vgg.evaluation import methods
 from wgan_vgg.evaluation.evaluate import evaluate
-from wgan_vgg.evaluation.json_types import VERSION
+from wgan_vgg.evaluation.repeats import VERSION
 from wgan_vgg.files import read_json, write_json, write_text
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.models import vgg
