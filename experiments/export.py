@@ -1,6 +1,7 @@
-"""Writes a trained run's generator for others: a SavedModel that needs nothing but TensorFlow, or another format.
+"""Writes a trained generator for others: a SavedModel that needs nothing but TensorFlow, or another format.
 
 python -m experiments.export --workdir=RUN --output_dir=SAVED_MODEL
+python -m experiments.export --model=wgan-vgg-lodopab --output_dir=SAVED_MODEL
 python -m experiments.export --workdir=RUN --output_dir=FOLDER --format=keras|onnx|tflite|torch
 """
 
@@ -15,7 +16,13 @@ from experiments.launch import launch, quiet_tensorflow
 
 def define(values: flags.FlagValues) -> None:
     """The script's flags."""
-    flags.DEFINE_string("workdir", None, "run directory", flag_values=values)
+    flags.DEFINE_string(
+        "model",
+        None,
+        "a run directory, the name of a model that ships with the package, or a generator.safetensors",
+        flag_values=values,
+    )
+    flags.DEFINE_alias("workdir", "model", flag_values=values)
     flags.DEFINE_string(
         "output_dir", None, "folder of the SavedModel, or of the file and its metadata.json", flag_values=values
     )
@@ -35,23 +42,23 @@ def define(values: flags.FlagValues) -> None:
         "calibration",
         None,
         "records, or a folder of DICOM or other images like those to come: on it less precision is calibrated and its "
-        "cost measured (default: the run's own records)",
+        "cost measured (default: a run's own records)",
         flag_values=values,
     )
     flags.DEFINE_list("hu_range", None, f"of --calibration: {HU_RANGE_HELP}", flag_values=values)
-    flags.DEFINE_string("weights", "raw", "raw, average (with --ema_decay) or best", flag_values=values)
+    flags.DEFINE_string("weights", "raw", "of a run: raw, average (with --ema_decay) or best", flag_values=values)
     flags.DEFINE_boolean("overwrite", False, "replace an older export", flag_values=values)
 
 
 def job(values: flags.FlagValues) -> None:
     """Exports and says where to."""
-    workdir, output_dir = (Path(text) for text in required(values, "workdir", "output_dir"))
+    model, output_dir = required(values, "model", "output_dir")
     quiet_tensorflow()
-    from wgan_vgg.exporters.export import export, exported_metadata
-    from wgan_vgg.run_dir import RunDir
+    from wgan_vgg.api import export
+    from wgan_vgg.exporters.export import exported_metadata
 
-    export(
-        RunDir(workdir),
+    written = export(
+        model,
         output_dir,
         values.format,
         overwrite=values.overwrite,
@@ -61,8 +68,8 @@ def job(values: flags.FlagValues) -> None:
         hu_range=read_range(values, "hu_range"),
         optimize=values.optimize,
     )
-    print(f"wrote {output_dir}")
-    found = exported_metadata(output_dir).get("cost")
+    print(f"wrote {written}")
+    found = exported_metadata(written).get("cost")
     if found:
         in_db = f", {found['psnr_cost_db']:+.2f} dB of PSNR lost" if "psnr_cost_db" in found else ""
         print(

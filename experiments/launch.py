@@ -12,6 +12,7 @@ from absl import flags
 
 from wgan_vgg.errors import Diverged, InputError, Terminated, WorkerLost
 
+_ABSL_REPEAT = ";\n    repeat this option to specify a list of values"  # in the help of each multi_string
 DONE, USER_ERROR, FAILED_TRAINING, LOST_WORKER, INCOMPLETE, INTERRUPTED = 0, 2, 3, 4, 5, 130
 
 
@@ -101,5 +102,6 @@ def help_text(description: str, values: flags.FlagValues) -> str:
         flag = values[name]
         value = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
         default = f" [{value}]" if value not in (None, "", False) else ""
-        lines += [f"  --{name}{default}", textwrap.indent(textwrap.fill(flag.help, 90), "      ")]
+        meaning = flag.help.replace(_ABSL_REPEAT, "; may be given several times")
+        lines += [f"  --{name}{default}", textwrap.indent(textwrap.fill(meaning, 90), "      ")]
     return "\n".join(lines)

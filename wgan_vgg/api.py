@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.progress import Progress, silent
+from wgan_vgg import pretrained
 from wgan_vgg.config import Config, override
 from wgan_vgg.config.sources import SOURCES
 from wgan_vgg.evaluation import methods
@@ -108,13 +109,18 @@ def evaluate(
     return _evaluate(methods.from_run(run), run, _opened(data), split, config, beside=methods.beside_run(run))
 
 
-def export(workdir: AnyPath, output_dir: AnyPath, format: str = "saved_model", **options: Any) -> Path:
-    """Writes a run's generator as "saved_model", "keras", "onnx", "tflite" or "torch"; `options` as of export.export.
+def export(model: AnyPath, output_dir: AnyPath, format: str = "saved_model", **options: Any) -> Path:
+    """Writes a generator as "saved_model", "keras", "onnx", "tflite" or "torch"; `options` as of export.export.
+
+    Args:
+      model: a run directory, the name of a model that ships with the package, or a generator.safetensors.
+      output_dir: a folder that is not there yet.
 
     Raises:
       InputError: see export.export.
     """
-    return _export(RunDir(Path(workdir)), Path(output_dir), format, **options)
+    path = pretrained.find(str(model)) if str(model) in pretrained.index() else Path(model)
+    return _export(path if path.is_file() else RunDir(path), Path(output_dir), format, **options)
 
 
 def denoise(

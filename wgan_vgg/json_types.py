@@ -113,7 +113,7 @@ class Written(TypedDict, total=False):
 
 
 class Metadata(TypedDict):
-    """What travels with an exported model, see exporters.export.describe; earlier versions say less."""
+    """What travels with an exported model, see exporters.exportable; earlier versions say less."""
 
     name: str
     version: str

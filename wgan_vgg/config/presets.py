@@ -1,5 +1,6 @@
 """The presets: starting values by name. Sources as cited beside the values, see sections."""
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,8 @@ from wgan_vgg.config import durations, nested, networks
 from wgan_vgg.config.schema import Config
 from wgan_vgg.config.sections import EvaluationConfig, GeneratorConfig, InputConfig, LossConfig, TrainingConfig
 from wgan_vgg.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 # The report's Figures 4 and 6 show the test split after every epoch; the best checkpoint is validation's all the same.
 _REPORT = Config(
@@ -169,8 +172,17 @@ def for_model(config: Config, name: str, given: Collection[str] = ()) -> Config:
     known, now = nested.flatten(preset(config.preset)), nested.flatten(config)
     values = ANYWHERE.get(name, {}) | MODEL_VALUES.get(config.preset, {}).get(name, {})
     spellings = {key.replace(one, other) for key in values for one, other in (("steps", "epochs"), ("epochs", "steps"))}
-    untouched = all(key not in given and now[key] == known[key] for key in values.keys() | (spellings & known.keys()))
-    return override(config, {"model": name} | (values if untouched else {}))
+    set_already = sorted(
+        key for key in values.keys() | (spellings & known.keys()) if key in given or now[key] != known[key]
+    )
+    if not set_already:
+        return override(config, {"model": name} | values)
+    unused = ", ".join(f"{key}={value}" for key, value in values.items() if key not in set_already)
+    if unused:
+        logger.info(
+            "%s was given, so the preset's other values for %s are not taken: %s", ", ".join(set_already), name, unused
+        )
+    return override(config, {"model": name})
 
 
 def preset(name: str, overrides: Mapping[str, object] | None = None) -> Config:

@@ -1,42 +1,31 @@
 """A run's generator in the formats that others read, each a folder that appears whole, with its metadata."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-import wgan_vgg
 from data_prep.staging import check_replaced, staged_folder
-from wgan_vgg.checkpoint_reader import load_generator, saved_step
-from wgan_vgg.config import nested
 from wgan_vgg.errors import InputError
-from wgan_vgg.exporters import formats
+from wgan_vgg.exporters import exportable, formats
+from wgan_vgg.exporters.exportable import Exportable, fingerprint
 from wgan_vgg.exporters.precision import PRECISIONS, Samples, cost, find_samples
 from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, SAVED_MODEL_METADATA, write_saved_model
 from wgan_vgg.files import read_json, write_json
-from wgan_vgg.hu import HuMapping
-from wgan_vgg.json_types import Metadata, Written
-from wgan_vgg.models import Generator, build_generator, generator_of
+from wgan_vgg.json_types import Written
+from wgan_vgg.models import build_generator
 from wgan_vgg.run_dir import RunDir
 
 METADATA = "metadata.json"
-_NAME = "wgan-vgg"  # in every export's metadata
 
 
 @dataclasses.dataclass(frozen=True)
-class Exported:
-    """What a writer writes: the generator and what is known of it; `samples` only where precision is not float32."""
+class Exported(Exportable):
+    """What a writer writes, and how; `samples` only where precision is not float32."""
 
-    generator: keras.Model
-    network: Generator
-    mapping: HuMapping
-    metadata: Metadata
     precision: str
     samples: Samples | None
     optimize: str  # of OPTIMIZATIONS
@@ -80,7 +69,7 @@ def export_saved_model(run: RunDir, output_dir: Path, *, overwrite: bool = False
 
 
 def export(
-    run: RunDir,
+    model: RunDir | Path,
     output_dir: Path,
     format: str,
     *,
@@ -96,13 +85,14 @@ def export(
     All but the SavedModel work in the training range and orientation; the metadata say how upright HU map to it.
 
     Args:
-      run, output_dir, overwrite, weights: see export_saved_model.
+      model: a trained run, or the generator.safetensors of an export or of a model that ships.
+      output_dir, overwrite, weights: see export_saved_model; a file has its weights alone.
       format: "saved_model"; "keras" (generator.keras), "onnx" (generator.onnx), "tflite" (generator.tflite) or "torch"
         (generator.safetensors, a PyTorch state dict).
       precision: "float32"; for a SavedModel also "bfloat16", of the convolutions; for TFLite "float16", of the
         weights, or "int8", which also quantizes what flows between.
       calibration: what int8 is calibrated on and the cost of less precision measured with, see
-        precision.find_samples; by default the run's own records.
+        precision.find_samples; by default a run's own records.
       hu_range: see precision.find_samples.
       optimize: "none", plain convolutions; or "cpu", of a SavedModel: a graph that is faster on a CPU and slower on a
         GPU, equal up to rounding.
@@ -111,8 +101,8 @@ def export(
       `output_dir`.
 
     Raises:
-      InputError: as export_saved_model, an unknown format, precision or optimize, an extra that is not installed, or no
-        records.
+      InputError: as export_saved_model, another file, an unknown format, precision or optimize, an extra that is not
+        installed, or no records.
     """
     if format not in FORMATS:
         raise InputError(f"format={format}: unknown; take one of {', '.join(FORMATS)}")
@@ -122,17 +112,17 @@ def export(
     optimizations = tuple(OPTIMIZATIONS) if format == "saved_model" else ("none",)
     if optimize not in optimizations:
         raise InputError(f"optimize={optimize}: format={format} takes {', '.join(optimizations)}")
-    check_replaced(output_dir, _is_export, run.path, overwrite=overwrite)
-    mapping, generator = HuMapping.from_run(run), load_generator(run, weights)
-    network = generator_of(run.load_config().generator)
-    metadata = describe(run, generator, mapping, weights)
+    check_replaced(output_dir, _is_export, model.path if isinstance(model, RunDir) else model, overwrite=overwrite)
+    found = exportable.of_run(model, weights) if isinstance(model, RunDir) else exportable.of_weights_file(model)
     samples = None
     if precision != "float32":
-        records = calibration or run.stored()["data"].get("path")
-        if not records:
-            raise InputError(f"precision={precision}: the run was imported, without records; give --calibration")
-        samples = find_samples(precision, Path(records), mapping, hu_range)
-    exported = Exported(generator, network, mapping, metadata, precision, samples, optimize)
+        records = calibration or found.records
+        if records is None:
+            what = "the run was imported," if isinstance(model, RunDir) else f"{model} comes"
+            raise InputError(f"precision={precision}: {what} without records; give --calibration")
+        samples = find_samples(precision, records, found.mapping, hu_range)
+    exported = Exported(**vars(found), precision=precision, samples=samples, optimize=optimize)
+    metadata = found.metadata
     with staged_folder(output_dir, replace=overwrite) as folder:
         metadata |= FORMATS[format](folder, exported) or {}
         write_json(folder / (SAVED_MODEL_METADATA if format == "saved_model" else METADATA), metadata)
@@ -170,42 +160,4 @@ FORMATS: dict[str, Callable[[Path, Exported], Written | None]] = {
 
 def _is_export(folder: Path) -> bool:
     found = exported_metadata(folder)  # others call a file so, too
-    return isinstance(found, dict) and found.get("name") == _NAME and "fingerprint" in found
-
-
-def describe(run: RunDir, generator: keras.Model, mapping: HuMapping, weights: str) -> Metadata:
-    """What travels with an exported model: where it comes from, its HU, its results."""
-    config, stored = run.load_config(), run.stored()
-    evaluations = {path.stem: read_json(path) for path in sorted(run.evaluations.glob("*.json"))}
-    rows, training_data = run.rows(), stored["data"].copy()
-    training_data.pop("path", None)
-    return {
-        "name": _NAME,
-        "version": wgan_vgg.__version__,
-        "model": config.model,
-        "preset": config.preset,
-        "seed": config.seed,
-        "step": saved_step(run, weights),
-        "weights": weights,
-        "precision": "float32",
-        "fingerprint": fingerprint(generator, mapping),
-        "hu": mapping.describe(),
-        "warnings": [*mapping.warnings, "not for diagnostic use"],
-        "vgg_weights": stored.get("vgg_weights"),
-        "training_data": training_data,
-        "training_input": stored.get("training_input"),
-        "data_config": stored["config"]["data"],
-        "generator": nested.to_dict(config.generator),
-        "extent": dataclasses.asdict(generator_of(config.generator).extent),
-        "metrics": {split: summary["methods"] for split, summary in evaluations.items()} or (rows[-1] if rows else {}),
-    }
-
-
-def fingerprint(generator: keras.Model, mapping: HuMapping) -> str:
-    """Tells models apart by what they compute: the sha256 of their layers' settings, weights and HU mapping."""
-    digest = hashlib.sha256(json.dumps(mapping.describe()).encode())
-    for layer in generator.layers:
-        digest.update(json.dumps(layer.get_config(), default=str, sort_keys=True).encode())
-        for weight in layer.get_weights():
-            digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
+    return isinstance(found, dict) and found.get("name") == exportable.NAME and "fingerprint" in found

@@ -1,18 +1,15 @@
 """Networks that TensorFlow computes: of a run, a SavedModel or a file of weights; numpy arrays in and out."""
 
-import json
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import GeneratorConfig
 from wgan_vgg.errors import InputError, reason
-from wgan_vgg.exporters.export import describe
+from wgan_vgg.exporters.exportable import Exportable, of_run, of_weights_file
 from wgan_vgg.exporters.saved_model import OPTIMIZATIONS, SAVED_MODEL_METADATA
-from wgan_vgg.exporters.state_dict import set_state_dict
 from wgan_vgg.extent import Extent
 from wgan_vgg.files import read_json
 from wgan_vgg.hu import HuMapping
@@ -20,7 +17,6 @@ from wgan_vgg.inference.denoiser import Network
 from wgan_vgg.json_types import Metadata
 from wgan_vgg.models import build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.tensor_files import read_tensors
 
 Loaded = tuple[Network, Metadata, Extent]
 
@@ -31,14 +27,7 @@ def from_file(path: Path) -> Loaded:
     Raises:
       InputError: another file.
     """
-    tensors, texts = read_tensors(path)
-    if "wgan_vgg" not in texts:
-        raise InputError(f"{path}: not a file of experiments.export --format=torch; import it first")
-    metadata = json.loads(texts["wgan_vgg"])
-    config = GeneratorConfig(**metadata["generator"])
-    generator, network = build_generator(config), generator_of(config)
-    set_state_dict(generator, network, tensors, path)
-    return _compiled(generator, network.extent), metadata, network.extent
+    return _loaded(of_weights_file(path))
 
 
 def from_saved_model(folder: Path) -> Loaded:
@@ -75,8 +64,11 @@ def from_run(run: RunDir, weights: str) -> Loaded:
     """
     if not run.config.is_file():
         raise InputError(f"model_dir {run.path}: neither a SavedModel nor a run; make one with experiments.export")
-    generator, extent = load_generator(run, weights), generator_of(run.load_config().generator).extent
-    return _compiled(generator, extent), describe(run, generator, HuMapping.from_run(run), weights), extent
+    return _loaded(of_run(run, weights))
+
+
+def _loaded(found: Exportable) -> Loaded:
+    return _compiled(found.generator, found.network.extent), found.metadata, found.network.extent
 
 
 def _compiled(generator: keras.Model, extent: Extent) -> Network:
