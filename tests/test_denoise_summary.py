@@ -85,6 +85,26 @@ def test_each_series_is_told_once_and_warned_of_once(tmp_path):
     assert (before, after) == (pytest.approx(60, rel=0.1), pytest.approx(6, rel=0.2))
 
 
+@pytest.mark.parametrize(
+    ("values", "asked"),
+    [
+        (body(5.0), False),
+        (body(5.0) + 1024, True),
+        ((body(5.0) + 1024) / 4096, True),
+        (np.full((64, 64), -700.0), False),
+    ],
+)
+def test_values_that_are_hardly_hu_are_asked_about(tmp_path, values, asked):
+    warned = []
+    summaries = Summaries({}, lambda _: None, warned.append)
+    summaries.add(Slices(tmp_path / "0.npy"), [measure(values, values)])
+    summaries.add(Slices(tmp_path / "1.npy"), [measure(body(5.0) + 1024, body(5.0))])  # air in one slice is enough
+    summaries.end()
+    assert len(warned) == asked
+    if asked:
+        assert warned[0].startswith(f"{tmp_path}: nothing below -500 HU, neither air nor lung: are its values HU?")
+
+
 def test_by_script_with_json(script, network, tmp_path, caplog):
     """A model trained at 4 mm pixels and 5 HU, given a series of .75 mm: one line of warning, one of summary."""
     from wgan_vgg.exporters.export import export_saved_model

@@ -11,9 +11,10 @@ from wgan_vgg.image_files.slices import Slices
 from wgan_vgg.noise_estimate import SOFT_TISSUE_HU, noise_std, smoothed
 
 # HU of the input after smoothing, which keeps noise from deciding; what lies between the classes belongs to none.
+_AIR = -500.0
 TISSUES = {
     "air": (-np.inf, -900.0),
-    "lung": (-900.0, -500.0),
+    "lung": (-900.0, _AIR),
     "soft tissue": SOFT_TISSUE_HU,
     "bone": (SOFT_TISSUE_HU[1], np.inf),
 }
@@ -78,6 +79,11 @@ class Series:
             for name, count in pixels.items()
         }
 
+    @property
+    def has_air(self) -> bool:
+        """Whether there is air or lung in any of the slices."""
+        return any(each.pixels["air"] or each.pixels["lung"] for each in self.measures)
+
     def line(self) -> str:
         """All of it in one line."""
         shifts = ", ".join(f"{name} {_text(value, '+.1f')}" for name, value in self.shift.items())
@@ -102,7 +108,8 @@ class Summaries:
     Args:
       training_input: of the model's metadata; what is absent or None there is unknown, and not compared.
       on_series: called with each series when the slices of its folder have passed.
-      warn: called with one line for each series that the model was not trained for, as soon as that shows.
+      warn: called with one line for each series that the model was not trained for, as soon as that shows, and for each
+        without air.
     """
 
     def __init__(
@@ -140,6 +147,11 @@ class Summaries:
             series = self._series[name]
             if name not in self._compared:
                 self._compare(name, series.spacing_mm, None)
+            if not series.has_air:
+                self._warn(
+                    f"{name}: nothing below {_AIR:g} HU, neither air nor lung: are its values HU? Subtract what was "
+                    "added to them, or say by --hu_range of what range they are fractions"
+                )
             self._on_series(series)
         self._unreported.clear()
 
