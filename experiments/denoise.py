@@ -55,7 +55,9 @@ def define(values: flags.FlagValues) -> None:
         "the same command, begun several times and on several hosts, divides the files",
         flag_values=values,
     )
-    flags.DEFINE_boolean("preview", False, "pictures before and after, in OUTPUT/previews", flag_values=values)
+    flags.DEFINE_boolean(
+        "preview", False, "pictures before and after, in previews/ of OUTPUT, or beside a file", flag_values=values
+    )
     flags.DEFINE_string("json", None, "also write what was done, as JSON, to this file", flag_values=values)
 
 

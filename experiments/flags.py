@@ -150,6 +150,8 @@ def read_overrides(values: flags.FlagValues, forbidden_section: str = "") -> dic
             raise InputError(f"--set={text}: expected section.field=value")
         given.append((key.strip(), value.strip()))
     for key, value in given:
+        if str(value).startswith("--"):  # absl takes the next flag for the value
+            raise InputError(f"{key}: {value} is another flag, no value; write --name=value")
         if key in ("model", "preset"):
             raise InputError(f"--set={key}={value}: give it as a flag, --{key}={value}, or with --models")
         if key in overrides:

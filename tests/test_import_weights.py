@@ -126,6 +126,13 @@ def test_evaluate_denoise_and_export_take_it(tmp_path, script, data_dir):
     assert script("denoise", f"--model_dir={tmp_path / 'model'}", *flags)[0] == 0
 
 
+def test_an_import_has_no_best_weights(tmp_path):
+    save_file(state_dict(PARTS, *NAMES["notebook"]), tmp_path / "w.safetensors")
+    import_generator(tmp_path / "w.safetensors", tmp_path / "run")
+    with pytest.raises(InputError, match=r"weights=best: .* has none that can be read; an imported run has none"):
+        export(RunDir(tmp_path / "run"), tmp_path / "out", "saved_model", weights="best")
+
+
 def test_an_exported_state_dict_comes_back_whole(tmp_path):
     values = {"generator.output_relu": False, "generator.input_std": 0.2, "generator.filters": 6, "generator.layers": 3}
     run = write_run(tmp_path / "run", {"hu_intercept": -1000.0}, **values)

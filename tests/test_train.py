@@ -195,6 +195,7 @@ def test_two_processes_end_bit_equal(data_dir, tmp_path):
         (["--set=optimizer.generator_lr"], "expected section.field=value"),
         (["--set=data.noise_std=0.1"], "the records decide it"),
         (["--epochs=1", "--set=training.epochs=2"], "given twice"),
+        (["--xla", "--seed=1"], "training.xla: --seed=1 is another flag, no value; write --name=value"),
         (["--set=model=wgan"], "--set=model=wgan: give it as a flag, --model=wgan"),
         (["--epochz=1"], "Unknown command line flag 'epochz'"),
         (["--data_dir=/nowhere"], "no such folder"),

@@ -100,6 +100,13 @@ def test_another_structure_is_refused(script, data_dir, tmp_path, trained, flags
     assert not RunDir(tmp_path).config.exists()
 
 
+def test_a_model_that_ships_is_meant_where_no_such_run_is(script, data_dir, tmp_path):
+    arguments = tiny("wgan-mse", data_dir, tmp_path)
+    status, _, err = script("train", *arguments, "--init_from=generator-mse-lodopab")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "no such file; the model that ships is pretrained:generator-mse-lodopab" in err
+
+
 def test_reproduce_begins_the_others_with_its_first_model(script, hdf5_dir, tmp_path, caplog):
     flags = ("--models=generator-mse,wgan-mse", "--init_from=generator-mse")
     status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path, *flags))

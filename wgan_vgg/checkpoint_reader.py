@@ -101,5 +101,10 @@ def load_generator(run: RunDir, weights: str = "raw") -> keras.Model:
         status.assert_existing_objects_matched().expect_partial()
 
     if read_newest(run.best if weights == "best" else run.checkpoints, read) is None:
+        if weights == "best" and run.checkpoints.is_dir():
+            raise InputError(
+                f"weights=best: {run.path} has none that can be read; an imported run has none, nor has one before its "
+                "first evaluation; take weights=raw"
+            )
         raise InputError(f"workdir {run.path}: no checkpoint that can be read; train it with experiments.train")
     return generator

@@ -51,6 +51,10 @@ def find_source(init_from: str, config: GeneratorConfig) -> Source:
         file = pretrained.find(init_from.removeprefix(pretrained.PREFIX))
         return _of_file(file, init_from, config)
     path = Path(init_from)
+    if init_from in pretrained.index() and not path.exists():
+        raise InputError(
+            f"training.init_from={init_from}: no such file; the model that ships is pretrained:{init_from}"
+        )
     if not path.is_dir():
         return _of_file(path, init_from, config)
     run = RunDir(path)
