@@ -87,8 +87,8 @@ class Config:
         patches = num_train * self.input.patches_per_image
         if patches < self.training.batch_size:
             raise InputError(
-                f"training.batch_size={self.training.batch_size}: the data has only {num_train} training images, of "
-                f"input.patches_per_image={self.input.patches_per_image} each"
+                f"training.batch_size={self.training.batch_size}: the data has only {num_train} training images, with "
+                f"input.patches_per_image={self.input.patches_per_image}; take {patches} or less"
             )
         return patches // self.training.batch_size
 
