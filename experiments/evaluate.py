@@ -2,6 +2,7 @@
 
 python -m experiments.evaluate --workdir=RUN --data_dir=RECORDS --split=test
 python -m experiments.evaluate --models=generator-mse-lodopab --output_dir=RESULTS --data_dir=RECORDS
+python -m experiments.evaluate --models=generator-mse-lodopab --strengths=1,0.8,0.6 --output_dir=DIR --data_dir=RECORDS
 python -m experiments.evaluate --saved_model=FOLDER --output_dir=RESULTS --data_dir=RECORDS
 python -m experiments.evaluate --images=FOLDER --output_dir=RESULTS --data_dir=RECORDS
 """
@@ -28,6 +29,9 @@ def define(values: flags.FlagValues) -> None:
         None,
         "models as denoise takes them, shipped, exported or runs, in one table; MODEL or NAME=MODEL each",
         flag_values=values,
+    )
+    flags.DEFINE_list(
+        "strengths", ["1"], "of --models: each at each of these, as denoise --strength mixes", flag_values=values
     )
     flags.DEFINE_string(
         "saved_model", None, "a third-party SavedModel, instead of a run: its serving_default", flag_values=values
@@ -74,6 +78,9 @@ def job(values: flags.FlagValues) -> None:
         raise InputError("--output_dir, --name: a run has its own; leave them out, or give --saved_model or --images")
     if given == ["models"] and values.name:
         raise InputError("--name: goes with --saved_model or --images; write --models=NAME=MODEL")
+    strengths = _strengths(values)
+    if given != ["models"] and strengths != [1]:
+        raise InputError("--strengths: goes with --models")
     folder = Path("" if given == ["models"] else getattr(values, given[0]))
     (data_dir,) = required(values, "data_dir")
     output_dir = folder if given == ["workdir"] else Path(*required(values, "output_dir"))
@@ -97,7 +104,13 @@ def job(values: flags.FlagValues) -> None:
         warn_of_other_data(results, data)
         method, beside = methods.from_run(results), methods.beside_run(results, best=values.best)
     elif given == ["models"]:
-        method, *beside = [methods.from_denoiser(name, load(one), data) for name, one in _named(values.models).items()]
+        method, *beside = [
+            methods.from_denoiser(
+                name if strength == 1 else f"{name} at {strength:g}", load(one, strength=strength), data
+            )
+            for name, one in _named(values.models).items()
+            for strength in strengths
+        ]
     elif given == ["saved_model"]:
         method = methods.from_saved_model(folder, name)
     else:
@@ -125,6 +138,16 @@ def job(values: flags.FlagValues) -> None:
         parts.append(dose_markdown(sorted(doses, key=lambda dose: dose["photons"])))
     files = ", ".join(f"{results.eval_json(split)} and {results.eval_csv(split)}" for split in splits)
     print("\n\n".join([*parts, f"wrote {files}"]))
+
+
+def _strengths(values: flags.FlagValues) -> list[float]:
+    try:
+        strengths = [float(text) for text in values.strengths]
+    except ValueError:
+        strengths = []
+    if not strengths or len(set(strengths)) < len(strengths) or not all(0 < one <= 1 for one in strengths):
+        raise InputError(f"--strengths={','.join(values.strengths)}: give numbers above 0, up to 1, each once")
+    return strengths
 
 
 def _named(models: Sequence[str]) -> dict[str, str]:

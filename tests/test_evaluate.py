@@ -188,9 +188,25 @@ def test_shipped_and_exported_models_are_rows_of_one_table(run, data_dir, script
     assert summary["methods"]["mine"]["psnr"] == pytest.approx(trained, abs=0.01)
 
 
+def test_a_model_is_judged_at_the_strengths_that_denoise_takes(run, data_dir, script, tmp_path):
+    flags = [f"--models=mine={run.path / 'saved_model'}", f"--output_dir={tmp_path / 'out'}", f"--data_dir={data_dir}"]
+    flags += ["--baselines=", "--vgg_weights=none", "--strengths=1,0.25"]
+    status, _, err = script("evaluate", *flags)
+    assert status == 0, err
+    methods = json.loads(RunDir(tmp_path / "out").eval_json("test").read_text())["methods"]
+    assert list(methods) == ["noisy input", "mine", "mine at 0.25"]
+    # Mean errors mix as images do.
+    noisy, whole, mixed = (found["bias_hu"] for found in methods.values())
+    assert abs(whole - noisy) > 1
+    assert mixed == pytest.approx(0.25 * whole + 0.75 * noisy, abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("name", "flags", "message"),
     [
+        ("evaluate", ["--strengths=0.5"], "--strengths: goes with --models"),
+        ("evaluate", ["--strengths=1,0"], "--strengths=1,0: give numbers above 0, up to 1, each once"),
+        ("evaluate", ["--strengths=half"], "--strengths=half: give numbers above 0, up to 1, each once"),
         ("evaluate", ["--split=val"], "no split 'val'; it has train, validation, test"),
         ("evaluate", ["--workdir=/nowhere"], "no run; train one"),
         ("evaluate", ["--data_dir=/nowhere"], "no such folder"),
