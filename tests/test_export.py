@@ -213,6 +213,8 @@ def test_a_file_of_weights_is_exported_as_its_run_is(run, saved_model, tmp_path)
     assert of_file == of_run
     with pytest.raises(InputError, match=r"generator\.safetensors comes without records; give --calibration"):
         export(weights, tmp_path / "int8", "tflite", precision="int8")
+    with pytest.raises(InputError, match="weights=best: only a run has several"):
+        export(weights, tmp_path / "best", "saved_model", weights="best")
     with pytest.raises(InputError, match="it would be made of, lies there"):
         export(weights, tmp_path / "torch", "torch", overwrite=True)
     assert weights.is_file()
