@@ -7,6 +7,7 @@ python -m experiments.evaluate --saved_model=FOLDER --output_dir=RESULTS --data_
 python -m experiments.evaluate --images=FOLDER --output_dir=RESULTS --data_dir=RECORDS
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,10 @@ def define(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_list(
-        "strengths", ["1"], "of --models: each at each of these, as denoise --strength mixes", flag_values=values
+        "strengths",
+        ["1"],
+        "with --models: a row for each of these mixtures with the input, see denoise --strength",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "saved_model", None, "a third-party SavedModel, instead of a run: its serving_default", flag_values=values
@@ -104,11 +108,12 @@ def job(values: flags.FlagValues) -> None:
         warn_of_other_data(results, data)
         method, beside = methods.from_run(results), methods.beside_run(results, best=values.best)
     elif given == ["models"]:
+        denoisers = {name: load(one) for name, one in _named(values.models).items()}
+        for name in denoisers:
+            methods.check_name(name)
         method, *beside = [
-            methods.from_denoiser(
-                name if strength == 1 else f"{name} at {strength:g}", load(one, strength=strength), data
-            )
-            for name, one in _named(values.models).items()
+            methods.from_denoiser(_at(name, strength), dataclasses.replace(denoiser, strength=strength), data)
+            for name, denoiser in denoisers.items()
             for strength in strengths
         ]
     elif given == ["saved_model"]:
@@ -145,9 +150,17 @@ def _strengths(values: flags.FlagValues) -> list[float]:
         strengths = [float(text) for text in values.strengths]
     except ValueError:
         strengths = []
-    if not strengths or len(set(strengths)) < len(strengths) or not all(0 < one <= 1 for one in strengths):
+    if (
+        not strengths
+        or len({_at("", one) for one in strengths}) < len(strengths)
+        or not all(0 < one <= 1 for one in strengths)
+    ):
         raise InputError(f"--strengths={','.join(values.strengths)}: give numbers above 0, up to 1, each once")
     return strengths
+
+
+def _at(name: str, strength: float) -> str:
+    return name if strength == 1 else f"{name} at {strength:g}"
 
 
 def _named(models: Sequence[str]) -> dict[str, str]:

@@ -183,18 +183,19 @@ def test_a_value_that_is_given_counts_even_where_it_is_the_presets():
     assert config.for_model(demo, "generator-mse", {"seed": "1"}).training.steps == 1200
 
 
-def test_values_that_are_not_taken_are_named(caplog):
-    with caplog.at_level("INFO"):
-        config.for_model(config.preset("lodopab"), "generator-mse")
-        config.for_model(config.preset("lodopab"), "wgan-vgg", {"optimizer.generator_lr": "1e-4"})
-        both = {"optimizer.generator_lr": "1e-3", "optimizer.warmup_steps": "50"}
-        config.for_model(config.preset("lodopab"), "generator-mse", both)
-        assert caplog.messages == []
-        config.for_model(config.preset("lodopab"), "generator-mse", {"optimizer.warmup_steps": "100"})
-    assert caplog.messages == [
-        "optimizer.warmup_steps was given, so the preset's other values for generator-mse are not taken: "
-        "optimizer.generator_lr=0.001"
-    ]
+def test_values_that_are_not_taken_are_named():
+    lodopab, demo = config.preset("lodopab"), config.preset("demo")
+    assert config.not_taken(lodopab, "generator-mse") == ""
+    assert config.not_taken(lodopab, "wgan-vgg", {"optimizer.generator_lr"}) == ""
+    assert config.not_taken(lodopab, "generator-mse", {"optimizer.generator_lr", "optimizer.warmup_steps"}) == ""
+    text = config.not_taken(lodopab, "generator-mse", {"optimizer.warmup_steps"})
+    assert (
+        text
+        == "generator-mse: since optimizer.warmup_steps is given, of the preset not taken: optimizer.generator_lr=0.001"
+    )
+    # Epochs clear steps, which nobody gave.
+    text = config.not_taken(config.override(demo, {"training.epochs": 1}), "generator-mse", {"training.epochs"})
+    assert text.startswith("generator-mse: since training.epochs is given, of the preset not taken: training.eval")
 
 
 @pytest.mark.parametrize(

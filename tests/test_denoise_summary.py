@@ -102,7 +102,21 @@ def test_values_that_are_hardly_hu_are_asked_about(tmp_path, values, asked):
     summaries.end()
     assert len(warned) == asked
     if asked:
-        assert warned[0].startswith(f"{tmp_path}: nothing below -500 HU, neither air nor lung: are its values HU?")
+        assert warned[0].startswith(f"{tmp_path}: neither air nor lung in it: are its values HU?")
+
+
+def test_air_is_looked_for_in_all_of_a_slice_and_asked_for_once(tmp_path):
+    warned = []
+    summaries = Summaries({}, lambda _: None, warned.append)
+    large = np.full((2048, 1100), 40.0)
+    large[:400] = -1000.0  # the tissues are those of the middle
+    summaries.add(Slices(tmp_path / "a" / "0.npy"), [measure(large, large)])
+    summaries.end()
+    assert warned == []
+    for folder in ("b", "c", "b"):  # comes back, as a file does that another host had
+        summaries.add(Slices(tmp_path / folder / "0.npy"), [measure(body(5.0) + 1024, body(5.0))])
+    summaries.end()
+    assert [text.partition(":")[0] for text in warned] == [str(tmp_path / "b"), str(tmp_path / "c")]
 
 
 def test_by_script_with_json(script, network, tmp_path, caplog):

@@ -189,14 +189,18 @@ def test_shipped_and_exported_models_are_rows_of_one_table(run, data_dir, script
 
 
 def test_a_model_is_judged_at_the_strengths_that_denoise_takes(run, data_dir, script, tmp_path):
-    flags = [f"--models=mine={run.path / 'saved_model'}", f"--output_dir={tmp_path / 'out'}", f"--data_dir={data_dir}"]
-    flags += ["--baselines=", "--vgg_weights=none", "--strengths=1,0.25"]
-    status, _, err = script("evaluate", *flags)
+    models = f"--models=mine={run.path / 'saved_model'},generator-mse-lodopab"
+    flags = [f"--output_dir={tmp_path / 'out'}", f"--data_dir={data_dir}", "--baselines=", "--vgg_weights=none"]
+    flags.append("--strengths=1,0.25")
+    status, _, err = script("evaluate", f"--models=wgan={run.path / 'saved_model'}", *flags)
+    assert (status, "name=wgan: one of this project's own methods" in err) == (2, True)
+    status, _, err = script("evaluate", models, *flags)
     assert status == 0, err
     methods = json.loads(RunDir(tmp_path / "out").eval_json("test").read_text())["methods"]
-    assert list(methods) == ["noisy input", "mine", "mine at 0.25"]
+    shipped = ["generator-mse-lodopab", "generator-mse-lodopab at 0.25"]
+    assert list(methods) == ["noisy input", "mine", "mine at 0.25", *shipped]
     # Mean errors mix as images do.
-    noisy, whole, mixed = (found["bias_hu"] for found in methods.values())
+    noisy, whole, mixed, *_ = (found["bias_hu"] for found in methods.values())
     assert abs(whole - noisy) > 1
     assert mixed == pytest.approx(0.25 * whole + 0.75 * noisy, abs=0.05)
 

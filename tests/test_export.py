@@ -213,6 +213,10 @@ def test_a_file_of_weights_is_exported_as_its_run_is(run, saved_model, tmp_path)
     assert of_file == of_run
     with pytest.raises(InputError, match=r"generator\.safetensors comes without records; give --calibration"):
         export(weights, tmp_path / "int8", "tflite", precision="int8")
+    with pytest.raises(InputError, match="exported already; give the run"):
+        export(tmp_path / "generator.onnx", tmp_path / "onnx", "saved_model")
+    with pytest.raises(InputError, match="model generator-mse: no run, no file, and none of generator-mse-lodopab"):
+        wgan_vgg.export("generator-mse", tmp_path / "none")
     with pytest.raises(InputError, match="weights=best: only a run has several"):
         export(weights, tmp_path / "best", "saved_model", weights="best")
     with pytest.raises(InputError, match="it would be made of, lies there"):

@@ -8,6 +8,7 @@ from data_prep.progress import Progress, silent
 from wgan_vgg import pretrained
 from wgan_vgg.config import Config, override
 from wgan_vgg.config.sources import SOURCES
+from wgan_vgg.errors import InputError
 from wgan_vgg.evaluation import methods
 from wgan_vgg.evaluation.evaluate import evaluate as _evaluate
 from wgan_vgg.evaluation.json_types import Summary
@@ -114,12 +115,16 @@ def export(model: AnyPath, output_dir: AnyPath, format: str = "saved_model", **o
 
     Args:
       model: a run directory, the name of a model that ships with the package, or a generator.safetensors.
-      output_dir: a folder that is not there yet.
+      output_dir: the folder that is written.
 
     Raises:
-      InputError: see export.export.
+      InputError: there is no such model, or see export.export.
     """
-    path = pretrained.find(str(model)) if str(model) in pretrained.index() else Path(model)
+    path, names = Path(model), pretrained.index()
+    if not path.exists() and str(model) in names:
+        path = pretrained.find(str(model))
+    elif not path.exists() and path.name == str(model):
+        raise InputError(f"model {model}: no run, no file, and none of {', '.join(names)}")
     return _export(path if path.is_file() else RunDir(path), Path(output_dir), format, **options)
 
 

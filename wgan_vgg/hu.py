@@ -84,7 +84,7 @@ class HuMapping(HuScale):
 
     @classmethod
     def from_metadata(cls, metadata: Metadata) -> "HuMapping":
-        """The mapping of an exported model, from what export.describe says of it."""
+        """The mapping of an exported model, from its metadata."""
         hu = metadata["hu"]
         clip = hu.get("clip", (0.0, 1.0))  # earlier versions always clipped, in the graph too
         return cls(

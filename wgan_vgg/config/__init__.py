@@ -2,7 +2,7 @@
 
 from data_prep.config import DataConfig
 from wgan_vgg.config.models import MODELS, REPORT_MODELS, ModelSpec
-from wgan_vgg.config.presets import PRESETS, for_model, from_dict, override, preset
+from wgan_vgg.config.presets import PRESETS, for_model, from_dict, not_taken, override, preset
 from wgan_vgg.config.schema import Config
 from wgan_vgg.config.sections import (
     CriticConfig,
@@ -34,6 +34,7 @@ __all__ = [
     "VggConfig",
     "for_model",
     "from_dict",
+    "not_taken",
     "override",
     "preset",
 ]

@@ -1,6 +1,5 @@
 """The presets: starting values by name. Sources as cited beside the values, see sections."""
 
-import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,8 +8,6 @@ from wgan_vgg.config import durations, nested, networks
 from wgan_vgg.config.schema import Config
 from wgan_vgg.config.sections import EvaluationConfig, GeneratorConfig, InputConfig, LossConfig, TrainingConfig
 from wgan_vgg.errors import InputError
-
-logger = logging.getLogger(__name__)
 
 # The report's Figures 4 and 6 show the test split after every epoch; the best checkpoint is validation's all the same.
 _REPORT = Config(
@@ -169,20 +166,25 @@ def for_model(config: Config, name: str, given: Collection[str] = ()) -> Config:
       name: of the model.
       given: the keys that were set on purpose, even if to the preset's own values.
     """
+    values, others = _own_values(config, name, given)
+    return override(config, {"model": name} | ({} if others else values))
+
+
+def not_taken(config: Config, name: str, given: Collection[str] = ()) -> str:
+    """What a user should know of for_model: the preset's values for the model that are not taken; "" if all are."""
+    values, others = _own_values(config, name, given)
+    unused = ", ".join(f"{key}={value}" for key, value in values.items() if key not in others)
+    named = ", ".join(key for key in others if key in given) or ", ".join(others)
+    return f"{name}: since {named} is given, of the preset not taken: {unused}" if others and unused else ""
+
+
+def _own_values(config: Config, name: str, given: Collection[str]) -> tuple[dict[str, object], list[str]]:
+    """The preset's values for a model, and which of their keys, in either spelling of a duration, were set."""
     known, now = nested.flatten(preset(config.preset)), nested.flatten(config)
     values = ANYWHERE.get(name, {}) | MODEL_VALUES.get(config.preset, {}).get(name, {})
     spellings = {key.replace(one, other) for key in values for one, other in (("steps", "epochs"), ("epochs", "steps"))}
-    set_already = sorted(
-        key for key in values.keys() | (spellings & known.keys()) if key in given or now[key] != known[key]
-    )
-    if not set_already:
-        return override(config, {"model": name} | values)
-    unused = ", ".join(f"{key}={value}" for key, value in values.items() if key not in set_already)
-    if unused:
-        logger.info(
-            "%s was given, so the preset's other values for %s are not taken: %s", ", ".join(set_already), name, unused
-        )
-    return override(config, {"model": name})
+    keys = values.keys() | (spellings & known.keys())
+    return values, sorted(key for key in keys if key in given or now[key] != known[key])
 
 
 def preset(name: str, overrides: Mapping[str, object] | None = None) -> Config:

@@ -1,4 +1,4 @@
-"""A run's generator in the formats that others read, each a folder that appears whole, with its metadata."""
+"""A generator in the formats that others read, each a folder that appears whole, with its metadata."""
 
 import dataclasses
 from collections.abc import Callable

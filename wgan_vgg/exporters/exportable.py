@@ -53,6 +53,8 @@ def of_weights_file(path: Path) -> Exportable:
     Raises:
       InputError: another file, or another version's.
     """
+    if path.suffix == ".onnx":
+        raise InputError(f"{path}: exported already; give the run, or its generator.safetensors")
     tensors, texts = read_tensors(path)
     if "wgan_vgg" not in texts:
         raise InputError(f"{path}: not a file of experiments.export --format=torch; import it first")

@@ -71,7 +71,7 @@ class Denoiser:
     Attributes:
       network: float32 (batch, height, width, 1) in the training range and orientation to the same.
       mapping: upright HU to these.
-      metadata: what export.describe says of it.
+      metadata: what an export says of it.
       extent: how far the network reaches, and what it takes.
       strength: of the network's output in the result, the rest being the input.
     """

@@ -12,7 +12,7 @@ from wgan_vgg.json_types import Metadata
 
 
 def from_file(path: Path) -> tuple[Network, Metadata, Extent]:
-    """Of a generator.onnx that experiments.export wrote, what exportable says of it, and its extent.
+    """Of a generator.onnx that experiments.export wrote, its metadata, and its extent.
 
     Raises:
       InputError: another file, or onnxruntime is not installed.

@@ -20,6 +20,7 @@ TISSUES = {
 }
 # So many times more or less than in training is worth a warning.
 FAR_SPACING, FAR_NOISE = 1.5, 2.0
+_NOT_HU = "Subtract an offset, such as 1024; for .npy, .npz, PNG and TIFF see --hu_range"
 _MEASURED_SIDE = 1024  # of larger slices the middle is measured
 
 
@@ -30,17 +31,21 @@ class Measure:
     Attributes:
       noise: standard deviation before and after in HU, see noise_std; None where there is too little soft tissue.
       pixels, shift: by tissue, its pixels and the sum of their changes in HU.
+      has_air: whether air or lung is anywhere in it.
     """
 
     noise: tuple[float | None, float | None]
     pixels: Mapping[str, int]
     shift: Mapping[str, float]
+    has_air: bool
 
 
 def measure(before: np.ndarray, after: np.ndarray) -> Measure:
     """Measures one slice (height, width) in HU; of one larger than 1024x1024 the middle."""
     top, left = (max(0, side - _MEASURED_SIDE) // 2 for side in before.shape)
     part = np.s_[top : top + _MEASURED_SIDE, left : left + _MEASURED_SIDE]
+    step = -(-max(before.shape) // _MEASURED_SIDE)
+    has_air = bool(smoothed(before[::step, ::step]).min() < _AIR)
     before, after = before[part], after[part]
     smooth, change = smoothed(before), after - before
     classes = {name: (smooth >= low) & (smooth < high) for name, (low, high) in TISSUES.items()}
@@ -48,6 +53,7 @@ def measure(before: np.ndarray, after: np.ndarray) -> Measure:
         (noise_std(before), noise_std(after)),
         {name: int(np.count_nonzero(chosen)) for name, chosen in classes.items()},
         {name: float(change[chosen].sum(dtype=np.float64)) for name, chosen in classes.items()},
+        has_air,
     )
 
 
@@ -78,11 +84,6 @@ class Series:
             name: sum(each.shift[name] for each in self.measures) / count if count else None
             for name, count in pixels.items()
         }
-
-    @property
-    def has_air(self) -> bool:
-        """Whether there is air or lung in any of the slices."""
-        return any(each.pixels["air"] or each.pixels["lung"] for each in self.measures)
 
     def line(self) -> str:
         """All of it in one line."""
@@ -119,6 +120,7 @@ class Summaries:
         self._series: dict[str, Series] = {}
         self._unreported: dict[str, None] = {}  # names, in order
         self._compared: set[str] = set()
+        self._asked: set[str] = set()
         self._folder: object = None
 
     @property
@@ -147,11 +149,9 @@ class Summaries:
             series = self._series[name]
             if name not in self._compared:
                 self._compare(name, series.spacing_mm, None)
-            if not series.has_air:
-                self._warn(
-                    f"{name}: nothing below {_AIR:g} HU, neither air nor lung: are its values HU? Subtract what was "
-                    "added to them, or say by --hu_range of what range they are fractions"
-                )
+            if name not in self._asked and not any(each.has_air for each in series.measures):
+                self._asked.add(name)
+                self._warn(f"{name}: neither air nor lung in it: are its values HU? {_NOT_HU}")
             self._on_series(series)
         self._unreported.clear()
 
