@@ -2,12 +2,12 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from absl import flags
 
-from wgan_vgg.config import MODELS, PRESETS, Config, override, preset
+from wgan_vgg.config import MODELS, PRESETS, Config, not_taken, override, preset
 from wgan_vgg.config.networks import CRITICS, GENERATORS
 from wgan_vgg.errors import InputError
 
@@ -160,6 +160,12 @@ def read_overrides(values: flags.FlagValues, forbidden_section: str = "") -> dic
             raise InputError(f"{key}={value}: the records decide it; prepare them with experiments.prepare")
         overrides[key] = value
     return overrides
+
+
+def say_not_taken(config: Config, models: Sequence[str], given: Collection[str]) -> None:
+    """Prints what of a preset's values for single models the given ones displace, see for_model."""
+    for text in filter(None, (not_taken(config, name, given) for name in models)):
+        print(text)
 
 
 def define_devices(values: flags.FlagValues) -> None:

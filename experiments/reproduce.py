@@ -21,6 +21,7 @@ from experiments.flags import (
     define_config,
     read_overrides,
     required,
+    say_not_taken,
 )
 from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
@@ -88,6 +89,7 @@ def job(values: flags.FlagValues) -> int:
     from wgan_vgg.reproduction.reproduce import reproduce
     from wgan_vgg.run_dir import ReproductionDir
 
+    say_not_taken(config, models, given)
     with Reporter().shown() as report:
         results = reproduce(
             config,

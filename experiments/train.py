@@ -3,7 +3,6 @@
 python -m experiments.train --preset=report --model=wgan-vgg --data_dir=RECORDS --workdir=RUN
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ from experiments.flags import (
     define_devices,
     read_overrides,
     required,
+    say_not_taken,
 )
 from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
-from wgan_vgg.config import MODELS, for_model, not_taken, preset
+from wgan_vgg.config import MODELS, for_model, preset
 from wgan_vgg.errors import InputError
 
 
@@ -42,8 +42,7 @@ def job(values: flags.FlagValues) -> int:
         name = given["training.init_from"]
         raise InputError(f"--init_from={name}: a model's name is experiments.reproduce's; of a folder give ./{name}")
     config = for_model(preset(values.preset, given), check_model(values.model), given)
-    if text := not_taken(preset(values.preset, given), values.model, given):
-        logging.getLogger("wgan_vgg").info("%s", text)
+    say_not_taken(preset(values.preset, given), [values.model], given)
     data_dir, workdir = (Path(text) for text in required(values, "data_dir", "workdir"))
     quiet_tensorflow()
     from wgan_vgg.checkpoint_reader import newest_step

@@ -144,6 +144,7 @@ def test_images_live_as_long_as_their_batches_and_no_longer(data_dir, memory_gb,
     def batches(share=WHOLE):
         return DataSet.open(data_dir).batches("train", 8, seed=0, crops=crops, share=share)
 
+    gc.collect()  # what other tests have left
     before = _living()
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     stream = iter(batches().map(lambda *pair: pair)) if through == "plain" else distributed(batches, strategy)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_prep.progress import Progress, prefixed, silent
 from wgan_vgg.checkpoint_reader import newest_step
-from wgan_vgg.config import MODELS, Config, for_model, nested, not_taken, override
+from wgan_vgg.config import MODELS, Config, for_model, nested, override
 from wgan_vgg.errors import Diverged, InputError
 from wgan_vgg.evaluation import baselines, methods
 from wgan_vgg.evaluation.evaluate import evaluate
@@ -75,8 +75,6 @@ def reproduce(
     }
     if not configs:
         raise InputError("models: name at least one")
-    for text in filter(None, (not_taken(config, name, given) for name in configs)):
-        logger.info("%s", text)
     if input_dir and data_dir:
         raise InputError(f"input_dir {input_dir}: not used with data_dir; drop one")
     place.create()
