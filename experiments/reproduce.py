@@ -89,7 +89,6 @@ def job(values: flags.FlagValues) -> int:
     from wgan_vgg.reproduction.reproduce import reproduce
     from wgan_vgg.run_dir import ReproductionDir
 
-    say_not_taken(config, models, given)
     with Reporter().shown() as report:
         results = reproduce(
             config,
@@ -104,6 +103,7 @@ def job(values: flags.FlagValues) -> int:
         )
     parts = [results["verdict"], results["caption"], test_table(results)]
     print("\n\n".join([*parts, f"wrote {ReproductionDir(workdir).report_html}"]))
+    say_not_taken(config, models, given)
     return FAILED_TRAINING if any(model["collapsed"] for model in results["models"].values()) else DONE
 
 

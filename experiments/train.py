@@ -42,7 +42,6 @@ def job(values: flags.FlagValues) -> int:
         name = given["training.init_from"]
         raise InputError(f"--init_from={name}: a model's name is experiments.reproduce's; of a folder give ./{name}")
     config = for_model(preset(values.preset, given), check_model(values.model), given)
-    say_not_taken(preset(values.preset, given), [values.model], given)
     data_dir, workdir = (Path(text) for text in required(values, "data_dir", "workdir"))
     quiet_tensorflow()
     from wgan_vgg.checkpoint_reader import newest_step
@@ -67,6 +66,7 @@ def job(values: flags.FlagValues) -> int:
     reached = newest_step(RunDir(workdir))
     later = f"trained to step {reached}; " if reached and reached > last["step"] else ""
     print(f"{later}step {last['step']}: {split} {quality}. {_ending(last)}".rstrip())
+    say_not_taken(preset(values.preset, given), [values.model], given)
     return FAILED_TRAINING if last["collapsed"] else DONE
 
 

