@@ -12,7 +12,8 @@ from pathlib import Path
 from absl import flags
 
 from benchmark.rows import Row
-from experiments.flags import check_model, check_written, define_config, read_config
+from experiments.config_flags import define_config, read_config
+from experiments.flags import check_model, check_written
 from experiments.launch import launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import REPORT_MODELS, Config, override

@@ -28,7 +28,8 @@ from data_prep.noise_blocks import Smoothness
 from data_prep.parts import WHOLE, Part, check_parts
 from data_prep.progress import silent
 from data_prep.series_names import SeriesNames
-from experiments.flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_overrides, read_range, required
+from experiments.config_flags import DATA_FLAGS, PREPARE_FLAGS, define_config, read_overrides
+from experiments.flags import read_range, required
 from experiments.launch import launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import preset

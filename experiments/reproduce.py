@@ -14,15 +14,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.flags import (
-    DATA_FLAGS,
-    TRAINING_FLAGS,
-    check_model,
-    define_config,
-    read_overrides,
-    required,
-    say_not_taken,
-)
+from experiments.config_flags import DATA_FLAGS, TRAINING_FLAGS, define_config, read_overrides, say_not_taken
+from experiments.flags import check_model, required
 from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import REPORT_MODELS, Config, for_model, preset

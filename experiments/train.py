@@ -9,15 +9,8 @@ from typing import Any
 
 from absl import flags
 
-from experiments.flags import (
-    TRAINING_FLAGS,
-    check_model,
-    define_config,
-    define_devices,
-    read_overrides,
-    required,
-    say_not_taken,
-)
+from experiments.config_flags import TRAINING_FLAGS, define_config, read_overrides, say_not_taken
+from experiments.flags import check_model, define_devices, required
 from experiments.launch import DONE, FAILED_TRAINING, launch, quiet_tensorflow
 from experiments.progress import Reporter
 from wgan_vgg.config import MODELS, for_model, preset

@@ -36,7 +36,7 @@ def python_blocks():
 
 @pytest.mark.parametrize(("page", "script", "arguments"), commands())
 def test_the_flags_of_every_command_are_the_scripts_own(page, script, arguments):
-    from experiments.flags import read_config
+    from experiments.config_flags import read_config
 
     values = flags.FlagValues()
     importlib.import_module(f"experiments.{script}").define(values)

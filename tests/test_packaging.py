@@ -55,6 +55,7 @@ def _between(path, folder):
 def test_the_console_scripts_are_those_of_the_folder(settings):
     names = {line.split(" = ")[1] for line in settings["entry_points"]["console_scripts"]}
     scripts = {path.stem for path in (REPO / "experiments").glob("[!_]*.py")} - {
+        "config_flags",
         "flags",
         "launch",
         "progress",

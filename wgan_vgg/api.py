@@ -120,11 +120,9 @@ def export(model: AnyPath, output_dir: AnyPath, format: str = "saved_model", **o
     Raises:
       InputError: there is no such model, or see export.export.
     """
-    path, names = Path(model), pretrained.index()
-    if not path.exists() and str(model) in names:
-        path = pretrained.find(str(model))
-    elif not path.exists() and path.name == str(model):
-        raise InputError(f"model {model}: no run, no file, and none of {', '.join(names)}")
+    path = pretrained.path_of(model)
+    if path.name == str(model) and not path.exists():
+        raise InputError(f"model {model}: no run, no file, and none of {', '.join(pretrained.index())}")
     return _export(path if path.is_file() else RunDir(path), Path(output_dir), format, **options)
 
 

@@ -162,6 +162,11 @@ class RunDir(ReportDir):
         self.references = ReferencesDir(workdir / "eval" / "references")
         self.export = workdir / "export" / "saved_model"
 
+    def check_weights(self, weights: str, model: object) -> None:
+        """Raises InputError where other weights than "raw" are asked of a model that is no run."""
+        if weights != "raw" and not self.config.is_file():
+            raise InputError(f"weights={weights}: only a run has several, and model {model} is none; leave it out")
+
     def of_worker(self, index: int) -> "RunDir":
         """Where a worker writes what the chief (0) writes here; removed when the run ends."""
         return RunDir(self.path / f".worker-{index}") if index else self

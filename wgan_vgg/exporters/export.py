@@ -112,8 +112,8 @@ def export(
     optimizations = tuple(OPTIMIZATIONS) if format == "saved_model" else ("none",)
     if optimize not in optimizations:
         raise InputError(f"optimize={optimize}: format={format} takes {', '.join(optimizations)}")
-    if weights != "raw" and not isinstance(model, RunDir):
-        raise InputError(f"weights={weights}: only a run has several, and model {model} is none; leave it out")
+    if not isinstance(model, RunDir):
+        RunDir(model).check_weights(weights, model)
     check_replaced(output_dir, _is_export, model.path if isinstance(model, RunDir) else model, overwrite=overwrite)
     found = exportable.of_run(model, weights) if isinstance(model, RunDir) else exportable.of_weights_file(model)
     samples = None

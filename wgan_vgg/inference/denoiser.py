@@ -38,8 +38,7 @@ def load(model: str | Path, weights: str = "raw", strength: float = 1.0) -> "Den
     if not 0 <= strength <= 1:
         raise InputError(f"strength={strength:g}: must be from 0 (the input) to 1 (the network's output)")
     path = model_path(model)
-    if weights != "raw" and not RunDir(path).config.is_file():
-        raise InputError(f"weights={weights}: only a run has several, and model {model} is none; leave it out")
+    RunDir(path).check_weights(weights, model)
     denoiser = Denoiser.from_file(path) if path.is_file() else Denoiser.load(path, weights)
     return dataclasses.replace(denoiser, strength=float(strength))
 
@@ -50,12 +49,10 @@ def model_path(model: str | Path) -> Path:
     Raises:
       InputError: there is no such model.
     """
-    names = pretrained.index()
-    if str(model) in names:
-        return pretrained.find(str(model), ".onnx" if onnxruntime_preferred() else ".safetensors")
-    if not Path(model).exists():
-        raise InputError(f"model {model}: neither a SavedModel nor a run, and none of {', '.join(names)}")
-    return Path(model)
+    path = pretrained.path_of(model, ".onnx" if onnxruntime_preferred() else ".safetensors")
+    if not path.exists():
+        raise InputError(f"model {model}: neither a SavedModel nor a run, and none of {', '.join(pretrained.index())}")
+    return path
 
 
 def onnxruntime_preferred() -> bool:

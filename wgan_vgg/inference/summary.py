@@ -45,9 +45,9 @@ def measure(before: np.ndarray, after: np.ndarray) -> Measure:
     top, left = (max(0, side - _MEASURED_SIDE) // 2 for side in before.shape)
     part = np.s_[top : top + _MEASURED_SIDE, left : left + _MEASURED_SIDE]
     step = -(-max(before.shape) // _MEASURED_SIDE)
-    has_air = bool(smoothed(before[::step, ::step]).min() < _AIR)
-    before, after = before[part], after[part]
+    whole, before, after = before, before[part], after[part]
     smooth, change = smoothed(before), after - before
+    has_air = bool((smooth if step == 1 else smoothed(whole[::step, ::step])).min() < _AIR)
     classes = {name: (smooth >= low) & (smooth < high) for name, (low, high) in TISSUES.items()}
     return Measure(
         (noise_std(before), noise_std(after)),

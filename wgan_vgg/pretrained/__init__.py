@@ -41,6 +41,15 @@ def find(name: str, suffix: str = ".safetensors") -> Path:
     return path
 
 
+def path_of(model: str | Path, suffix: str = ".safetensors") -> Path:
+    """The file of the model of that name, see find; of any other the path that it is, where nothing need be.
+
+    Raises:
+      InputError: see find.
+    """
+    return find(str(model), suffix) if str(model) in index() else Path(model)
+
+
 def example() -> tuple[np.ndarray, np.ndarray]:
     """One real slice at simulated low dose and at normal dose, see example.md: float32 HU (height, width)."""
     with np.load(_FOLDER / "example.npz") as arrays:
