@@ -25,6 +25,8 @@ tf.config.set_logical_device_configuration(
 )
 
 REPO = Path(__file__).parent.parent
+# The modules of experiments/ that are commands: the others (flags, progress, ...) have no main.
+SCRIPTS = sorted(path.stem for path in (REPO / "experiments").glob("*.py") if "\ndef main(" in path.read_text())
 
 
 def write_part(folder: Path, part: str, images: np.ndarray, number: int = 0, ids: list[int] | None = None) -> Path:
