@@ -204,6 +204,7 @@ def test_the_measured_start_is_of_the_same_config():
     assert config.override(config.preset("demo"), given | {"data.image_size": 96}) == settings
 
 
+@pytest.mark.slow
 def test_onnxruntime_is_a_peer_of_inference_alone(script, tmp_path):
     pytest.importorskip("tf2onnx")
     flags = ["--precisions=float32", "--sides=16", "--batches=2", "--rounds=1", "--peer=onnxruntime"]

@@ -86,6 +86,7 @@ def test_as_many_steps_as_fit_into_the_time_and_four_evaluations(step, row, step
     assert (training.steps, training.evaluation_steps, training.epochs) == (steps, every, None)
 
 
+@pytest.mark.slow
 def test_the_table_is_of_the_rows_runs_and_is_not_made_twice(script, data_dir, tmp_path, monkeypatch):
     place = RelativesDir(tmp_path)
     costs = {relatives.RELATIVES[name].model: found for name, found in COSTS.items()}

@@ -134,6 +134,7 @@ def test_nan_pixel_ends_in_one_line_and_leaves_no_data(script, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_workdir_made_with_other_settings_is_refused(script, hdf5_dir, tmp_path):
     flags = ("--models=generator-mse", "--epochs=1")
     assert script("reproduce", *chain(hdf5_dir, tmp_path, *flags))[0] == 0

@@ -107,6 +107,7 @@ def test_a_model_that_ships_is_meant_where_no_such_run_is(script, data_dir, tmp_
     assert "no such file; the model that ships is pretrained:generator-mse-lodopab" in err
 
 
+@pytest.mark.slow
 def test_reproduce_begins_the_others_with_its_first_model(script, hdf5_dir, tmp_path, caplog):
     flags = ("--models=generator-mse,wgan-mse", "--init_from=generator-mse")
     status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path, *flags))
