@@ -9,7 +9,7 @@ import tensorflow as tf
 from deployed import write_run
 from small_networks import batch, small_config
 from test_reproduce import chain
-from training_runs import tiny
+from training_runs import files_with_times, tiny
 
 from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import checkpoint_files, checkpoint_prefixes, load_generator, saved_step, step_of
@@ -110,15 +110,39 @@ def test_a_model_that_ships_is_meant_where_no_such_run_is(script, data_dir, tmp_
 @pytest.mark.slow
 def test_reproduce_begins_the_others_with_its_first_model(script, hdf5_dir, tmp_path, caplog):
     flags = ("--models=generator-mse,wgan-mse", "--init_from=generator-mse")
-    status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path, *flags))
+    status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path / "1", *flags))
     assert status == 0, err
-    stored = {name: json.loads(RunDir(tmp_path / name).config.read_text()) for name in ("generator-mse", "wgan-mse")}
+    stored = {
+        name: json.loads(RunDir(tmp_path / "1" / name).config.read_text()) for name in ("generator-mse", "wgan-mse")
+    }
     assert stored["generator-mse"]["init_from"] is None
-    assert stored["wgan-mse"]["init_from"]["source"] == str(tmp_path / "generator-mse")
-    assert "began with generator-mse" in (tmp_path / "results.md").read_text()
+    assert stored["wgan-mse"]["init_from"]["source"] == str(tmp_path / "1" / "generator-mse")
+    assert "began with generator-mse" in (tmp_path / "1" / "results.md").read_text()
+    (tmp_path / "1").rename(tmp_path / "moved")
+    before = files_with_times(tmp_path / "moved")
+    status, _, err = script("reproduce", *chain(hdf5_dir, tmp_path / "moved", *flags))
+    assert (status, files_with_times(tmp_path / "moved") == before) == (0, True), err
     assert script("reproduce", *chain(hdf5_dir, tmp_path / "2", "--models=wgan-mse", "--epochs=1"))[0] == 0
     assert "not trained before wgan-mse, which begins with random weights" in caplog.text
     assert json.loads(RunDir(tmp_path / "2" / "wgan-mse").config.read_text())["init_from"] is None
+
+
+def test_a_run_goes_on_where_what_it_began_with_has_moved(script, data_dir, tmp_path, trained, monkeypatch):
+    """Fails where a source is its path; and where any source will do."""
+    stopped_at_the_start(monkeypatch)
+    for name in ("source", "elsewhere"):
+        shutil.copytree(trained, tmp_path / name)
+    settings = RunDir(trained).load_config().generator
+    another = to_state_dict(build_generator(settings, seed=9), generator_of(settings))
+    write_safetensors(tmp_path / "another.safetensors", another, {})
+    command = lambda name: tiny("wgan-mse", data_dir, tmp_path / "run", f"--init_from={tmp_path / name}")  # noqa: E731
+    assert script("train", *command("source"))[0] == 0
+    shutil.rmtree(tmp_path / "source")
+    status, _, err = script("train", *command("elsewhere"))
+    assert status == 0, err
+    for name, said in (("another.safetensors", "training.init_from: "), ("nowhere", "nowhere")):
+        status, _, err = script("train", *command(name))
+        assert (status, err.count("\n"), said in err) == (2, 1, True), err
 
 
 def test_a_run_stopped_before_its_first_checkpoint_begins_again_with_the_same_weights(

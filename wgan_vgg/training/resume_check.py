@@ -6,20 +6,22 @@ from typing import Any
 
 from wgan_vgg.config import Config, nested
 from wgan_vgg.errors import InputError
+from wgan_vgg.json_types import StoredRun
 from wgan_vgg.run_dir import RunDir
+from wgan_vgg.training.warm_start import find_source
 
 
 def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> None:
     """Lets a run continue with its own config, a longer one, another evaluation, or another limit of memory.
 
     Raises:
-      InputError: config.json disagrees in anything else.
+      InputError: config.json disagrees in anything else, or training.init_from leads nowhere.
     """
     stored = run.stored()
     old, new = dict(stored["config"]), nested.to_dict(config)
     known = nested.flatten(Config())  # a value that earlier versions did not have was what is now its default
     before = known | nested.flatten_dict(old)
-    if _same_place(before["training.init_from"], new["training"]["init_from"]):
+    if _begins_alike(stored, config):
         before["training.init_from"] = new["training"]["init_from"]
     found = nested.differences(before, new)
     lengths = [_length(old), _length(new)]
@@ -44,9 +46,15 @@ def check_same_config(run: RunDir, config: Config, data_fingerprint: str) -> Non
         )
 
 
-def _same_place(one: str | None, other: str | None) -> bool:
-    """Whether two paths, from here, are two spellings of one."""
-    return one is not None and other is not None and Path(one).resolve() == Path(other).resolve()
+def _begins_alike(stored: StoredRun, config: Config) -> bool:
+    """Whether `training.init_from` names what the run began with: another spelling, or where that lies now."""
+    one, other = stored["config"]["training"].get("init_from"), config.training.init_from
+    if one is None or other is None:
+        return one == other
+    if Path(one).resolve() == Path(other).resolve():  # by now it may have been trained further
+        return True
+    began = stored.get("init_from")
+    return began is not None and find_source(other, config.generator).description["sha256"] == began["sha256"]
 
 
 def _length(config: Mapping[str, Any]) -> tuple[str, int]:
