@@ -27,7 +27,7 @@ clean:
 
 .venv/installed: setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "error: $$($(PYTHON) --version) found, Python 3.11 to 3.13 needed; call make with PYTHON=python3.13 or alike"; exit 2; }
+	  { echo "error: $$($(PYTHON) --version 2>&1) found, Python 3.11 to 3.13 needed; call make with PYTHON=python3.13 or alike"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(VENV)/python -m pip install --quiet --editable ".[baselines]"
 	@touch $@
