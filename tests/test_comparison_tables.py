@@ -183,3 +183,21 @@ def test_edge_rise_stands_by_contrast_with_the_truths_own():
 @pytest.mark.parametrize(("value", "text"), [(0.0004, "< .001"), (0.0391, "0.039"), (None, "–")])
 def test_p_text(value, text):
     assert comparison_tables.p_text(value) == text
+
+
+def test_models_against_each_other_are_the_row_minus_the_column():
+    """Fails where it is the column minus the row: between[a][b] is what b is above a."""
+    b_above_a, a_above_b = ({"mean": mean, "low": mean - 0.5, "high": mean + 0.5} for mean in (1.0, -1.0))
+    between = {"a": {"b": b_above_a}, "b": {"a": a_above_b}}
+    table = comparison_tables.networks_table({"statistics": {"between_networks": between}})
+    assert row(table, "row minus column")[2:-1] == ["a", "b"]
+    assert row(table, "a")[2:-1] == ["", "-1.00 [-1.50, -0.50]"]
+    assert row(table, "b")[2:-1] == ["+1.00 [0.50, 1.50]", ""]
+
+
+def test_bias_has_its_sign():
+    """Fails where it is the truth minus the image."""
+    found = evaluation()
+    found["methods"]["wgan"]["bias_hu"], found["methods"]["tv"]["bias_hu"] = -3.0, 2.0
+    table = detail_tables.fidelity_table(found)
+    assert [row(table, name)[2] for name in ("wgan", "tv")] == ["-3.0", "+2.0"]

@@ -11,7 +11,7 @@ from scipy import ndimage
 from wgan_vgg import noise_estimate
 from wgan_vgg.image_files.slices import Slices
 from wgan_vgg.inference import summary
-from wgan_vgg.inference.summary import Series, Summaries, measure, mismatch
+from wgan_vgg.inference.summary import TISSUES, Measure, Series, Summaries, measure, mismatch
 from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.training_input import training_input
 
@@ -52,6 +52,17 @@ def test_shifts_by_tissue_are_those_that_were_made():
     assert series.shift["bone"] < -15
     assert series.shift["lung"] is None or abs(series.shift["lung"]) < 10
     assert series.line().startswith("a: 1 slices, mean HU shift air +5.0, ")
+
+
+def test_the_shift_of_a_series_counts_pixels_not_slices():
+    """Fails where the slices' means are averaged: 100 pixels at +1 and 300 at +5 would come to +3."""
+    none = dict.fromkeys(TISSUES, 0)
+    slices = [
+        Measure((None, None), none | {"bone": pixels}, none | {"bone": total}, True)
+        for pixels, total in ((100, 100.0), (300, 1500.0), (0, 0.0))
+    ]
+    shift = Series("a", None, slices).shift
+    assert (shift["bone"], shift["lung"]) == (4.0, None)
 
 
 def test_far_from_training_is_said_in_words_and_the_unknown_is_not():

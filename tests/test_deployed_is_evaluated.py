@@ -217,4 +217,5 @@ def test_the_cost_is_in_hu_and_measured_on_the_users_own_images(script, tmp_path
     given = np.concatenate([runner(low_dose=image[None])["denoised"] for image in values])[..., 0]
     difference = np.abs(denoiser.mapping.to_hu(given) - exact)
     assert cost["hu_mean"] == pytest.approx(difference.mean(), rel=0.02)
+    assert cost["hu_p99_9"] == pytest.approx(np.percentile(difference, 99.9), rel=0.02)
     assert cost["hu_max"] == pytest.approx(difference.max(), rel=0.02)

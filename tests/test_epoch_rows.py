@@ -55,6 +55,19 @@ def test_every_image_counts_and_the_average_is_judged_beside_the_generator():
     assert found["brightness"] == pytest.approx(0.3 / (0.8 / 6), rel=1e-4)
 
 
+def test_the_strip_shows_images_that_are_not_trained_on(tmp_path):
+    """Fails where it is of the first monitored split, which is training's: .2, not .6."""
+    settings = small_config("generator-mse")
+    images = {split: (tf.fill([2, 8, 8, 1], v),) * 2 for split, v in (("train", 0.2), ("validation", 0.6))}
+    Monitor(create_state(settings, (8, 8), 100), settings, images, (8, 8)).write_summaries(tmp_path, 1, {})
+    (file,) = tmp_path.iterdir()
+    events = map(tf.compat.v1.Event.FromString, tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
+    values = [value for event in events for value in event.summary.value if value.tag.startswith("noisy")]
+    (strip,) = (tf.io.decode_png(tf.make_ndarray(value.tensor)[2]).numpy() for value in values)
+    np.testing.assert_allclose(strip[:, :8], 0.6 * 255, atol=1)
+    np.testing.assert_allclose(strip[:, 16:], 0.6 * 255, atol=1)
+
+
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_a_run_resumes_on_its_own_records_and_a_cosine_is_not_lengthened(tmp_path, schedule):
     short, longer = (

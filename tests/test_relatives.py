@@ -79,7 +79,8 @@ def test_costs_are_those_of_the_same_config_and_data(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("step", "row", "steps", "every"), [(0.25, 10, 40, 10), (0.3, 1, 3, 1), (3, 1, 1, 1), (0.25, 1.5, 6, 2)]
+    ("step", "row", "steps", "every"),
+    [(0.25, 10, 40, 10), (0.3, 1, 3, 1), (3, 1, 1, 1), (0.25, 1.5, 6, 2), (0.6, 1, 1, 1)],
 )
 def test_as_many_steps_as_fit_into_the_time_and_four_evaluations(step, row, steps, every):
     training = relatives.with_steps(config.preset("lodopab"), step, row).training

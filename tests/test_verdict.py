@@ -119,3 +119,12 @@ def test_lesions_that_a_network_hides_are_named():
     assert "4 mm" not in lesion_tables.detectability_table(few)
     assert "8 mm" in lesion_tables.detectability_table(few)
     assert "Too few lesions" in lesion_tables.lesion_markdown(found | {"detectability": [None, None]})
+
+
+def test_the_second_table_has_the_other_observers_d_prime_and_the_first_ones_false_calls():
+    """Fails where both tables show the Hotelling observer's d'."""
+    observed = {CHO: {"a": seen(0, 0) | {"mean": 2.0}}, NPW: {"a": seen(0, 0) | {"mean": 1.0, "false_calls": 0.9}}}
+    lesion = {"diameter_mm": 4.0, "contrast_hu": 40.0, "count": 9}
+    found = {"methods": ["a"], "repeats": {"images": 5, "lesions": [lesion]}, "detectability": [observed]}
+    line = lesion_tables.false_calls_table(found).splitlines()[-1]
+    assert [cell.strip() for cell in line.split("|")][1:-1] == ["a", "1.00", "10%"]
