@@ -1,4 +1,4 @@
-"""Several seeds of one model become one outcome, one curve and one table; and its warnings."""
+"""Several seeds of one model become one outcome and one curve; and what is warned of in a run."""
 
 import pytest
 

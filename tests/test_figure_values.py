@@ -8,7 +8,7 @@ from wgan_vgg.reporting import evaluation_figures, image_figures, training_figur
 
 
 @pytest.fixture
-def drawn(monkeypatch, tmp_path):
+def drawn(monkeypatch):
     """Draws a figure, draw(function, *arguments), and gives it back instead of saving it."""
 
     def draw(module, function, *arguments):
