@@ -23,6 +23,15 @@ def test_overfitting_is_a_training_psnr_above_the_held_out_one(train, test, verd
     assert found["no overfitting"] == verdict
 
 
+def test_training_is_not_held_out_from_itself():
+    """Fails where a run that was evaluated on its training images alone is said not to overfit."""
+    last = {"train": {"psnr": 30.0}, "seconds": 60.0, "step": 90}
+    model = {"last_epoch": last, "initialisation_means": [0.1], "collapsed": False, "by_seed": [], "init_from": None}
+    header, _, row = cells(tables.training_table({"models": {"wgan-mse": model}}))
+    assert header[5:8] == ["train PSNR", "held-out PSNR", "no overfitting"]
+    assert row[5:8] == ["30.00", "–", "–"]
+
+
 def test_the_spread_over_seeds_is_that_of_a_sample():
     """Fails where it is divided by the count of seeds, not by one less: of 30 and 32 dB it would be 1.00."""
     seeds = [{"seed": seed, "psnr": psnr, "ssim": 0.5, "collapsed": False} for seed, psnr in ((3, 30.0), (4, 32.0))]

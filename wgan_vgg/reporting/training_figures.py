@@ -43,16 +43,18 @@ def panels(models: Sequence[str]) -> list[tuple[str, str, str, list[str]]]:
 
 
 def metrics_over_epochs(epochs: Epochs, folder: Path, caption: str) -> str:
-    """Figure 6: PSNR and SSIM on the training images over the epochs; dashed, on held-out images."""
+    """Figure 6: PSNR and SSIM on the training images over the epochs; dashed, on held-out images, if there are any."""
     split = _shown_split(epochs)
     figure, axes = new_figure(1, 2, FULL, 3.4)
     for ax, (name, label) in zip(axes.flat, (("psnr", "PSNR (dB)"), ("ssim", "SSIM")), strict=True):
         for model, rows in epochs.items():
             _curve(ax, rows, "train", name, model, "-")
-            _curve(ax, rows, split, name, model, "--")
+            if split != "train":
+                _curve(ax, rows, split, name, model, "--")
         _finish(ax, label, "linear")
     legend_above(figure, 4)
-    return save_figure(figure, folder, "figure6", f"solid: training images, dashed: {split} images\n{caption}")
+    text = "training images" if split == "train" else f"solid: training images, dashed: {split} images"
+    return save_figure(figure, folder, "figure6", f"{text}\n{caption}")
 
 
 def _shown_split(epochs: Epochs) -> str:
