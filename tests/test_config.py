@@ -49,6 +49,29 @@ def test_paper_and_tf1_presets_take_patches_of_whole_scans():
         assert (settings.data.noise, settings.data.noise_variance) == ("none", None)
 
 
+def test_lodopab_preset_has_its_own_choices():
+    """Fails where it has the report's rate of the critic, or a rate that stays."""
+    lodopab = config.preset("lodopab")
+    assert (lodopab.optimizer.critic_lr, lodopab.optimizer.schedule) == (1e-4, "cosine")
+    assert (lodopab.input.patch_size, lodopab.input.flips, lodopab.input.patches_per_image) == (64, True, 8)
+    assert (lodopab.training.batch_size, lodopab.training.epochs, lodopab.training.steps) == (16, None, 20_000)
+    assert (lodopab.data.noise, lodopab.data.reconstruction_filter) == ("poisson", "ram-lak")
+
+
+def test_evaluations_are_an_epoch_apart_and_at_least_200_steps():
+    """Fails where the shorter of the two is taken. 6400 images are 50 batches of 128, and 128,000 are 1000."""
+    original = config.preset("original")
+    assert (original.evaluation_interval(6400), original.evaluation_interval(128_000)) == (200, 1000)
+    assert config.override(original, {"training.evaluation_steps": 7}).evaluation_interval(6400) == 7
+
+
+def test_without_its_split_the_best_metric_is_the_same_one_of_training():
+    """Fails where it becomes the PSNR."""
+    chosen = config.preset("report", {"training.best_metric": "validation/mse"})
+    assert chosen.fitting(("train", "validation")).training.best_metric == "validation/mse"
+    assert chosen.fitting(("train",)).training.best_metric == "train/mse"
+
+
 def test_only_the_demo_uses_random_vgg_weights():
     assert {name for name, preset in config.PRESETS.items() if preset.vgg.weights == "random"} == {"demo"}
     assert all(preset.preset == name for name, preset in config.PRESETS.items())

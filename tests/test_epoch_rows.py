@@ -53,6 +53,9 @@ def test_every_image_counts_and_the_average_is_judged_beside_the_generator():
     assert found["average_psnr"] == pytest.approx((4 * 20 + 2 * -20 * np.log10(0.2)) / 6, abs=1e-3)
     assert found["psnr"] != pytest.approx(found["average_psnr"], abs=0.1)
     assert found["brightness"] == pytest.approx(0.3 / (0.8 / 6), rel=1e-4)
+    # Of even images SSIM is (2ab + c) / (a^2 + b^2 + c), c = .01^2. Fails where it is the input's.
+    bright, dim = (0.12 + 1e-4) / (0.13 + 1e-4), (0.06 + 1e-4) / (0.10 + 1e-4)
+    assert found["ssim"] == pytest.approx((4 * dim + 2 * bright) / 6, abs=1e-4)
 
 
 def test_the_strip_shows_images_that_are_not_trained_on(tmp_path):

@@ -71,6 +71,9 @@ def test_what_a_config_may_not_say(values, message):
 def test_durations_in_epochs_become_steps_in_one_place():
     settings = config.override(config.preset("report"), BASE | {"training.checkpoint_epochs": 0.25})
     assert settings.in_steps("training.checkpoint_", 100) == 2
+    # Fails where the rest is cut off: 2.6 steps.
+    settings = config.override(settings, {"training.checkpoint_epochs": 0.26})
+    assert settings.in_steps("training.checkpoint_", 100) == 3
     assert settings.in_steps("training.early_stopping_", 100) is None
     assert settings.total_steps(100) == 40
 
