@@ -95,3 +95,10 @@ def test_over_seeds_and_patients_95_percent_hold_the_mean(seeds, patients, of_se
         low, high = hierarchical_interval(table + 0.3 * rng.normal(size=table.shape), **SETTINGS)
         held.append(low <= 0 <= high)
     assert 91.0 <= 100 * np.mean(held) <= 97.5
+
+
+def test_networks_and_patients_are_drawn_independently_of_each_other():
+    """Fails where as many networks as patients are drawn alike: every resample of this table then has the mean 0."""
+    table = np.subtract.outer(np.arange(6.0), np.arange(6.0))
+    low, high = hierarchical_interval(table, **SETTINGS)
+    assert low < -1 < 1 < high

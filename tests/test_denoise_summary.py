@@ -32,6 +32,13 @@ def test_noise_is_found_at_every_level_and_edges_do_not_count(std):
     assert noise_estimate.noise_std(body(std, correlated=True)) == pytest.approx(std, rel=0.25)
 
 
+def test_a_standard_deviation_is_the_samples():
+    """Fails where it is divided by all 25 pixels of a neighbourhood instead of 24: 19.6 of 20 HU."""
+    image = np.full((200, 200), 40.0)
+    image[::5, ::5] = 140.0  # one of any 25 neighbours is 100 HU brighter: 100^2 (1 - 1 / 25) / 24 = 20^2
+    assert noise_estimate.noise_std(image) == pytest.approx(20.0, rel=0.005)
+
+
 def test_without_soft_tissue_there_is_no_noise_to_tell():
     assert noise_estimate.noise_std(np.full((64, 64), -1000.0)) is None
     assert noise_estimate.noise_std(np.full((64, 64), 40.0)) == 0.0

@@ -15,6 +15,8 @@ from wgan_vgg.input_pipeline import DataSet
 from wgan_vgg.run_dir import RunDir
 
 QUICK = ["--baselines=gaussian", "--vgg_weights=none", "--set=evaluation.tuning_images=2"]
+# Squares that are large enough for a spectrum of noise, wherever they lie in these images.
+ANY_SQUARE = [f"--set=evaluation.flat_{n}" for n in ("smallest_side=16", "min_hu=-3000.0", "max_step_hu=9999.0")]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,9 @@ def test_images_and_a_saved_model_of_one_method_get_the_same_rows(script, data_d
     save_model(tmp_path / "halver", lambda image: {"whatever": image / 2})
     for source in (f"--images={images}", f"--saved_model={tmp_path / 'halver'}"):
         results = tmp_path / source.partition("=")[0].strip("-")
-        status, out, err = script("evaluate", source, f"--output_dir={results}", f"--data_dir={data_dir}", *QUICK)
+        status, out, err = script(
+            "evaluate", source, f"--output_dir={results}", f"--data_dir={data_dir}", *QUICK, *ANY_SQUARE
+        )
         assert (status, out.startswith("In PSNR against the tuned baselines"), "\n| noisy input" in out) == (
             0,
             True,
@@ -61,8 +65,17 @@ def test_images_and_a_saved_model_of_one_method_get_the_same_rows(script, data_d
     assert power[0] == power[1] is not None
     summary = json.loads(RunDir(tmp_path / "saved_model").eval_json("test").read_text())
     for method in ("noisy input", "halver"):
-        expected = noise_power_distance(*(summary["noise_power"]["methods"][name] for name in ("normal dose", method)))
-        assert summary["methods"][method]["noise_power_distance"] == expected
+        pair = [summary["noise_power"]["methods"][name] for name in ("normal dose", method)]
+        expected = noise_power_distance(*pair)
+        assert summary["methods"][method]["noise_power_distance"] == expected is not None
+        assert abs(expected - noise_power_distance(*pair[::-1])) > 0.1, "it matters which of them is the truth"
+        shown = summary["sample"]
+        (row,) = [
+            one
+            for one in rows(tmp_path / "saved_model", method)
+            if (one["patient_id"], int(one["slice_index"])) == (shown["patient_id"], shown["slice_index"])
+        ]
+        assert shown["methods"][method]["ssim"] == pytest.approx(float(row["ssim"])), "of its own image"
     record = next(DataSet.open(data_dir).records("test").as_numpy_iterator())
     error = np.mean((record["low_dose"].astype(float) / 2 - record["normal_dose"]) ** 2)
     assert float(found[0][0]["psnr"]) == pytest.approx(-10 * np.log10(error), abs=1e-4)

@@ -99,8 +99,10 @@ def test_channels_lie_in_the_middle_and_see_no_mean():
 
 
 @pytest.mark.parametrize("diameter", [2.0, 4.0, 7.3, 11.0])
-def test_a_disc_covers_its_area(diameter):
-    assert lesions.disc(33, diameter).sum() == pytest.approx(np.pi * diameter**2 / 4, rel=0.1)
+def test_a_disc_covers_its_area_in_the_middle_of_its_square(diameter):
+    disc = lesions.disc(33, diameter)
+    assert disc.sum() == pytest.approx(np.pi * diameter**2 / 4, rel=0.1)
+    np.testing.assert_array_equal(disc, disc[::-1, ::-1])  # not half a pixel off
 
 
 def test_lesions_lie_in_their_squares_and_every_kind_comes():

@@ -66,6 +66,8 @@ def test_scans_are_kept_and_made_anew_for_other_settings(bodies, tmp_path):
     np.testing.assert_array_equal(first.scans, again.scans)
     # Plain and with lesions: the same noise; again: another.
     assert np.corrcoef(*((first.scans[i] - first.truths).ravel() for i in (repeats.PLAIN, repeats.AGAIN)))[0, 1] < 0.1
+    noise = first.scans[repeats.PLAIN] - first.truths
+    assert np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1] < 0.1, "each slice has its own"
     outside = np.ones(first.truths[0].shape, bool)
     for place in first.places[0]:
         outside[place.row : place.row + first.side, place.column : place.column + first.side] = False
@@ -77,6 +79,13 @@ def test_scans_are_kept_and_made_anew_for_other_settings(bodies, tmp_path):
     repeats.scan_again(data, "test", other, kept)
     assert kept.stat().st_mtime_ns != made
     assert repeats.scan_again(data, "test", dataclasses.replace(config, repeated_images=0), kept) is None
+
+
+def test_each_slice_begins_with_the_next_kind_of_lesion(bodies, tmp_path):
+    """Fails where all begin with the first: of slices that hold one lesion each, the others would never come."""
+    config = dataclasses.replace(CONFIG, **FEW | {"lesion_contrasts_hu": (900.0, 500.0), "lesions_per_image": 1})
+    made = repeats.scan_again(DataSet.open(bodies), "test", config, tmp_path / "scans.npz")
+    assert [[place.kind for place in there] for there in made.places] == [[0], [1], [0], [1]]
 
 
 def test_what_an_earlier_version_kept_is_made_anew(bodies, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from training_runs import files_with_times, tiny
 from wgan_vgg import pretrained
 from wgan_vgg.checkpoint_reader import checkpoint_files, checkpoint_prefixes, load_generator, saved_step, step_of
 from wgan_vgg.config import CriticConfig
+from wgan_vgg.evaluation import methods
 from wgan_vgg.exporters.state_dict import to_state_dict, write_safetensors
 from wgan_vgg.models import build_critic, build_generator, generator_of
 from wgan_vgg.run_dir import RunDir
@@ -217,6 +218,7 @@ def test_the_best_weights_of_a_run_are_taken_though_newer_ones_are_there(tmp_pat
     tf.train.Checkpoint(generator=newer).write(str(run.checkpoints / "step-000000008"))
     source = find_source(str(tmp_path), run.load_config().generator)
     assert source.description["step"] == 7
+    assert methods.from_run(run, "best").step == 7  # what their evaluation says
     np.testing.assert_array_equal(source.generator[0], load_generator(run, "best").get_weights()[0])
     assert not np.array_equal(source.generator[0], newer.get_weights()[0])
 
