@@ -13,6 +13,8 @@ from PIL import Image
 
 from data_prep.errors import InputError
 from wgan_vgg.exporters.export import export_saved_model
+from wgan_vgg.extent import Extent
+from wgan_vgg.hu import HuMapping
 from wgan_vgg.inference import denoiser as denoiser_module
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser, tiled
@@ -38,6 +40,14 @@ def test_tiled_equals_whole_everywhere_on_odd_sizes(network, height, width, tile
         assert np.abs(tiled(denoiser.network, values, tile, denoiser.extent.reach - 1) - whole).max() > 1e-5
     hu = 4096 * values[..., 0] - 1024
     np.testing.assert_allclose(denoiser(hu, tile), denoiser(hu), atol=4096 * 1e-5)
+
+
+def test_a_slice_that_is_rescaled_by_its_own_extremes_is_not_tiled():
+    """Fails where each tile is rescaled by its own."""
+    hu = np.linspace(-1000, 1000, 40 * 40, dtype=np.float32).reshape(1, 40, 40)
+    mapping = HuMapping(2000.0, -1000.0, rescaled=True)
+    denoiser = Denoiser(lambda values: values, mapping, {"fingerprint": "0" * 64}, Extent(1, maps=1))
+    np.testing.assert_allclose(denoiser(hu, tile=8), denoiser(hu), atol=1e-2)
 
 
 def test_slices_too_large_for_the_memory_are_tiled(network, tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import resource
 import signal
 import subprocess
@@ -110,7 +111,9 @@ def test_a_replacement_that_was_broken_off_goes_on_with_the_new_model(network, i
         assert (tmp_path / "out" / f"{number}.dcm").read_bytes() == (tmp_path / "wanted" / f"{number}.dcm").read_bytes()
 
 
-def test_a_slice_that_has_changed_is_denoised_anew(network, tmp_path):
+@pytest.mark.parametrize("dated", [None, 1e9])
+def test_a_slice_that_has_changed_is_denoised_anew(network, tmp_path, dated):
+    """Whatever date it has: `cp -p` and unzip give it one long before the output's."""
     write_series(tmp_path / "in", 3)
     denoiser = Denoiser.load(network)
     denoise(denoiser, tmp_path / "in", tmp_path / "out", Settings())
@@ -118,6 +121,7 @@ def test_a_slice_that_has_changed_is_denoised_anew(network, tmp_path):
     changed, output = tmp_path / "in" / "1.dcm", tmp_path / "out" / "1.dcm"
     while changed.stat().st_ctime_ns <= output.stat().st_mtime_ns:  # the file system's clock ticks in milliseconds
         write_slice(changed, np.full((24, 24), 1000, np.uint16))
+        os.utime(changed, dated and (dated, dated))
     outcome = denoise(denoiser, tmp_path / "in", tmp_path / "out", Settings())
     assert (outcome.files, outcome.skipped) == (1, 2)
     assert not np.array_equal(pydicom.dcmread(tmp_path / "out" / "1.dcm").pixel_array, before)

@@ -1,5 +1,7 @@
 """Which files denoise takes for CT images, what becomes of the others; sources that change while read; previews."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from deployed import hu_images
@@ -165,6 +167,18 @@ def test_previews_of_a_finished_folder_are_made_and_say_what_they_are(script, ne
         "before | after, soft tissue window: level 40, width 400 HU",
         "not for diagnostic use",
     ]
+
+
+def test_a_preview_of_a_finished_file_shows_it_after_denoising(identity, tmp_path):
+    """Black before, white after: fails where the source is shown twice, or both the other way round."""
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "a.npy", np.random.default_rng(0).uniform(-200, -190, (3, 40, 60)).astype(np.float32))
+    bright = dataclasses.replace(Denoiser.load(identity), network=lambda values: values + np.float32(500 / 4096))
+    for preview_too in (False, True):
+        denoise(bright, tmp_path / "in", tmp_path / "out", Settings(preview=preview_too))
+    with Image.open(tmp_path / "out" / "previews" / "a.npy.png") as image:
+        pixels = np.asarray(image)[:40]
+    assert (pixels[:, :60].max(), pixels[:, 60:120].min()) == (0, 255)
 
 
 def test_previews_beside_denoised_files_are_no_images_of_theirs(script, network, tmp_path):

@@ -12,6 +12,7 @@ from dicom_files import write_series, write_slice
 from PIL import Image
 
 from wgan_vgg.image_files.format_registry import format_of
+from wgan_vgg.image_files.read import read_hu
 from wgan_vgg.image_files.slices import StoredScale
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser
@@ -101,6 +102,14 @@ def test_every_kind_comes_out_as_it_went_in(script, identity, network, tmp_path,
         assert same[key].dtype == before[key].dtype
     main = "scan" if name == "a.npz" else ""
     assert np.abs(changed[main].astype(float) - before[main]).max() > 1e-3
+
+
+def test_an_array_in_the_order_of_fortran_is_no_other_array(identity, tmp_path):
+    hu = hu_images()
+    np.save(tmp_path / "a.npy", np.asfortranarray(hu))
+    np.testing.assert_array_equal(read_hu(tmp_path / "a.npy"), hu)
+    denoise(Denoiser.load(identity), tmp_path / "a.npy", tmp_path / "b.npy", Settings())
+    np.testing.assert_allclose(np.load(tmp_path / "b.npy"), hu, atol=1e-2)
 
 
 def test_lodopabs_hdf5_keeps_its_range_and_its_padding(identity, network, tmp_path):
@@ -197,6 +206,22 @@ def test_pictures_keep_their_texts_and_compression_and_nifti_says_what_it_is(ide
     denoise(dataclasses.replace(denoiser, strength=0.6), tmp_path / "a.nii", tmp_path / "c.nii", Settings())
     descrip = bytes(nibabel.load(tmp_path / "c.nii").header["descrip"]).rstrip(b"\0").decode()
     assert descrip.startswith("denoised, not for diagnostic use; at strength 0.6; " + denoiser.fingerprint[:16])
+
+
+def test_nifti_keeps_its_header_but_not_the_range_it_was_shown_in(identity, tmp_path):
+    import nibabel
+
+    image = nibabel.Nifti1Image(hu_images(24, 20, 3).astype(np.int16), np.diag([-0.7, -0.7, 3, 1]))
+    image.header.set_xyzt_units("mm")
+    image.header["cal_min"], image.header["cal_max"] = -160, 240
+    image.set_sform(image.affine, 1)
+    image.set_qform(image.affine, 1)
+    image.to_filename(tmp_path / "a.nii")
+    denoise(Denoiser.load(identity), tmp_path / "a.nii", tmp_path / "b.nii", Settings())
+    header = nibabel.load(tmp_path / "b.nii").header
+    assert header.get_xyzt_units()[0] == "mm"
+    assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 1)
+    assert (float(header["cal_min"]), float(header["cal_max"])) == (0.0, 0.0)
 
 
 def test_every_row_of_a_large_slice_is_converted():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 import tensorflow as tf
 from dicom_files import (
@@ -60,6 +61,21 @@ def test_patches_are_cut_alike_and_air_is_dropped(mayo: Path) -> None:
     expected = stored_slice(2, "quarter_3mm", 2)[8:16, 24:32].astype(np.float32) / 4096
     np.testing.assert_array_equal(record["low_dose"][..., 0], expected)
     assert record["source"].decode().endswith("[8:16,24:32]")
+
+
+def test_patches_of_lung_are_kept(mayo: Path) -> None:
+    for path in mayo.rglob("*.IMA"):
+        z = float(pydicom.dcmread(path).ImagePositionPatient[2])
+        write_slice(path, np.full((SIDE, SIDE), 1024 - 850, np.uint16), z, PatientID=path.parts[-3])
+    assert prepare(mayo, patch_size=8)["splits"]["test"]["records"] == 4 * 16
+
+
+def test_the_pixels_side_is_unknown_where_patients_differ(mayo: Path) -> None:
+    for path in (mayo / "L1").rglob("*.IMA"):
+        dataset = pydicom.dcmread(path)
+        dataset.PixelSpacing = [0.8, 0.8]
+        dataset.save_as(path)
+    assert prepare(mayo)["pixel_spacing_mm"] == "unknown"
 
 
 def test_a_shard_has_whole_slices_and_the_result_is_the_same_for_any_number_of_workers(mayo: Path) -> None:

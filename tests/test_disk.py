@@ -122,6 +122,15 @@ def test_probing_a_folder_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_still_written_is_not_swept(tmp_path):
+    """A second run of the same output, which fails at once: the folder of the first, which lives, is left alone."""
+    with staging.staged_folder(tmp_path / "out") as first:
+        (first / "shard").write_text("half")
+        with pytest.raises(RuntimeError), staging.staged_folder(tmp_path / "out"):
+            raise RuntimeError
+        assert (first / "shard").read_text() == "half"
+
+
 def test_two_processes_that_write_one_file_do_not_mix(tmp_path, monkeypatch):
     path = tmp_path / "kept.json"
 

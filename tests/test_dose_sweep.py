@@ -21,6 +21,7 @@ from wgan_vgg.evaluation import baselines
 from wgan_vgg.evaluation.observers import CHO
 from wgan_vgg.inference.summary import mismatch
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.noise_estimate import noise_std
 from wgan_vgg.reporting import card_results
 from wgan_vgg.reporting.results import collect
 from wgan_vgg.reproduction.data_stage import prepare_data
@@ -168,7 +169,13 @@ def test_a_model_of_several_doses_expects_the_noise_of_each(sweep):
     assert mismatch(trained, None, 15.0) == mismatch(trained, None, 200.0) == ""
     assert mismatch(trained, None, 300.0) == "noise 300 HU, but the model was trained on 120 HU"
     assert mismatch(trained, None, 9.0) == "noise 9 HU, but the model was trained on 20 HU"
-    assert training_input(DataSet.open(sweep))["photons"] == PHOTONS
+    data = DataSet.open(sweep)
+    known = training_input(data)
+    assert known["photons"] == PHOTONS
+    images = data.first("train", 8)[0].numpy()[..., 0]
+    noise = [found for image in images if (found := noise_std(data.hu.to_hu(image))) is not None]
+    assert min(noise) < max(noise)
+    assert known["noise_range_hu"] == [min(noise), max(noise)]
 
 
 @pytest.fixture(scope="module")

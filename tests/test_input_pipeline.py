@@ -85,6 +85,21 @@ def test_crops_and_flips_are_the_same_in_both_images_and_decided_by_the_seed(dat
     assert any(image.tobytes() not in whole for batch in flipped for image in batch)
 
 
+def test_the_seed_decides_how_each_image_is_flipped(data_dir):
+    """Not only the order of the images: fails where every seed flips the same image in the same way."""
+    ways = {}
+    for index, record in enumerate(records(data_dir)):
+        image = record["normal_dose"]
+        for way, flipped in enumerate((image, image[:, ::-1], image[::-1], image[::-1, ::-1])):
+            ways[flipped.tobytes()] = (index, way)
+    found = []
+    for seed in (3, 4):
+        first_pass = crops(data_dir, seed, flips=True)[:3]
+        found.append(dict(ways[image.tobytes()] for _, normal in first_pass for image in normal))
+    assert len(found[0]) == 24
+    assert found[0] != found[1]
+
+
 def test_centre_crops_are_the_middle(data_dir):
     middles = {record["normal_dose"][6:26, 6:26].tobytes() for record in records(data_dir)}
     for _, normal in crops(data_dir, patch_size=20, crop="centre"):

@@ -1,10 +1,8 @@
-"""data_prep.prepare, low_dose and tfrecords: what a record holds, and that a data set is whole or refused."""
+"""data_prep.prepare and tfrecords: what a record holds, and that a data set is whole or refused."""
 
 import dataclasses
 import json
-import math
 import shutil
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,37 +11,10 @@ import skimage.transform
 import tensorflow as tf
 from conftest import PREPARE, TWO_PARTS, records, smooth_images, write_part
 
-from data_prep import geometry, lodopab, low_dose, observations, prepare, tfrecords
+from data_prep import geometry, observations, prepare, tfrecords
 from data_prep.digests import digest
 from data_prep.errors import InputError
 from wgan_vgg.input_pipeline import DataSet
-
-
-def reference(index):
-    return lodopab.SliceRef("train", Path("x.hdf5"), 0, index, index, "1")
-
-
-def test_gaussian_noise_has_its_std_and_each_image_its_own_field():
-    image = np.full((200, 200), 0.5, np.float32)
-    noise = low_dose.GaussianNoise(math.sqrt(0.015), seed=1)
-    first, second, again = (noise(reference(index), image, image) for index in (1, 2, 1))
-    assert (first - image).var() == pytest.approx(0.015, rel=0.03)
-    assert abs((first - image).mean()) < 0.002
-    assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, low_dose.GaussianNoise(math.sqrt(0.015), seed=2)(reference(1), image, image))
-    assert first.min() < 0.1, "unclipped"
-
-
-def test_shared_field_is_the_same_in_every_image():
-    noise = low_dose.GaussianNoise(0.1, seed=1, shared_field=True)
-    black, grey = np.zeros((8, 8), np.float32), np.full((8, 8), 0.5, np.float32)
-    first, second = noise(reference(1), black, black), noise(reference(2), grey, grey)
-    np.testing.assert_allclose(first, second - 0.5, atol=1e-6)
-
-
-def test_min_max_rescale():
-    np.testing.assert_allclose(low_dose.min_max_rescale(np.array([-1.0, 0.0, 3.0])), [0, 0.25, 1])
 
 
 def test_records_hold_the_resized_slice_and_then_the_noise(hdf5_dir, data_dir):
@@ -88,6 +59,16 @@ def test_tensorflow_datasets_reads_the_folder(data_dir):
     assert example["normal_dose"].dtype == tf.float32
     ours = {record["slice_index"]: record["low_dose"] for record in records(data_dir, "test")}
     np.testing.assert_array_equal(example["low_dose"], ours[int(example["slice_index"])])
+
+
+def test_the_seed_decides_which_patients_are_taken(tmp_path):
+    for part, first in (("train", 0), ("test", 20)):
+        write_part(tmp_path / "in", part, smooth_images(20, 16, first) + 0.01, ids=[first + i for i in range(20)])
+    config = dataclasses.replace(TWO_PARTS, num_train=5, num_test=5)
+    for seed in (0, 1):
+        prepare.prepare_lodopab(tmp_path / "in", tmp_path / str(seed), config, seed=seed)
+    found = [DataSet.open(tmp_path / str(seed)).manifest["patients"] for seed in (0, 1)]
+    assert found[0]["test"] != found[1]["test"]
 
 
 def test_notebook_variant_rescales_the_noisy_input_alone(hdf5_dir, tmp_path):
@@ -157,10 +138,12 @@ def test_poisson_noise_and_stored_observations_are_the_same_physics(hdf5_dir, tm
         prepare.prepare_lodopab(hdf5, tmp_path / "missing", config, seed=0)
 
 
-def test_hu_values_are_refused(tmp_path):
+@pytest.mark.parametrize("value", [-1000.0, 1.5])
+def test_values_outside_the_range_are_refused(tmp_path, value):
+    """HU, or attenuation that nobody divided: below it or above it."""
     for part in ("train", "test"):
-        write_part(tmp_path / "hdf5", part, np.full((3, 16, 16), -1000.0, np.float32))
-    with pytest.raises(InputError, match=r"values from -1000 to -1000, expected \[0, 1\]; map HU"):
+        write_part(tmp_path / "hdf5", part, np.full((3, 16, 16), value, np.float32))
+    with pytest.raises(InputError, match=rf"values from {value:g} to {value:g}, expected \[0, 1\]; map HU"):
         prepare.prepare_lodopab(tmp_path / "hdf5", tmp_path / "data", TWO_PARTS, seed=0)
 
 
@@ -199,6 +182,10 @@ def test_oblong_slices_may_keep_their_size(tmp_path):
     hdf5 = two_parts(tmp_path / "hdf5", (3, 16, 20), (2, 16, 20))
     prepare.prepare_lodopab(hdf5, tmp_path / "data", dataclasses.replace(TWO_PARTS, image_size=0), seed=0)
     assert DataSet.open(tmp_path / "data").image_shape == (16, 20)
+    record = records(tmp_path / "data", "test")[0]
+    assert (record["height"], record["width"]) == (16, 20)
+    features = json.loads((tmp_path / "data" / "features.json").read_text())["featuresDict"]["features"]
+    assert features["low_dose"]["tensor"]["shape"] == {"dimensions": ["16", "20", "1"]}
 
 
 def test_an_empty_split_is_named_with_its_folder(tmp_path):

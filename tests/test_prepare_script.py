@@ -1,13 +1,15 @@
 """experiments.prepare as a user runs it: its flags, what it prints, its one-line refusals."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import REPO, smooth_images, write_part
+from conftest import REPO, records, smooth_images, write_part
+from dicom_files import write_single
 
 from data_prep import lodopab
 
@@ -49,6 +51,28 @@ def test_parts_by_flag(script, tmp_path):
     ):
         status, out, err = script("prepare", *command, flag)
         assert (status, out, err.count("\n"), message in err) == (2, "", 1, True), err
+
+
+def test_the_seed_decides_the_noise_of_slices(script, hdf5_dir, tmp_path):
+    flags = ["--image_size=16", "--num_train=6", "--num_test=3", "--seed=3", f"--input_dir={hdf5_dir}"]
+    status, _, err = script("prepare", *flags, f"--output_dir={tmp_path / 'out'}")
+    assert status == 0, err
+    record = records(tmp_path / "out")[0]
+    rng = np.random.default_rng(np.random.SeedSequence(3, spawn_key=(0, int(record["slice_index"]))))
+    noise = math.sqrt(0.015) * rng.standard_normal((16, 16), dtype=np.float32)
+    np.testing.assert_allclose((record["low_dose"] - record["normal_dose"])[..., 0], noise, atol=1e-5)
+
+
+def test_the_seed_decides_the_noise_of_dicom_slices(script, tmp_path):
+    root = write_single(tmp_path / "in", ["L0", "L1", "L2"])
+    flags = ["--source=dicom", "--preset=yang2018", f"--input_dir={root}", "--test_patients=L2", "--noise=poisson"]
+    flags += ["--dose=0.5", "--photons=1e4", "--patch_size=0"]
+    noisy = []
+    for seed in (0, 3):
+        status, _, err = script("prepare", *flags, f"--seed={seed}", f"--output_dir={tmp_path / str(seed)}")
+        assert status == 0, err
+        noisy.append(records(tmp_path / str(seed), "test")[0]["low_dose"])
+    assert not np.array_equal(*noisy)
 
 
 @pytest.mark.parametrize("place", [".", "/"])

@@ -159,6 +159,12 @@ def test_halving_the_dose_doubles_the_variance_of_the_log_data():
         assert observed.mean() == pytest.approx(1.5, abs=1e-3)
 
 
+def test_the_unit_of_the_values_is_lodopabs():
+    """1 is 3071 HU, with 20 and .02 / m for water and air: 81.35858 / m. A scan and its inverse hide another unit."""
+    found = (MU_WATER, MU_MAX, lodopab.HU_SLOPE, lodopab.HU_INTERCEPT)
+    assert found == pytest.approx((20.0, 81.35858, 81.35858 / 0.01998, -20 / 0.01998), rel=1e-6)
+
+
 def test_a_coarser_geometry_has_the_noise_of_the_same_dose():
     """Between 11 mm squares, which all resolve. Unscaled counts give 1.9 and 3.6 times it, n times them 1.3 and 1.8."""
     body = disc(180, 0.0, 0.0, 0.1)

@@ -174,6 +174,12 @@ def test_a_pickle_of_python_2_is_read(tmp_path, network):
     assert [array.tolist() for array in read_tensors(path)[0].values()] == [[1.0, -2.0]]
 
 
+def test_a_pickled_kernel_in_the_order_of_fortran_is_no_other_kernel(tmp_path):
+    kernel = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    path = write_pickled_npy(tmp_path / "a.npy", {"conv": [np.asfortranarray(kernel)]})
+    np.testing.assert_array_equal(read_tensors(path)[0]["conv.0"], kernel)
+
+
 def test_torchvisions_weights_come_with_torchvisions_preprocessing(tmp_path, network):
     save_file(torchvision_state(network), tmp_path / "vgg.safetensors")
     model = vgg.build_vgg(dataclasses.replace(FIRST, weights=str(tmp_path / "vgg.safetensors")))
