@@ -18,6 +18,7 @@ from wgan_vgg.hu import HuMapping
 from wgan_vgg.inference import denoiser as denoiser_module
 from wgan_vgg.inference.denoise import Settings, denoise
 from wgan_vgg.inference.denoiser import Denoiser, tiled
+from wgan_vgg.inference.settings import Outcome
 
 
 def test_a_saved_model_and_its_run_denoise_alike(network, tmp_path):
@@ -50,6 +51,20 @@ def test_a_slice_that_is_rescaled_by_its_own_extremes_is_not_tiled():
     np.testing.assert_allclose(denoiser(hu, tile=8), denoiser(hu), atol=1e-2)
 
 
+@pytest.mark.parametrize("tile", [3, 6, 8])
+def test_tiles_begin_where_the_blocks_of_the_network_do(tile):
+    """Fails where a tile's side is taken as it is given: here every pixel gets the first value of its 4x4 block."""
+
+    def network(values):
+        height, width = values.shape[1:3]
+        return values[:, ::4, ::4].repeat(4, axis=1).repeat(4, axis=2)[:, :height, :width]
+
+    extent = Extent(reach=3, maps=1, multiple=4)
+    denoiser = Denoiser(network, HuMapping(4096.0, -1024.0), {"fingerprint": "0" * 64}, extent)
+    hu = hu_images(1, 30, 29)
+    np.testing.assert_array_equal(denoiser(hu, tile), denoiser(hu))
+
+
 def test_slices_too_large_for_the_memory_are_tiled(network, tmp_path):
     np.save(tmp_path / "a.npy", hu_images(2, 150, 170))
     denoiser = Denoiser.load(network)
@@ -64,6 +79,24 @@ def test_slices_too_large_for_the_memory_are_tiled(network, tmp_path):
     denoise(spied, tmp_path / "a.npy", tmp_path / "tiled.npy", Settings(memory=4e6))
     assert max(sizes) <= 4e6 / (4 * 3 * 32)
     np.testing.assert_allclose(np.load(tmp_path / "tiled.npy"), np.load(tmp_path / "whole.npy"), atol=4096 * 1e-5)
+
+
+def test_every_flag_of_how_to_denoise_reaches_its_setting(script, network, tmp_path, monkeypatch):
+    """Fails where memory_gb, of 10^9 bytes, is taken for megabytes, or one flag for another."""
+    seen = []
+
+    def note(denoiser, source, output, settings, *reporters):
+        seen.append(settings)
+        return Outcome()
+
+    monkeypatch.setattr("wgan_vgg.inference.denoise.denoise", note)
+    flags = [f"--model={network}", f"--input={tmp_path}", f"--output={tmp_path / 'out'}"]
+    more = ["--hu_range=-5,7", "--batch=3", "--tile=40", "--memory_gb=2.5"]
+    for switch in ("strict", "overwrite", "preview", "share"):
+        assert script("denoise", *flags, *more, f"--{switch}")[0] == 0
+        assert seen.pop() == Settings((-5.0, 7.0), 3, 40, 2.5e9, **{switch: True})
+    assert script("denoise", *flags)[0] == 0
+    assert seen.pop() == Settings()
 
 
 def test_batches_fit_the_memory_and_do_not_change_the_result(network, tmp_path):
@@ -151,6 +184,10 @@ def test_hu_beyond_the_training_range_are_counted(identity, tmp_path, caplog):
     np.save(tmp_path / "a.npy", images)
     outcome = denoise(Denoiser.load(identity), tmp_path / "a.npy", tmp_path / "b.npy", Settings())
     assert (outcome.clipped, outcome.pixels) == (3, 100)
+    told = outcome.describe()
+    assert {name: told[name] for name in ("files", "slices", "skipped", "pixels", "clipped")} == {
+        "files": 1, "slices": 1, "skipped": 0, "pixels": 100, "clipped": 3,
+    }  # fmt: skip
     assert "3 of 100 pixels beyond [-1024, 3072] HU" in caplog.text
     np.testing.assert_allclose(np.load(tmp_path / "b.npy")[0, 0, :4], [-1024, 3072, 3072, 0], atol=1e-3)
 

@@ -188,7 +188,8 @@ def test_pictures_keep_their_texts_and_compression_and_nifti_says_what_it_is(ide
     texts = PngImagePlugin.PngInfo()
     texts.add_text("Source", "scanner 3")
     Image.fromarray(pixels).save(tmp_path / "a.png", pnginfo=texts, dpi=(300, 300))
-    tifffile.imwrite(tmp_path / "a.tif", pixels, compression="zlib", description="series 7", software="archive")
+    kept = {"description": "series 7", "software": "archive", "resolution": (300, 250), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, compression="zlib", **kept)
     nibabel.Nifti1Image(pixels.astype(np.int16)[..., None], np.eye(4)).to_filename(tmp_path / "a.nii")
     denoiser = Denoiser.load(identity)
     for ending in ("png", "tif", "nii"):
@@ -200,6 +201,7 @@ def test_pictures_keep_their_texts_and_compression_and_nifti_says_what_it_is(ide
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         page = file.pages[0]
         assert (page.description, page.software) == ("series 7", "archive")
+        assert (page.resolution, page.resolutionunit.name) == ((300, 250), "CENTIMETER")
         assert page.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
     descrip = bytes(nibabel.load(tmp_path / "b.nii").header["descrip"]).rstrip(b"\0").decode()
     assert descrip == f"denoised, not for diagnostic use; {denoiser.fingerprint[:45]}"  # 34 + 45 of 79

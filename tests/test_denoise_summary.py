@@ -84,6 +84,20 @@ def test_far_from_training_is_said_in_words_and_the_unknown_is_not():
     assert mismatch({"pixel_spacing_mm": None}, 0.72, 10.0) == ""
 
 
+@pytest.mark.parametrize(
+    ("spacing", "noise", "said"),
+    [(1.49, 99.0, ""), (0.67, 26.0, ""), (1.51, 50.0, "pixel"), (1.0, 101.0, "noise"), (0.66, 50.0, "pixel")],
+)
+def test_far_is_half_as_much_again_of_a_pixels_side_and_twice_the_noise(spacing, noise, said):
+    assert mismatch({"pixel_spacing_mm": 1.0, "noise_std_hu": 50.0}, spacing, noise).partition(" ")[0] == said
+
+
+def test_the_noise_of_a_series_is_the_median_of_its_slices():
+    """Fails where it is their mean, 20 and 8 HU, which one slice through the shoulders moves."""
+    slices = [Measure(noise, {}, {}, True) for noise in ((10.0, 4.0), (None, None), (12.0, 5.0), (38.0, 15.0))]
+    assert Series("a", None, slices).noise == [12.0, 5.0]
+
+
 def test_each_series_is_told_once_and_warned_of_once(tmp_path):
     told, warned = [], []
     summaries = Summaries({"noise_std_hu": 10.0}, told.append, warned.append)

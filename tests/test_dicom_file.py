@@ -57,6 +57,13 @@ def test_padding_becomes_air_before_rescaling(tmp_path: Path) -> None:
     assert read_hu(wide_path).tolist() == [[-1024, 1072]]
 
 
+def test_padding_is_found_by_its_value_too_where_its_high_bits_are_not_set(tmp_path: Path) -> None:
+    """Fails where it is looked for among the bits as they lie: -2000 in 12 bits is 0x830, which 16 bits say is 2096."""
+    short = np.array([[0x0830, 1000]], np.int16)
+    path = write_slice(tmp_path / "a.dcm", short, PixelPaddingValue=-2000, BitsStored=12)
+    assert read_hu(path).tolist() == [[-1024, -24]]
+
+
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
@@ -159,3 +166,11 @@ def test_padding_is_air_in_whatever_window(tmp_path: Path) -> None:
     path = write_slice(tmp_path / "a.dcm", stored, PixelPaddingValue=0)
     found = PatchReader((-200.0, 1000.0), 8).survey(SlicePair("p", 0, None, read_header(path)), 0.5)
     assert found.kept == [1, 3]
+
+
+def test_a_patch_with_exactly_as_much_air_as_allowed_is_kept(tmp_path: Path) -> None:
+    """Fails where it has to have less: its left half is air. The patch beside it has a column more."""
+    stored = np.full((8, 16), 1024, np.uint16)
+    stored[:, :4] = stored[:, 8:13] = 0
+    pair = SlicePair("p", 0, None, read_header(write_slice(tmp_path / "a.dcm", stored)))
+    assert PatchReader((-1024.0, 3072.0), 8).survey(pair, 0.5).kept == [0]

@@ -46,6 +46,15 @@ def test_long_texts_keep_their_end_and_oblong_pixels_have_a_mean_side(tmp_path, 
     assert outcome.series[0].spacing_mm == pytest.approx(1.0)
 
 
+def test_the_source_is_named_by_its_class_and_its_instance(tmp_path, same):
+    path = write_slice(tmp_path / "a.dcm", np.full((16, 16), 1000, np.uint16))
+    denoise(same, path, tmp_path / "b.dcm", Settings())
+    (source,) = pydicom.dcmread(tmp_path / "b.dcm").SourceImageSequence
+    before = pydicom.dcmread(path)
+    assert source.ReferencedSOPClassUID == before.SOPClassUID == "1.2.840.10008.5.1.4.1.1.2"
+    assert source.ReferencedSOPInstanceUID == before.SOPInstanceUID
+
+
 @pytest.mark.parametrize(
     ("syntax", "said", "expected"),
     [

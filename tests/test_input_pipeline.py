@@ -12,6 +12,7 @@ from training_batches import batches, flat
 
 from benchmark.feed import write_random_records
 from data_prep.errors import InputError
+from data_prep.manifest import low_dose_clip, transposed
 from wgan_vgg import input_pipeline
 from wgan_vgg.config import Config, InputConfig, override
 from wgan_vgg.crops import flip_pairs
@@ -159,6 +160,15 @@ def test_records_without_a_validation_split_open_and_are_tuned_on_training(data_
     fitted = Config().fitting(old.splits)
     assert (fitted.training.monitored_splits, fitted.training.best_metric) == (("train",), "train/psnr")
     assert DataSet.open(data_dir).tuning_split == "validation"
+
+
+def test_what_older_manifests_do_not_say_follows_from_their_source():
+    """Fails where records of DICOM, whose low dose was clipped, are taken for records that were not."""
+    for source, clip, lying in (("dicom", (0.0, 1.0), False), ("lodopab", None, True), ("phantoms", None, False)):
+        old = {"source": source}
+        assert (low_dose_clip(old), transposed(old)) == (clip, lying), source
+        assert low_dose_clip(old | {"low_dose_clip": None}) is None
+        assert low_dose_clip(old | {"low_dose_clip": [0, 2]}) == (0.0, 2.0)
 
 
 def test_a_best_metric_of_a_split_that_is_there_but_not_watched_is_refused():

@@ -16,6 +16,7 @@ from data_prep.pixel_ranges import pixel_positions
 from wgan_vgg.config import InputConfig
 from wgan_vgg.crops import crop_corners
 from wgan_vgg.input_pipeline import DataSet
+from wgan_vgg.patch_stream import shuffled_batches
 from wgan_vgg.shares import WHOLE, Share
 from wgan_vgg.split_images import ImagesInMemory, ImagesOnDisk, SplitImages
 from wgan_vgg.training.distribute import distributed
@@ -33,6 +34,21 @@ def test_what_is_read_from_the_disk_is_what_memory_would_have_given(data_dir, va
         for one_pass in (found[:3], found[3:]):
             assert sorted(flat(one_pass)) == sorted(every)
     assert not caplog.records, "TensorFlow warns of functions that it cannot convert"
+
+
+def test_a_batch_is_drawn_from_the_whole_pass():
+    """Fails where the next patch is one of the next few: neighbours, of one patient, would fill a batch."""
+
+    class Numbers(SplitImages):
+        def _rows(self, index, top, height):  # noqa: ARG002
+            return [np.full((height, 1), index, np.float32)] * 2
+
+    found = shuffled_batches(Numbers(), (1, 1), np.arange(2000), 100, InputConfig(), seed=0, start=0, share=WHOLE)
+    drawn = [low_dose.numpy().ravel() for low_dose, _ in found.take(20)]
+    assert sorted(np.concatenate(drawn)) == list(range(2000))
+    for batch in drawn:
+        assert batch.min() < 200
+        assert batch.max() >= 1800
 
 
 def test_crops_are_where_tensorflow_would_crop(data_dir):

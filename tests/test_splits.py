@@ -79,3 +79,11 @@ def test_no_file_is_left_to_train_on():
 def test_empty_split():
     with pytest.raises(InputError, match="train split is empty"):
         by_patients(references(["1"] * 3), references(["1"] * 3, "test"))
+
+
+def test_a_file_begun_for_the_test_split_is_no_training_file():
+    """Fails where 129 test images are taken of the last file alone, which has 128."""
+    test = references([f"t{i % 60}" for i in range(3 * 128)], "test")
+    chosen = splits.by_files({"train": test, "test": test}, {"train": 0, "test": 129})
+    assert len(chosen["test"]) == 129
+    assert {ref.file_number for ref in chosen["train"]} == {0}
