@@ -18,8 +18,6 @@ from dicom_files import (
     write_slice,
 )
 
-from data_prep.dicom_file import read_header
-from data_prep.dicom_pairs import single_slices
 from data_prep.dicom_split import split_patients
 
 ALONE = {"noise": "poisson", "dose": 0.25, "photons": 1e5}
@@ -131,16 +129,6 @@ def test_a_pairs_series_may_lie_in_two_folders(tmp_path: Path) -> None:
                 stored = stored_slice(number, role, index)
                 write_slice(path, stored, z, SeriesDescription=description, PatientID=name, **uid)
     assert prepare(root)["splits"]["train"]["records"] == 2 * len(POSITIONS)
-
-
-def test_a_series_alone_is_numbered_in_order_of_position(tmp_path: Path) -> None:
-    """Fails where it is numbered in the order in which its files are found."""
-    headers = [
-        read_header(write_slice(tmp_path / f"{number}.dcm", stored_slice(1, "full_3mm", number), z))
-        for number, z in enumerate((-24.0, -30.0, -21.0, -27.0))
-    ]
-    found = single_slices("L1", headers)
-    assert [(pair.index, pair.normal_dose.path.stem) for pair in found] == [(0, "1"), (1, "3"), (2, "0"), (3, "2")]
 
 
 def test_the_seed_decides_which_patients_validate(tmp_path: Path) -> None:
