@@ -1,11 +1,11 @@
-"""The front door: what `import wgan_vgg` offers, and that it costs nothing until it is used."""
+"""The front door: what `import wgan_vgg` offers, and that it and --help cost nothing until something is used."""
 
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import REPO
+from conftest import REPO, SCRIPTS
 from dicom_files import write_patients
 from training_runs import TINY
 
@@ -16,9 +16,23 @@ from wgan_vgg.image_files.read import read_hu
 PROMISED = ("DataSet", "Denoiser", "denoise", "evaluate", "export", "load", "metrics", "preset", "train")
 
 
-def test_importing_and_asking_for_help_import_no_tensorflow():
+def test_importing_and_looking_around_import_no_tensorflow():
     code = "import sys, wgan_vgg; wgan_vgg.preset('demo'); dir(wgan_vgg); sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPO, check=False).returncode == 0
+
+
+def test_no_script_imports_tensorflow_to_print_its_help():
+    """Importing it takes seconds; a bad flag or --help must not wait for it."""
+    code = (
+        "import sys, importlib\n"
+        f"for name in {SCRIPTS}:\n"
+        "    try: importlib.import_module('experiments.' + name).main(['--help'])\n"
+        "    except SystemExit: pass\n"
+        "print([name for name in ('tensorflow', 'keras', 'torch') if name in sys.modules])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPO)
+    assert result.stdout.count("Flags:") == len(SCRIPTS) == 10
+    assert result.stdout.splitlines()[-1] == "[]"
 
 
 def test_what_is_promised_is_there_whatever_was_imported_before():

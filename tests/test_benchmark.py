@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from conftest import REPO, SCRIPTS
+from conftest import REPO
 
 from benchmark import costs, limits, start, timing
 from benchmark.feed import write_random_records
@@ -238,17 +238,3 @@ def test_a_missing_peer_is_told_before_anything_is_measured(script, monkeypatch,
     )
     status, _, err = script("benchmark", "--peer=torch")
     assert (status, err.count("\n"), f"{name} is not installed; pip install {name}" in err) == (2, 1, True)
-
-
-def test_no_script_imports_tensorflow_to_print_its_help():
-    """Importing it takes seconds; a bad flag or --help must not wait for it."""
-    code = (
-        "import sys, importlib\n"
-        f"for name in {SCRIPTS}:\n"
-        "    try: importlib.import_module('experiments.' + name).main(['--help'])\n"
-        "    except SystemExit: pass\n"
-        "print([name for name in ('tensorflow', 'keras', 'torch') if name in sys.modules])\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPO)
-    assert result.stdout.count("Flags:") == len(SCRIPTS) == 10
-    assert result.stdout.splitlines()[-1] == "[]"

@@ -15,7 +15,7 @@ from wgan_vgg.config import nested
 from wgan_vgg.errors import InputError
 from wgan_vgg.files import write_json
 from wgan_vgg.run_dir import RunDir
-from wgan_vgg.training import trainer
+from wgan_vgg.training import rows, trainer
 from wgan_vgg.training.monitor import Monitor
 from wgan_vgg.training.resume_check import check_same_config
 from wgan_vgg.training.state import create_state
@@ -97,3 +97,13 @@ def test_a_run_resumes_on_its_own_records_and_a_cosine_is_not_lengthened(tmp_pat
     else:
         with pytest.raises(InputError, match=r"training\.epochs: 2 -> 3"):
             check_same_config(run, longer, "a")
+
+
+def test_a_generator_behind_its_own_input_is_named_since_when():
+    values = {"train": {"psnr": 30.0}, "validation": {"psnr": 18.0}}
+    inputs = {"train": 20.0, "validation": 19.0}
+    assert rows.behind_since([], 0, values, inputs) == 0, "held-out images count, not training's"
+    assert rows.behind_since([{"behind_input_since": 0}], 50, values, inputs) == 0
+    assert rows.behind_since([{"behind_input_since": None}], 50, values, inputs) == 50
+    assert rows.behind_since([{"behind_input_since": 0}], 50, {"validation": {"psnr": 19.0}}, inputs) is None
+    assert rows.behind_since([{}], 50, values, inputs) == 50, "a row of an earlier version"

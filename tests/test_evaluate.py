@@ -16,7 +16,6 @@ from wgan_vgg.checkpoint_reader import load_generator
 from wgan_vgg.config import EvaluationConfig
 from wgan_vgg.evaluation import metrics
 from wgan_vgg.input_pipeline import DataSet
-from wgan_vgg.reporting import network_figures
 from wgan_vgg.run_dir import RunDir
 
 CONFIG = EvaluationConfig()
@@ -224,18 +223,6 @@ def test_mistakes_are_one_line(run, data_dir, script, name, flags, message):
     status, out, err = script(name, *(f"{key}={value}" for key, value in defaults.items()))
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err
-
-
-def test_network_figures_count_the_layers_of_the_built_models():
-    from wgan_vgg import config, models
-
-    generator = network_figures.describe_layers(models.build_generator(config.GeneratorConfig()))
-    assert [label for _, label in generator[1:]] == ["n32s1\nReLU"] * 7 + ["n1s1\nReLU"]
-    critic = network_figures.describe_layers(models.build_critic(config.CriticConfig(), (64, 64)))
-    assert [label.split("\n")[0] for _, label in critic[1:]] == [
-        *("n64s1", "n64s2", "n128s1", "n128s2", "n256s1", "n256s2"),
-        *("FC 1024", "FC 1"),
-    ]
 
 
 def test_many_models_in_one_table_give_no_notice_of_retracing(network, identity, data_dir, tmp_path):

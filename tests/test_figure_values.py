@@ -1,10 +1,11 @@
-"""What the figures draw: the arrays and curves themselves, taken from the axes."""
+"""What the figures draw: the arrays and curves themselves, taken from the axes, and the layers of the networks."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from wgan_vgg.reporting import evaluation_figures, image_figures, training_figures
+from wgan_vgg import config, models
+from wgan_vgg.reporting import evaluation_figures, image_figures, network_figures, training_figures
 
 
 @pytest.fixture
@@ -63,4 +64,14 @@ def test_in_figure_6_training_is_solid_and_what_was_held_out_dashed(drawn, tmp_p
     assert [curves(axes) for axes in figure.axes] == [
         [("-", [30.0, 31.0]), ("--", [20.0, 21.0])],
         [("-", [0.75, 0.75]), ("--", [0.5, 0.5])],
+    ]
+
+
+def test_network_figures_count_the_layers_of_the_built_models():
+    generator = network_figures.describe_layers(models.build_generator(config.GeneratorConfig()))
+    assert [label for _, label in generator[1:]] == ["n32s1\nReLU"] * 7 + ["n1s1\nReLU"]
+    critic = network_figures.describe_layers(models.build_critic(config.CriticConfig(), (64, 64)))
+    assert [label.split("\n")[0] for _, label in critic[1:]] == [
+        *("n64s1", "n64s2", "n128s1", "n128s2", "n256s1", "n256s2"),
+        *("FC 1024", "FC 1"),
     ]

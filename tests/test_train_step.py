@@ -10,7 +10,7 @@ from small_networks import batch, small_config
 
 from wgan_vgg import config, losses, models
 from wgan_vgg.models import layers
-from wgan_vgg.training import gradient_shares, rows, train_step
+from wgan_vgg.training import gradient_shares, train_step
 from wgan_vgg.training.adam import FusedAdam
 from wgan_vgg.training.distribute import Devices, make_strategy
 from wgan_vgg.training.state import create_state
@@ -246,13 +246,3 @@ def test_gradient_shares_are_norms_of_the_weighted_terms_gradients():
     for model in ("generator-mse", "wgan"):
         settings = config.override(config.preset("demo"), {"model": model})
         assert gradient_shares.build_gradient_shares(create_state(settings, (64, 64), 24), settings) is None
-
-
-def test_a_generator_behind_its_own_input_is_named_since_when():
-    values = {"train": {"psnr": 30.0}, "validation": {"psnr": 18.0}}
-    inputs = {"train": 20.0, "validation": 19.0}
-    assert rows.behind_since([], 0, values, inputs) == 0, "held-out images count, not training's"
-    assert rows.behind_since([{"behind_input_since": 0}], 50, values, inputs) == 0
-    assert rows.behind_since([{"behind_input_since": None}], 50, values, inputs) == 50
-    assert rows.behind_since([{"behind_input_since": 0}], 50, {"validation": {"psnr": 19.0}}, inputs) is None
-    assert rows.behind_since([{}], 50, values, inputs) == 50, "a row of an earlier version"

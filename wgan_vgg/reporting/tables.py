@@ -166,7 +166,7 @@ def training_table(results: Results) -> str:
     """Training time beside the published one; training against held-out metrics at the end."""
     lasts = [model["last_epoch"] for model in results["models"].values() if model["last_epoch"]]
     split = held_out_split(lasts[0]) if lasts else "test"
-    held_out = "held-out" if split == "train" else split  # of which there is then nothing
+    held_out = "held-out" if split == "train" else split  # a name that no row has: its cells are dashes
     header = ["", "published time", "our time", "steps", "starts", "train PSNR", f"{held_out} PSNR", "no overfitting"]
     rows = []
     for name, model in results["models"].items():
